@@ -1,0 +1,54 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+STAGE ?= dev
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check bench synth deploy clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(BIN)/.installed node_modules/.installed build/.installed ## Install everything, into this folder only
+
+$(BIN)/.installed: requirements.txt functions/requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+node_modules/.installed: package.json package-lock.json
+	npm ci --silent
+	touch $@
+
+# The functions' dependencies, for this machine and for AWS, so that every synth after this one works offline.
+build/.installed: $(BIN)/.installed functions/requirements.txt infra/asset.py
+	$(BIN)/python -m infra.asset local dev
+	touch $@
+
+demo: setup ## Show the whole thing on this machine: train two products, drop images, see verdicts and events
+	$(BIN)/python -m local.demo
+
+test: setup ## Run all tests
+	$(BIN)/pytest
+
+lint: setup ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint ## Lint, and the fast tests
+	$(BIN)/pytest -q -m "not integration"
+
+bench: setup ## Measure what the README claims
+	$(BIN)/python -m bench.pipeline
+
+synth: setup ## Write the CloudFormation template of STAGE (local, dev, prod) to cdk.out/
+	cdk synth --quiet -c stage=$(STAGE)
+
+deploy: setup ## Deploy STAGE (dev, prod) to the AWS account of the current credentials
+	cdk deploy -c stage=$(STAGE)
+
+clean: ## Remove everything that was installed or built
+	rm -rf .venv node_modules build cdk.out .relook relook-pictures

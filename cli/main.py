@@ -1,0 +1,226 @@
+"""The `relook` command: its arguments, and one call each.
+
+Exit codes: 0 done (for verdicts: every image normal), 1 an error, 2 wrong usage, 3 an image is anomalous,
+4 an image was rejected.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from relook.errors import RelookError
+
+from cli import output
+from cli.datasets import list_images, read_dataset
+from cli.output import CommandError, err, out, print_json
+from cli.stack import LOCAL_STAGE, connect
+from local.cloud import LocalCloud, LocalCloudError
+
+app = typer.Typer(
+    help="Visual inspection: train on images of a product, drop images, get verdicts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+local_app = typer.Typer(help="The laptop's AWS: the whole stack, without an account.", no_args_is_help=True)
+events_app = typer.Typer(help="What the Relook event bus says.", no_args_is_help=True)
+app.add_typer(local_app, name="local")
+app.add_typer(events_app, name="events")
+
+Stage = Annotated[
+    str, typer.Option(help="Which stack: local, or a deployed stage such as dev or prod.", envvar="RELOOK_STAGE")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
+Project = Annotated[str, typer.Argument(help="The product's name: the first segment of its images' keys.")]
+
+
+@local_app.command("up")
+def local_up(as_json: Json = False) -> None:
+    """Start the local AWS and deploy the stack to it. Example: relook local up"""
+    cloud = LocalCloud()
+    with output.progress() as bars:
+        starting = bars.add_task("starting the local AWS", total=1)
+        cloud.start()
+        bars.update(starting, completed=1)
+        bars.add_task("deploying the stack", total=None)
+        outputs = cloud.deploy()
+    if as_json:
+        print_json(outputs)
+        return
+    for name, value in sorted(outputs.items()):
+        out.print(f"[bold]{name}[/bold]  {value}")
+
+
+@local_app.command("down")
+def local_down() -> None:
+    """Stop the local AWS and forget everything in it. Example: relook local down"""
+    LocalCloud().stop()
+
+
+@local_app.command("status")
+def local_status(as_json: Json = False) -> None:
+    """Whether the local AWS runs, and where; exit code 1 when it does not. Example: relook local status"""
+    cloud = LocalCloud()
+    status = cloud.status()
+    is_running = status.pid is not None
+    if as_json:
+        print_json({"is_running": is_running, "endpoint_url": cloud.endpoint_url, "outputs": status.outputs})
+    else:
+        stack = "with the stack deployed" if status.outputs else "without a stack"
+        out.print(f"running at {cloud.endpoint_url}, {stack}" if is_running else "not running")
+    raise typer.Exit(0 if is_running else 1)
+
+
+@local_app.command("reset")
+def local_reset() -> None:
+    """Empty the running local AWS and deploy the stack afresh. Example: relook local reset"""
+    cloud = LocalCloud()
+    cloud.reset()
+    cloud.deploy()
+
+
+@app.command()
+def train(
+    project: Project,
+    source: Annotated[Path, typer.Argument(help="A folder with normal/, anomaly/, masks/; or a manifest.")],
+    output_folder: Annotated[
+        Path | None, typer.Option("--output", help="Write the model package to this folder and touch no cloud.")
+    ] = None,
+    host: Annotated[bool, typer.Option(help="Let the new version inspect the project's uploads.")] = True,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Train a model version of a project, and host it. Example: relook train bracket photos/bracket"""
+    from cli import training
+
+    if output_folder:
+        images = read_dataset(source, lambda: connect(stage).s3)
+        report = training.train_to_folder(project, images, output_folder)
+    else:
+        stack = connect(stage)
+        images = read_dataset(source, lambda: stack.s3)
+        report = training.train_and_register(stack, project, images, host=host)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        training.print_report(report)
+
+
+@app.command()
+def drop(
+    project: Project,
+    files: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the verdicts.")] = 120,
+    pictures: Annotated[Path, typer.Option(help="Where the overlays go.")] = Path("relook-pictures"),
+    metadata: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for every image; repeatable.")] = None,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Upload images and wait for their verdicts. Example: relook drop bracket part.jpg --metadata line=2"""
+    from cli import dropping
+
+    tags = _name_value_pairs(metadata or [])
+    paths = [path for each in files for path in _existing(each)]
+    drops = dropping.drop(connect(stage), project, paths, tags, timeout_s=timeout_s, pictures=pictures)
+    records = [drop.record for drop in drops]
+    if as_json:
+        for each in drops:
+            print_json({**each.record, "overlay": str(each.overlay) if each.overlay else None})
+    else:
+        overlays = {each.record["inspection_id"]: str(each.overlay) for each in drops if each.overlay}
+        out.print(output.verdict_table(records, overlays))
+    raise typer.Exit(output.exit_code(records))
+
+
+@app.command()
+def results(
+    project: Annotated[str | None, typer.Option(help="Only this project's.")] = None,
+    anomalous: Annotated[bool, typer.Option("--anomalous", help="Only anomalous images.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """List inspections, newest first. Example: relook results --anomalous --project bracket"""
+    from cli import inspections
+
+    records = inspections.newest(connect(stage), project, anomalous=anomalous, limit=limit)
+    if as_json:
+        for record in records:
+            print_json(record)
+    elif records:
+        out.print(output.verdict_table(records))
+    else:
+        err.print("No inspections yet.")
+
+
+@app.command()
+def detect(
+    package: Annotated[Path, typer.Argument(help="A folder that relook train --output wrote.")],
+    files: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    pictures: Annotated[Path, typer.Option(help="Where the overlays go.")] = Path("relook-pictures"),
+    as_json: Json = False,
+) -> None:
+    """Inspect images with a model package, without any AWS. Example: relook detect bracket-model part.jpg"""
+    from cli import offline
+
+    paths = [path for each in files for path in _existing(each)]
+    records = offline.detect(package, paths, pictures)
+    if as_json:
+        for record in records:
+            print_json(record)
+    else:
+        out.print(output.verdict_table(records, {record["inspection_id"]: record["overlay"] for record in records}))
+    raise typer.Exit(output.exit_code(records))
+
+
+@events_app.command("tail")
+def events_tail(
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
+    timeout_s: Annotated[float | None, typer.Option("--timeout", help="Stop after this many seconds.")] = None,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Print events as they come, until Ctrl-C. Example: relook events tail --json"""
+    from cli import tailing
+
+    for event in tailing.tail(connect(stage), count=count, timeout_s=timeout_s):
+        if as_json:
+            print_json(event)
+        else:
+            out.print(f"[bold]{event['detail-type']}[/bold]  {event['detail']['summary']}")
+
+
+def run() -> None:
+    """The console script: like `app`, with errors in one line."""
+    try:
+        app()
+    except (CommandError, LocalCloudError, RelookError) as error:
+        _fail(str(error))
+    except (BotoCoreError, ClientError, OSError) as error:
+        _fail(f"{type(error).__name__}: {error}")
+
+
+def _fail(message: str) -> None:
+    err.print(f"[bold red]error:[/bold red] {' '.join(message.split())}", soft_wrap=True)
+    sys.exit(1)
+
+
+def _existing(path: Path) -> list[Path]:
+    if not path.exists():
+        raise CommandError(f"{path} does not exist")
+    images = list_images(path)
+    if not images:
+        raise CommandError(f"{path} has no .jpg or .png images")
+    return images
+
+
+def _name_value_pairs(texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    wrong = [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]
+    if wrong:
+        raise CommandError(f"--metadata {wrong[0]!r} must look like camera=7")
+    return {name: value for name, _, value in pairs}

@@ -1,0 +1,78 @@
+"""What a command prints: tables and bars for people, JSON lines for scripts, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+from rich.text import Text
+
+out = Console(highlight=False)
+# Progress and errors go to standard error, so that standard output can be piped.
+err = Console(stderr=True, highlight=False)
+
+EXIT_ANOMALOUS = 3
+EXIT_REJECTED = 4
+
+
+class CommandError(Exception):
+    """Ends the command with this one line and exit code 1."""
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on one line."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress display on standard error that leaves nothing behind."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bars:
+        yield bars
+
+
+def verdict_table(records: Sequence[Mapping[str, Any]], pictures: Mapping[str, str] | None = None) -> RichTable:
+    """Inspections as people read them.
+
+    Args:
+        records: items of the Inspections table.
+        pictures: inspection_id -> path of the overlay on this machine.
+    """
+    table = RichTable(box=None, header_style="bold", pad_edge=False)
+    for column in ("image", "verdict", "confidence", "found", "model", *(["overlay"] if pictures else [])):
+        table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
+    for record in records:
+        row = [record["image_uri"].split("/", 3)[3], *_verdict_cells(record), str(record.get("model_version", "-"))]
+        if pictures:
+            row.append(pictures.get(record["inspection_id"], "-"))
+        table.add_row(*row)
+    return table
+
+
+def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, str]:
+    if record["status"] == "REJECTED":
+        return Text("rejected", "bold yellow"), "-", f"{record['reason']}: {record['message']}"
+    verdict = Text("ANOMALOUS", "bold red") if record["is_anomalous"] else Text("normal", "green")
+    found = ", ".join(f"{each['name']} {float(each['area_share']):.2%}" for each in record["anomalies"])
+    return verdict, f"{float(record['confidence']):.1%}", found or "-"
+
+
+def exit_code(records: Sequence[Mapping[str, Any]]) -> int:
+    """0 when every image is normal; what else was found, the worst first."""
+    if any(record["status"] == "REJECTED" for record in records):
+        return EXIT_REJECTED
+    return EXIT_ANOMALOUS if any(record["is_anomalous"] for record in records) else 0

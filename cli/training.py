@@ -1,0 +1,148 @@
+"""`relook train`: from labelled images to a model version that answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from relook.detection.evaluation import Evaluation
+from relook.detection.model import Model
+from relook.detection.samples import LabeledImage
+from relook.detection.training import TrainedModel, train
+from relook.errors import ConflictError, RelookError, ResourceNotFoundError
+from relook.registry import datasets, models, packages, projects
+from relook.registry.datasets import DatasetType, ImageStats
+from rich.table import Table as RichTable
+
+from cli.output import CommandError, out, progress
+from cli.stack import Stack
+
+
+@dataclass(frozen=True)
+class Report:
+    """What training came to.
+
+    Attributes:
+        place: where the model is: `<project>/<version>`, or a folder.
+    """
+
+    place: str
+    is_hosted: bool
+    trained: TrainedModel
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "model": self.place,
+            "is_hosted": self.is_hosted,
+            "evaluation": _metrics(self.trained.evaluation),
+            "notes": list(self.trained.notes),
+        }
+
+
+def train_to_folder(project: str, images: list[LabeledImage], folder: Path) -> Report:
+    """Train and write the package to a folder; no cloud is involved."""
+    if not projects.is_project_name(project):
+        raise CommandError(f"{project!r} cannot name a project; use letters, digits, '_' and '-'")
+    trained = _train(images, project, "1")
+    trained.package.write_folder(folder)
+    return Report(str(folder), False, trained)
+
+
+def train_and_register(stack: Stack, project: str, images: list[LabeledImage], *, host: bool) -> Report:
+    """Train the project's next model version; the project is made if need be."""
+    registry = stack.registry
+    try:
+        projects.describe_project(registry, project)
+    except ResourceNotFoundError:
+        projects.create_project(registry, project)
+    _register_dataset(stack, project, images)
+    version = models.create_model(registry, project).version
+    try:
+        trained = _train(images, project, version)
+        sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, trained.package)
+    except BaseException as error:  # also Ctrl-C: a version must not stay in training for ever
+        models.fail_training(registry, project, version, f"{type(error).__name__}: {error}")
+        raise
+    models.finish_training(registry, project, version, sha256, _performance(trained), _message(trained))
+    if host:
+        _host(stack, project, version, sha256)
+    return Report(f"{project}/{version}", host, trained)
+
+
+def print_report(report: Report) -> None:
+    """The evaluation as a table, then what its owner should know."""
+    table = RichTable(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("model", report.place + (" (hosted)" if report.is_hosted else ""))
+    for name, value in _metrics(report.trained.evaluation).items():
+        if value not in (None, []):
+            table.add_row(name.replace("_", " "), _readable(value))
+    out.print(table)
+    for note in report.trained.notes:
+        out.print(f"- {note}")
+
+
+def _train(images: list[LabeledImage], project: str, version: str) -> TrainedModel:
+    with progress() as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        return train(images, project=project, version=version, on_progress=show)
+
+
+def _host(stack: Stack, project: str, version: str, sha256: str) -> None:
+    registry = stack.registry
+    before = projects.describe_project(registry, project).hosted
+    models.start_hosting(registry, project, version)
+    try:
+        Model(packages.load_package(stack.s3, stack.outputs["ModelsBucket"], project, version, sha256))
+    except RelookError as error:
+        models.fail_hosting(registry, project, version, str(error))
+        raise
+    models.finish_hosting(registry, project, version)
+    if before:
+        models.stop_hosting(registry, project, before.version)
+
+
+def _register_dataset(stack: Stack, project: str, images: list[LabeledImage]) -> None:
+    anomaly = sum(image.is_anomalous for image in images)
+    stats = ImageStats(total=len(images), labeled=len(images), normal=len(images) - anomaly, anomaly=anomaly)
+    try:
+        datasets.create_dataset(stack.registry, project, DatasetType.TRAIN)
+    except ConflictError:
+        datasets.delete_dataset(stack.registry, project, DatasetType.TRAIN)
+        datasets.create_dataset(stack.registry, project, DatasetType.TRAIN)
+    datasets.finish_dataset(stack.registry, project, DatasetType.TRAIN, stats)
+
+
+def _performance(trained: TrainedModel) -> models.Performance | None:
+    evaluation = trained.evaluation
+    if evaluation.f1 is None or evaluation.recall is None or evaluation.precision is None:
+        return None
+    return models.Performance(evaluation.f1, evaluation.recall, evaluation.precision)
+
+
+def _message(trained: TrainedModel) -> str:
+    return " ".join(["The model is trained.", *trained.notes])
+
+
+def _metrics(evaluation: Evaluation) -> dict[str, Any]:
+    """All but the single images' outcomes, of which there may be thousands."""
+    return {name: value for name, value in asdict(evaluation).items() if name != "outcomes"}
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "\n".join(_readable(each) for each in value)
+    return str(value)

@@ -1,0 +1,1 @@
+"""Relook: visual inspection as a serverless, event-driven function."""

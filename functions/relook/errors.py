@@ -1,0 +1,116 @@
+"""Every error Relook raises, in one tree. Standard library only.
+
+Each class carries data (what was wrong, the value, what would be right) and says with `is_transient`
+whether trying the same thing again may succeed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class RejectionReason(StrEnum):
+    """Why an image cannot be inspected, however often it is tried."""
+
+    NO_PROJECT = "NO_PROJECT"
+    UNKNOWN_PROJECT = "UNKNOWN_PROJECT"
+    OBJECT_GONE = "OBJECT_GONE"
+    EMPTY = "EMPTY"
+    TOO_LARGE = "TOO_LARGE"
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    BAD_DIMENSIONS = "BAD_DIMENSIONS"
+    CORRUPT = "CORRUPT"
+    SIZE_MISMATCH = "SIZE_MISMATCH"
+    REFUSED_BY_DETECTOR = "REFUSED_BY_DETECTOR"
+
+
+class ResourceType(StrEnum):
+    """The kinds of thing the registry holds; values as the Lookout for Vision API spells them."""
+
+    PROJECT = "PROJECT"
+    DATASET = "DATASET"
+    MODEL = "MODEL"
+
+
+class RelookError(Exception):
+    """Root of the tree."""
+
+    is_transient: ClassVar[bool] = False
+
+
+class ImageRejectedError(RelookError):
+    """The image can never be inspected; `message` tells its owner what would be right."""
+
+    def __init__(self, reason: RejectionReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class InvalidRequestError(RelookError):
+    """A value breaks a rule; the message names the value and what would be right."""
+
+
+class ResourceNotFoundError(RelookError):
+    """No such project, dataset or model version."""
+
+    def __init__(self, resource_type: ResourceType, resource_id: str) -> None:
+        super().__init__(f"{resource_type.value.capitalize()} {resource_id} does not exist")
+        self.resource_type = resource_type
+        self.resource_id = resource_id
+
+
+class ConflictError(RelookError):
+    """The resource is not in a state that allows this."""
+
+    def __init__(self, resource_type: ResourceType, resource_id: str, message: str) -> None:
+        super().__init__(message)
+        self.resource_type = resource_type
+        self.resource_id = resource_id
+
+
+class ModelNotHostedError(RelookError):
+    """The project has no hosted model version yet; host one and the image can be inspected."""
+
+    is_transient = True
+
+    def __init__(self, project: str) -> None:
+        super().__init__(f"Project {project} has no hosted model version; host one, then redrive the dead letters")
+        self.project = project
+
+
+class PackageError(RelookError):
+    """A model package is damaged, incomplete, or of a format this version cannot read."""
+
+
+class TrainingDataError(RelookError):
+    """The labelled images cannot train a model; the message says what is missing."""
+
+
+class MalformedMessageError(RelookError):
+    """A queue message that is not an S3 "Object Created" event; it belongs in the dead-letter queue."""
+
+
+class DetectorUnavailableError(RelookError):
+    """A remote detector throttled, failed or did not answer in time."""
+
+    is_transient = True
+
+
+class EventNotPublishedError(RelookError):
+    """EventBridge took fewer entries than it was given."""
+
+    is_transient = True
+
+    def __init__(self, error_code: str, error_message: str) -> None:
+        super().__init__(f"EventBridge refused the event: {error_code}: {error_message}")
+        self.error_code = error_code
+
+
+class SettingsError(RelookError):
+    """Environment variables are missing or malformed; `problems` names every one of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems

@@ -1,0 +1,1 @@
+"""One image's way from an upload event to a record and an event, one file per step."""

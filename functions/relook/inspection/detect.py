@@ -1,0 +1,201 @@
+"""Step 2: DetectAnomalies, in the three ways it can be answered. One interface, chosen by a setting."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult, exact_float32
+from relook.errors import (
+    DetectorUnavailableError,
+    ImageRejectedError,
+    ModelNotHostedError,
+    RejectionReason,
+    RelookError,
+    ResourceNotFoundError,
+    ResourceType,
+)
+from relook.lookout import service_model
+from relook.registry.packages import load_package
+from relook.registry.projects import HostedModel, describe_project
+from relook.registry.table import Table
+from relook.settings import DetectorKind, InspectImageSettings
+
+if TYPE_CHECKING:
+    from relook.detection.model import Model
+
+
+class Detector(Protocol):
+    """Answers DetectAnomalies for the pipeline."""
+
+    def choose_model(self, project: str) -> HostedModel:
+        """The model version that inspects the project's uploads now.
+
+        Raises:
+            ResourceNotFoundError: no such project.
+            ModelNotHostedError: it has no hosted model version.
+        """
+
+    def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
+        """The verdict on one encoded image (`image/png` or `image/jpeg`).
+
+        Raises:
+            ImageRejectedError: the model cannot take this image.
+            ResourceNotFoundError: a remote detector has no such project.
+            ModelNotHostedError: a remote detector has the model, but not ready.
+            DetectorUnavailableError: a remote detector failed; try again later.
+        """
+
+
+def create_detector(settings: InspectImageSettings, s3: Any, registry: Table) -> Detector:
+    """The detector the settings ask for."""
+    match settings.detector:
+        case DetectorKind.HOSTED:
+            return HostedDetector(registry, s3, settings.models_bucket)
+        case DetectorKind.LOOKOUTVISION:
+            return LookoutVisionDetector(settings.remote_endpoint, settings.remote_model_version)
+        case DetectorKind.SAGEMAKER:
+            return SageMakerDetector(settings.remote_endpoint, settings.remote_model_version)
+
+
+class HostedDetector:
+    """Runs the project's model package inside this process, and keeps it loaded between invocations."""
+
+    MAX_LOADED_MODELS = 4
+
+    def __init__(self, registry: Table, s3: Any, models_bucket: str) -> None:
+        self._registry = registry
+        self._s3 = s3
+        self._models_bucket = models_bucket
+        self._loaded: OrderedDict[HostedModel, Model] = OrderedDict()
+
+    def choose_model(self, project: str) -> HostedModel:
+        """See `Detector`."""
+        hosted = describe_project(self._registry, project).hosted
+        if hosted is None:
+            raise ModelNotHostedError(project)
+        return hosted
+
+    def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
+        """See `Detector`."""
+        return self._load(model).detect(image)
+
+    def _load(self, model: HostedModel) -> Model:
+        if model not in self._loaded:
+            from relook.detection.model import Model  # brings onnxruntime, which only a hosted model needs
+
+            package = load_package(self._s3, self._models_bucket, model.project, model.version, model.package_sha256)
+            self._loaded[model] = Model(package)
+            if len(self._loaded) > self.MAX_LOADED_MODELS:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(model)
+        return self._loaded[model]
+
+
+class LookoutVisionDetector:
+    """Asks a server that speaks the Lookout for Vision API: another account's Relook, a box on the premises."""
+
+    def __init__(self, endpoint_url: str, model_version: str) -> None:
+        self._model_version = model_version
+        self._client = service_model.client(endpoint_url, _TIMEOUTS)
+
+    def choose_model(self, project: str) -> HostedModel:
+        """See `Detector`; the server is only asked when it is needed."""
+        return HostedModel(project, self._model_version, package_sha256="")
+
+    def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
+        """See `Detector`."""
+        try:
+            answer = self._client.detect_anomalies(
+                ProjectName=model.project, ModelVersion=model.version, ContentType=content_type, Body=image
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _translate(error, model) from error
+        try:
+            return parse_result(answer["DetectAnomalyResult"])
+        except (LookupError, TypeError) as error:
+            raise DetectorUnavailableError("The remote detector answered no DetectAnomalyResult") from error
+
+
+class SageMakerDetector:
+    """Asks a SageMaker endpoint of AWS's defect detection model, whose answer is the bare result as JSON."""
+
+    def __init__(self, endpoint_name: str, model_version: str) -> None:
+        self._endpoint_name = endpoint_name
+        self._model_version = model_version
+        self._client = boto3.client("sagemaker-runtime", config=_TIMEOUTS)
+
+    def choose_model(self, project: str) -> HostedModel:
+        """See `Detector`; one endpoint serves every project."""
+        return HostedModel(project, self._model_version, package_sha256="")
+
+    def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
+        """See `Detector`."""
+        try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=self._endpoint_name, ContentType=content_type, Accept="application/json", Body=image
+            )
+            body = answer["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            raise _translate(error, model) from error
+        try:
+            result = json.loads(body)
+            # base64 text on this wire; the lookoutvision client decodes it by itself.
+            mask = base64.b64decode(result["AnomalyMask"]) if result.get("AnomalyMask") else None
+            return parse_result({**result, "AnomalyMask": mask})
+        except (ValueError, LookupError, TypeError) as error:
+            raise DetectorUnavailableError(
+                f"SageMaker endpoint {self._endpoint_name} answered no DetectAnomalyResult: {body[:200]!r}"
+            ) from error
+
+
+_TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+def parse_result(result: Mapping[str, Any]) -> DetectAnomalyResult:
+    """A DetectAnomalyResult as the API spells it, with `AnomalyMask` as bytes."""
+    anomalies = result.get("Anomalies")
+    return DetectAnomalyResult(
+        is_anomalous=bool(result["IsAnomalous"]),
+        confidence=exact_float32(result["Confidence"]),
+        anomalies=None if anomalies is None else tuple(_anomaly(each) for each in anomalies),
+        mask_png=result.get("AnomalyMask"),
+    )
+
+
+def _anomaly(anomaly: Mapping[str, Any]) -> Anomaly:
+    name, area = str(anomaly["Name"]), anomaly["PixelAnomaly"]
+    return Anomaly(
+        # The guide's prose writes BACKGROUND, every recorded answer background.
+        name=BACKGROUND if name.upper() == BACKGROUND.upper() else name,
+        area_share=exact_float32(area["TotalPercentageArea"]),
+        color=str(area["Color"]),
+    )
+
+
+def _translate(error: ClientError | BotoCoreError, model: HostedModel) -> RelookError:
+    if isinstance(error, BotoCoreError):
+        return DetectorUnavailableError(f"The remote detector did not answer: {error}")
+    code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    match code:
+        case "ValidationException" | "ModelError" if _status(error) < 500:
+            return ImageRejectedError(RejectionReason.REFUSED_BY_DETECTOR, f"The remote detector refused it: {text}")
+        case "ResourceNotFoundException":
+            return ResourceNotFoundError(ResourceType.PROJECT, model.project)
+        case "ConflictException":
+            return ModelNotHostedError(model.project)
+        case _:
+            return DetectorUnavailableError(f"The remote detector answered {code}: {text}")
+
+
+def _status(error: ClientError) -> int:
+    # SageMaker passes the model's own status on: a 4xx is about the image, a 5xx about the container.
+    original = error.response.get("OriginalStatusCode")
+    return int(original or error.response["ResponseMetadata"]["HTTPStatusCode"])

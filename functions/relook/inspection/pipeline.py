@@ -1,0 +1,174 @@
+"""The steps in their order, once per upload and model version."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from relook.errors import ImageRejectedError, RejectionReason, ResourceNotFoundError
+from relook.inspection.detect import create_detector
+from relook.inspection.fetch import open_object, read_image
+from relook.inspection.publish import publish
+from relook.inspection.record import Inspection, record_item
+from relook.inspection.store import store_pictures
+from relook.inspection.upload import NO_MODEL, Upload
+from relook.observability import emit_inspection_metrics, logger, tracer
+from relook.registry.projects import HostedModel
+from relook.registry.table import Table
+from relook.settings import InspectImageSettings
+
+_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=3, read_timeout=10)
+
+# As long as a dead letter can wait for its redrive: it is still recognised as the same inspection.
+_REMEMBERED_S = 14 * 24 * 3600
+
+
+class Pipeline:
+    """Inspects uploads. One per process: it keeps clients and models warm between invocations."""
+
+    def __init__(self, settings: InspectImageSettings) -> None:
+        self._settings = settings
+        self._s3 = boto3.client("s3", config=_RETRIES)
+        self._events = boto3.client("events", config=_RETRIES)
+        dynamodb = boto3.client("dynamodb", config=_RETRIES)
+        self._inspections = Table(dynamodb, settings.inspections_table)
+        self._detector = create_detector(settings, self._s3, Table(dynamodb, settings.registry_table))
+        self._idempotency = IdempotencyConfig(expires_after_seconds=_REMEMBERED_S)
+        self._inspect_once = idempotent_function(
+            self._inspect,
+            data_keyword_argument="identity",
+            persistence_store=DynamoDBPersistenceLayer(settings.idempotency_table, boto3_client=dynamodb),
+            config=self._idempotency,
+            key_prefix="inspection",
+        )
+
+    def inspect(self, upload: Upload, context: LambdaContext) -> None:
+        """See to it that this upload has its record, its pictures and its event for the project's hosted model.
+
+        Raises:
+            Exception: of any kind, when it could not be done now; the same upload is then to be given again.
+        """
+        # Powertools asks the context how long a crashed attempt may go on blocking the next one.
+        self._idempotency.register_lambda_context(context)
+        model, refusal = None, None
+        try:
+            model = self._detector.choose_model(upload.project)
+        except ImageRejectedError as error:
+            refusal = error
+        except ResourceNotFoundError as error:
+            refusal = _unknown_project(error)
+        identity = {
+            "bucket": upload.bucket,
+            "key": upload.key,
+            "object_version": upload.object_version,
+            "model_version": model.version if model else NO_MODEL,
+        }
+        self._inspect_once(identity=identity, upload=upload, model=model, refusal=refusal)
+
+    def _inspect(
+        self,
+        *,
+        identity: Mapping[str, str],
+        upload: Upload,
+        model: HostedModel | None,
+        refusal: ImageRejectedError | None,
+    ) -> dict[str, str]:
+        started = time.perf_counter()
+        found = self._look(upload, model) if model else {"rejection": refusal}
+        inspection = Inspection(
+            upload=upload,
+            inspection_id=upload.inspection_id(identity["model_version"]),
+            project=_project(upload),
+            model_version=model.version if model else None,
+            inspected_at=datetime.now(UTC),
+            duration_ms=round((time.perf_counter() - started) * 1000),
+            **found,
+        )
+        with tracer.provider.in_subsegment("## record"):
+            self._inspections.put(record_item(inspection, f"{upload.object_version}#{identity['model_version']}"))
+        with tracer.provider.in_subsegment("## publish"):
+            published = publish(
+                self._events,
+                self._settings.event_bus,
+                inspection,
+                every_inspection=self._settings.publish_every_inspection,
+            )
+        _observe(inspection, published)
+        return {"inspection_id": inspection.inspection_id}
+
+    def _look(self, upload: Upload, model: HostedModel) -> dict[str, Any]:
+        metadata: Mapping[str, str] = {}
+        try:
+            with tracer.provider.in_subsegment("## fetch"):
+                stored = open_object(self._s3, upload)
+                metadata = stored.metadata
+                image = read_image(stored)
+            with tracer.provider.in_subsegment("## detect"):
+                verdict = self._detector.detect(model, image.data, image.header.content_type)
+        except ImageRejectedError as error:
+            return {"metadata": metadata, "rejection": error}
+        except ResourceNotFoundError as error:
+            return {"metadata": metadata, "rejection": _unknown_project(error)}
+        with tracer.provider.in_subsegment("## store"):
+            pictures = store_pictures(self._s3, self._settings.results_bucket, upload, model.version, verdict)
+        return {
+            "metadata": metadata,
+            "verdict": verdict,
+            "pictures": pictures,
+            "width": image.header.width,
+            "height": image.header.height,
+        }
+
+
+def _unknown_project(error: ResourceNotFoundError) -> ImageRejectedError:
+    return ImageRejectedError(
+        RejectionReason.UNKNOWN_PROJECT,
+        f"There is no project {error.resource_id!r}; train one of that name, or upload below an existing one",
+    )
+
+
+def _project(upload: Upload) -> str | None:
+    try:
+        return upload.project
+    except ImageRejectedError:
+        return None
+
+
+def _observe(inspection: Inspection, published: list[str]) -> None:
+    rejection, verdict = inspection.rejection, inspection.verdict
+    is_known = rejection is None or rejection.reason not in (
+        RejectionReason.UNKNOWN_PROJECT,
+        RejectionReason.NO_PROJECT,
+    )
+    emit_inspection_metrics(
+        # An uploader can make up any number of project names; a metric for each would cost money.
+        (inspection.project or "unknown") if is_known else "unknown",
+        inspection.model_version or NO_MODEL,
+        is_rejected=rejection is not None,
+        is_anomalous=inspection.is_anomalous,
+        duration_ms=inspection.duration_ms,
+    )
+    logger.info(
+        "inspection",
+        inspection_id=inspection.inspection_id,
+        image_uri=inspection.upload.uri,
+        object_version=inspection.upload.object_version,
+        project=inspection.project,
+        model_version=inspection.model_version,
+        is_anomalous=verdict.is_anomalous if verdict else None,
+        confidence=verdict.confidence if verdict else None,
+        reason=rejection.reason if rejection else None,
+        duration_ms=inspection.duration_ms,
+        published=published,
+    )

@@ -1,0 +1,119 @@
+"""Projects: a named product under inspection, and which of its model versions answers for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from relook.errors import ConflictError, InvalidRequestError, ResourceNotFoundError, ResourceType
+from relook.registry.table import ConditionFailedError, Delete, Item, Put, Table, Update
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}")
+
+
+@dataclass(frozen=True)
+class HostedModel:
+    """The model version that inspects a project's uploads, with the SHA-256 its package must have."""
+
+    project: str
+    version: str
+    package_sha256: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project.
+
+    Attributes:
+        hosted: the model version that inspects this project's uploads; None while none is hosted.
+        latest_version: number of the newest model version; 0 while there is none.
+    """
+
+    name: str
+    created_at: datetime
+    hosted: HostedModel | None
+    latest_version: int
+
+
+def is_project_name(name: str) -> bool:
+    """Whether a project may be called this (1-255 letters, digits, `_`, `-`; first a letter or digit)."""
+    return _NAME.fullmatch(name) is not None
+
+
+def create_project(table: Table, name: str) -> Project:
+    """Create an empty project.
+
+    Raises:
+        InvalidRequestError: the name is not allowed.
+        ConflictError: it exists.
+    """
+    if not is_project_name(name):
+        raise InvalidRequestError(
+            f"Project name {name!r} must be 1 to 255 letters, digits, '_' or '-', and begin with a letter or digit"
+        )
+    item = {
+        **project_key(name),
+        "kind": ResourceType.PROJECT,
+        "project": name,
+        "created_at": datetime.now(UTC).isoformat(),
+        "latest_version": 0,
+        "children": 0,
+    }
+    try:
+        table.write(Put(item))
+    except ConditionFailedError:
+        raise ConflictError(ResourceType.PROJECT, name, f"Project {name} already exists") from None
+    return _project(item)
+
+
+def describe_project(table: Table, name: str) -> Project:
+    """The project.
+
+    Raises:
+        ResourceNotFoundError: there is none of this name.
+    """
+    item = table.get(project_key(name)) if is_project_name(name) else None
+    if item is None:
+        raise ResourceNotFoundError(ResourceType.PROJECT, name)
+    return _project(item)
+
+
+def list_projects(table: Table) -> Iterator[Project]:
+    """Every project, by name."""
+    return (_project(item) for item in table.query(("kind", ResourceType.PROJECT), index="by_kind"))
+
+
+def delete_project(table: Table, name: str) -> None:
+    """Delete an empty project. Images and inspections stay.
+
+    Raises:
+        ResourceNotFoundError: there is none of this name.
+        ConflictError: it still has datasets or model versions.
+    """
+    describe_project(table, name)
+    try:
+        table.write(Delete(project_key(name), expect={"children": (0,)}))
+    except ConditionFailedError:
+        message = f"Project {name} still has datasets or model versions; delete them first"
+        raise ConflictError(ResourceType.PROJECT, name, message) from None
+
+
+def project_key(name: str) -> dict[str, str]:
+    """Primary key of the project's own item; its datasets and model versions share the partition."""
+    return {"pk": f"PROJECT#{name}", "sk": "PROJECT"}
+
+
+def count_children(name: str, change: int) -> Update:
+    """The update that goes with every dataset or model version that comes or goes, in the same transaction."""
+    return Update(project_key(name), add={"children": change})
+
+
+def _project(item: Item) -> Project:
+    return Project(
+        name=item["project"],
+        created_at=datetime.fromisoformat(item["created_at"]),
+        hosted=HostedModel(item["project"], **item["hosted"]) if "hosted" in item else None,
+        latest_version=item["latest_version"],
+    )

@@ -1,0 +1,122 @@
+"""`make demo`: the main job, on a laptop's AWS of its own that is gone afterwards.
+
+Two products are trained on generated pictures; then unseen pictures, a file that is no image and a truncated one are
+dropped, and everything that comes of them is shown.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from cli.datasets import read_folder
+from cli.dropping import Drop, drop
+from cli.output import err, verdict_table
+from cli.stack import Stack
+from cli.tailing import subscription
+from cli.training import train_and_register
+from local.cloud import LocalCloud, LocalCloudError
+from local.products import PRODUCTS, render, write_dataset
+
+# Not the port of `relook local up`: a demo never touches what its user has running.
+PORT = 4576
+PICTURES = Path("relook-pictures") / "demo"
+TRAINING_SEED, UNSEEN_SEED = 1, 9000
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """Run the demo and clean up after it, whatever happens."""
+    started = time.monotonic()
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch, LocalCloud(PORT).running() as cloud:
+        console.rule("[bold]1. deploy the stack to a local AWS")
+        stack = Stack(cloud.deploy(), cloud.client)
+        _show_outputs(stack)
+        console.rule("[bold]2. train a model for each product")
+        for product in PRODUCTS:
+            _train(stack, product, Path(scratch))
+        console.rule("[bold]3. drop unseen images")
+        with subscription(stack) as receive:
+            drops = [each for product in PRODUCTS for each in _drop_unseen(stack, product, Path(scratch))]
+            records = [each.record for each in drops]
+            overlays = {each.record["inspection_id"]: str(each.overlay) for each in drops if each.overlay}
+            console.print(verdict_table(records, overlays))
+            console.rule("[bold]4. what a consumer of the event bus received")
+            wanted = sum(record["status"] == "REJECTED" or record["is_anomalous"] for record in records)
+            events: list[dict[str, Any]] = []
+            while len(events) < wanted:
+                events += receive(5)
+        _show_events(events)
+    console.rule(f"[bold green]done in {time.monotonic() - started:.0f} s")
+    console.print(f"The pictures, each image with its mask and its heat map: [bold]{PICTURES}[/bold]")
+    console.print("The same with your own images: relook local up, relook train, relook drop (see README.md)")
+
+
+def _show_outputs(stack: Stack) -> None:
+    table = Table(box=None, show_header=False)
+    for name in ("ImagesBucket", "ResultsBucket", "InspectionsTable", "EventBus"):
+        table.add_row(name, stack.outputs[name])
+    console.print(table)
+
+
+def _train(stack: Stack, product: str, scratch: Path) -> None:
+    started = time.monotonic()
+    folder = scratch / product
+    write_dataset(folder, product, normal=24, anomalous=16, seed=TRAINING_SEED)
+    drawn = time.monotonic()
+    report = train_and_register(stack, product, read_folder(folder), host=True)
+    console.print(
+        f"[bold]{product}[/bold]: {report.place} hosted; 40 images drawn in {drawn - started:.1f} s,"
+        f" trained in {time.monotonic() - drawn:.1f} s; cross-validated F1 {report.trained.evaluation.f1:.2f}"
+    )
+
+
+def _drop_unseen(stack: Stack, product: str, scratch: Path) -> list[Drop]:
+    from PIL import Image
+
+    folder = scratch / "unseen" / product
+    folder.mkdir(parents=True)
+    orders: list[tuple[str, list[str]]] = [("normal-1", []), ("normal-2", [])]
+    orders += [(name, [name]) for name in PRODUCTS[product].defects]
+    paths = []
+    for seed, (name, defects) in enumerate(orders, UNSEEN_SEED):
+        paths.append(folder / f"{name}.jpg")
+        Image.fromarray(render(product, seed, defects).image).save(paths[-1], quality=92)
+    if product == next(iter(PRODUCTS)):
+        paths += [folder / "notes.jpg", folder / "truncated.jpg"]
+        paths[-2].write_text("These are the notes of the night shift, saved under the wrong name.\n")
+        paths[-1].write_bytes(paths[0].read_bytes()[:20_000])
+    return drop(stack, product, paths, {"line": "1"}, timeout_s=60, pictures=PICTURES)
+
+
+def _show_events(events: list[dict[str, Any]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("detail-type")
+    table.add_column("summary")
+    for event in events:
+        table.add_row(event["detail-type"], event["detail"]["summary"])
+    console.print(table)
+    for kind in ("Anomaly Detected", "Image Rejected"):
+        event = next(each for each in events if each["detail-type"] == kind)
+        import json
+
+        console.print(f"\nOne [bold]{kind}[/bold], whole:")
+        console.print(Syntax(json.dumps(event, indent=2), "json", background_color="default", word_wrap=True))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LocalCloudError as error:
+        err.print(f"[bold red]error:[/bold red] {error}")
+        sys.exit(1)

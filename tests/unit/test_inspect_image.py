@@ -1,0 +1,332 @@
+"""The function, message in to record, pictures and event out; one test a row of the failure table and more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
+from botocore.exceptions import ClientError
+from PIL import Image
+from relook.inspection.pipeline import Pipeline
+from relook.inspection.upload import parse_upload
+from relook.observability import logger
+from relook.registry.models import stop_hosting
+
+from tests.unit.conftest import SETTINGS, Cloud, forget_process_state, message
+from tests.unit.parts import HEIGHT, SCRATCH_COLOR, WIDTH, classification_package, hosted_package, part_png, png
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+
+@pytest.fixture
+def published(cloud: Cloud) -> Iterator[list[dict[str, Any]]]:
+    """Fills with the events of the test when it calls `cloud.published()`; each is checked against its schema."""
+    found: list[dict[str, Any]] = []
+    original = cloud.published
+
+    def checked() -> list[dict[str, Any]]:
+        new = original()
+        for event in new:
+            folder = event["detail-type"].lower().replace(" ", "-")
+            schema = json.loads((EVENTS / "outbound" / folder / "schema.json").read_text())
+            jsonschema.validate(event["detail"], schema)
+        found.extend(new)
+        return new
+
+    cloud.published = checked  # type: ignore[method-assign]
+    yield found
+    cloud.published()
+
+
+def test_anomalous_image_gets_record_pictures_and_event(hosted: Cloud, published: list[dict[str, Any]]) -> None:
+    data = part_png(2001, is_scratched=True)
+    upload = hosted.upload("bracket/line 1/a.png", data, camera="7")
+
+    assert hosted.deliver(upload) == []
+
+    (record,) = hosted.records()
+    version = json.loads(upload["body"])["detail"]["object"]["version-id"]
+    assert record["image_uri"] == "s3://images/bracket/line 1/a.png"
+    assert record["object_version"] == f"{version}#1"
+    assert (record["project"], record["model_version"], record["status"]) == ("bracket", "1", "INSPECTED")
+    assert record["is_anomalous"] is True
+    assert 0.5 < record["confidence"] <= 1
+    assert [each["name"] for each in record["anomalies"]] == ["scratch"]
+    assert record["anomalies"][0]["color"] == SCRATCH_COLOR
+    assert (record["width"], record["height"], record["size_bytes"]) == (WIDTH, HEIGHT, len(data))
+    assert record["metadata"] == {"camera": "7"}
+    assert record["mask_uri"] == f"s3://results/bracket/line 1/a.png/{version}/model-1/mask.png"
+    assert record["heat_map_uri"] == f"s3://results/bracket/line 1/a.png/{version}/model-1/heat_map.png"
+    for uri in (record["mask_uri"], record["heat_map_uri"]):
+        stored = hosted.s3.get_object(Bucket="results", Key=uri.removeprefix("s3://results/"))
+        assert stored["ContentType"] == "image/png"
+        Image.open(stored["Body"]).verify()
+
+    (event,) = hosted.published()
+    detail = event["detail"]
+    assert (event["source"], event["detail-type"]) == ("relook", "Anomaly Detected")
+    assert detail["inspection_id"] == record["inspection_id"]
+    assert detail["image"]["metadata"] == {"camera": "7"}
+    assert detail["anomalies"] == record["anomalies"]
+    assert detail["confidence"] == record["confidence"]
+    assert "bracket/line 1/a.png looks anomalous" in detail["summary"]
+
+
+def test_normal_image_gets_a_record_and_no_event(hosted: Cloud) -> None:
+    assert hosted.deliver(hosted.upload("bracket/a.png", part_png(2002))) == []
+
+    (record,) = hosted.records()
+    assert record["is_anomalous"] is False
+    assert record["anomalies"] == []
+    assert "anomalous_project" not in record
+    assert hosted.published() == []
+
+
+def test_every_inspection_is_published_when_switched_on(
+    hosted: Cloud, monkeypatch: pytest.MonkeyPatch, published: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setenv("PUBLISH_EVERY_INSPECTION", "true")
+    forget_process_state()
+    hosted.deliver(hosted.upload("bracket/a.png", part_png(2002)))
+    assert [event["detail-type"] for event in hosted.published()] == ["Image Inspected"]
+    hosted.deliver(hosted.upload("bracket/b.png", part_png(2001, is_scratched=True)))
+    assert {event["detail-type"] for event in hosted.published()} == {"Image Inspected", "Anomaly Detected"}
+
+
+def test_classification_model_stores_a_heat_map_and_no_mask(cloud: Cloud) -> None:
+    hosted_package(cloud.registry, cloud.s3, "bracket", classification_package())
+    cloud.deliver(cloud.upload("bracket/a.png", part_png(2001, is_scratched=True)))
+    (record,) = cloud.records()
+    assert record["is_anomalous"] is True
+    assert "mask_uri" not in record
+    assert record["heat_map_uri"].endswith("heat_map.png")
+
+
+REJECTED = {
+    "empty": ("bracket/a.png", b"", "EMPTY"),
+    "text": ("bracket/a.jpg", b"this is not an image", "UNSUPPORTED_FORMAT"),
+    "truncated": ("bracket/a.png", part_png(1)[:2000], "CORRUPT"),
+    "too large": ("bracket/a.png", part_png(1) + bytes(8 * 1024 * 1024), "TOO_LARGE"),
+    "unlike the model's size": ("bracket/a.png", None, "SIZE_MISMATCH"),
+    "unknown project": ("gear/a.png", part_png(1), "UNKNOWN_PROJECT"),
+    "a name no project can have": ("my gear/a.png", part_png(1), "UNKNOWN_PROJECT"),
+    "no project": ("a.png", part_png(1), "NO_PROJECT"),
+    "empty project": ("/a.png", part_png(1), "NO_PROJECT"),
+}
+
+
+@pytest.mark.parametrize(("key", "data", "reason"), REJECTED.values(), ids=REJECTED.keys())
+def test_what_cannot_be_inspected_is_recorded_and_announced(
+    hosted: Cloud, published: list[dict[str, Any]], key: str, data: bytes | None, reason: str
+) -> None:
+    if data is None:
+        data = png(Image.new("RGB", (WIDTH, HEIGHT + 8), "grey"))
+
+    assert hosted.deliver(hosted.upload(key, data, line="2")) == []
+
+    (record,) = hosted.records()
+    assert (record["status"], record["reason"]) == ("REJECTED", reason)
+    assert record["message"]
+    assert "is_anomalous" not in record
+    assert hosted.pictures() == []
+    (event,) = hosted.published()
+    assert event["detail-type"] == "Image Rejected"
+    assert event["detail"]["reason"] == reason
+    assert event["detail"]["message"] in event["detail"]["summary"]
+    if record.get("model_version"):
+        assert record["metadata"] == {"line": "2"}
+
+
+def test_an_object_too_large_is_not_downloaded(hosted: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.response import StreamingBody
+
+    upload = hosted.upload("bracket/a.png", bytes(8 * 1024 * 1024 + 1))
+
+    def read(*_: object) -> bytes:
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr(StreamingBody, "read", read)
+    assert hosted.deliver(upload) == []
+    assert hosted.records()[0]["reason"] == "TOO_LARGE"
+
+
+def test_deleted_version_is_rejected(hosted: Cloud, published: list[dict[str, Any]]) -> None:
+    upload = hosted.upload("bracket/a.png", part_png(1))
+    hosted.s3.delete_object(
+        Bucket="images", Key="bracket/a.png", VersionId=json.loads(upload["body"])["detail"]["object"]["version-id"]
+    )
+    assert hosted.deliver(upload) == []
+    assert hosted.records()[0]["reason"] == "OBJECT_GONE"
+    assert len(hosted.published()) == 1
+
+
+def test_overwritten_versions_keep_a_record_each(hosted: Cloud) -> None:
+    first = hosted.upload("bracket/a.png", part_png(2002))
+    second = hosted.upload("bracket/a.png", part_png(2001, is_scratched=True))
+    assert hosted.deliver(first, {**second, "messageId": "message-2"}) == []
+    assert sorted(record["is_anomalous"] for record in hosted.records()) == [False, True]
+
+
+def test_without_versioning_only_the_current_content_can_be_inspected(hosted: Cloud) -> None:
+    first = hosted.upload("bracket/a.png", part_png(2002), bucket="unversioned")
+    second = hosted.upload("bracket/a.png", part_png(2001, is_scratched=True), bucket="unversioned")
+    assert hosted.deliver(first, {**second, "messageId": "message-2"}) == []
+    by_status = {record["status"]: record for record in hosted.records()}
+    assert by_status["REJECTED"]["reason"] == "OBJECT_GONE"
+    assert by_status["INSPECTED"]["is_anomalous"] is True
+
+
+@pytest.mark.parametrize("name", ["a b+c.png", "größe/éà.png", "100%25.png", "plus+%2B.png", "ends with space .png"])
+def test_keys_are_taken_as_they_are(hosted: Cloud, name: str) -> None:
+    hosted.deliver(hosted.upload(f"bracket/{name}", part_png(2002)))
+    (record,) = hosted.records()
+    assert record["image_uri"] == f"s3://images/bracket/{name}"
+    assert record["heat_map_uri"].removeprefix("s3://results/") in hosted.pictures()
+
+
+def test_a_key_of_the_longest_length_still_has_pictures(hosted: Cloud) -> None:
+    key = "bracket/" + "x" * (1024 - len("bracket/"))
+    assert hosted.deliver(hosted.upload(key, part_png(2002))) == []
+    (record,) = hosted.records()
+    assert record["heat_map_uri"].removeprefix("s3://results/") in hosted.pictures()
+
+
+def test_a_project_without_hosted_model_is_tried_again(hosted: Cloud) -> None:
+    stop_hosting(hosted.registry, "bracket", "1")
+    upload = hosted.upload("bracket/a.png", part_png(2002))
+    assert hosted.deliver(upload) == ["message-1"]
+    assert hosted.records() == []
+    hosted_package(hosted.registry, hosted.s3, "bracket")
+    assert hosted.deliver(upload) == []
+    assert hosted.records()[0]["model_version"] == "2"
+
+
+def test_only_the_failing_message_is_tried_again(hosted: Cloud) -> None:
+    good = {**hosted.upload("bracket/a.png", part_png(2002)), "messageId": "good"}
+    poison = {"messageId": "poison", "body": "{]", "eventSource": "aws:sqs"}
+    other = {**message({}), "messageId": "incomplete"}
+    assert hosted.deliver(poison, good, other) == ["poison", "incomplete"]
+    assert len(hosted.records()) == 1
+
+
+def test_the_same_event_twice_is_one_inspection(hosted: Cloud) -> None:
+    upload = hosted.upload("bracket/a.png", part_png(2001, is_scratched=True))
+    assert hosted.deliver(upload, {**upload, "messageId": "message-2"}) == []
+    assert hosted.deliver(upload) == []
+    assert len(hosted.records()) == 1
+    assert len(hosted.published()) == 1
+
+
+def test_an_inspection_under_way_elsewhere_is_left_alone(hosted: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = hosted.upload("bracket/a.png", part_png(2001, is_scratched=True))
+    original, refused = Pipeline._look, []
+
+    def look_while_a_duplicate_arrives(self: Pipeline, *arguments: Any) -> Any:
+        with pytest.raises(IdempotencyAlreadyInProgressError) as caught:
+            self.inspect(parse_upload(upload["body"]), hosted.context)
+        refused.append(caught.value)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "_look", look_while_a_duplicate_arrives)
+    assert hosted.deliver(upload) == []
+    assert len(refused) == 1
+    assert len(hosted.published()) == 1
+    assert hosted.deliver({**upload, "messageId": "duplicate"}) == []
+    assert hosted.published() == []
+
+
+def test_a_new_model_version_inspects_anew(hosted: Cloud) -> None:
+    upload = hosted.upload("bracket/a.png", part_png(2002))
+    hosted.deliver(upload)
+    hosted_package(hosted.registry, hosted.s3, "bracket")
+    hosted.deliver(upload)
+    assert [record["model_version"] for record in hosted.records()] == ["1", "2"]
+
+
+def test_a_project_made_anew_does_not_meet_its_old_model(hosted: Cloud) -> None:
+    hosted.deliver(hosted.upload("bracket/a.png", part_png(2001, is_scratched=True)))
+    for item in hosted.dynamodb.scan(TableName=SETTINGS.registry_table)["Items"]:
+        hosted.dynamodb.delete_item(TableName=SETTINGS.registry_table, Key={k: item[k] for k in ("pk", "sk")})
+    hosted_package(hosted.registry, hosted.s3, "bracket", classification_package())
+    hosted.deliver(hosted.upload("bracket/b.png", part_png(2001, is_scratched=True)))
+    assert [("mask_uri" in record) for record in hosted.records()].count(True) == 1
+
+
+def test_partial_put_events_is_tried_again(hosted: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = hosted.upload("bracket/a.png", part_png(2001, is_scratched=True))
+    refuse_events(monkeypatch)
+    assert hosted.deliver(upload) == ["message-1"]
+    monkeypatch.undo()
+    for name, value in {**SETTINGS.to_env(), "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    assert hosted.deliver(upload) == []
+    assert len(hosted.published()) == 1
+
+
+def refuse_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.client import BaseClient
+
+    original = BaseClient._make_api_call
+
+    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "PutEvents":
+            failed = {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}
+            return {"FailedEntryCount": 1, "Entries": [failed]}
+        return original(self, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+
+
+def test_throttling_of_the_table_is_tried_again(hosted: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    from relook.registry.table import Table
+
+    upload = hosted.upload("bracket/a.png", part_png(2002))
+
+    def throttled(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}, "PutItem")
+
+    monkeypatch.setattr(Table, "put", throttled)
+    assert hosted.deliver(upload) == ["message-1"]
+
+
+def test_a_damaged_package_is_no_verdict(hosted: Cloud) -> None:
+    hosted.s3.put_object(Bucket="models", Key="bracket/1/graph.onnx", Body=b"tampered")
+    assert hosted.deliver(hosted.upload("bracket/a.png", part_png(2002))) == ["message-1"]
+    assert hosted.records() == []
+
+
+def test_one_log_line_and_the_published_metrics(
+    hosted: Cloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    hosted.deliver(hosted.upload("bracket/a.png", part_png(2001, is_scratched=True)))
+
+    (log,) = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert log["message"] == "inspection"
+    assert log["is_anomalous"] is True
+    assert log["published"] == ["Anomaly Detected"]
+    (metrics,) = metrics_lines(capsys)
+    (described,) = metrics["_aws"]["CloudWatchMetrics"]
+    assert described["Namespace"] == "Relook"
+    assert described["Dimensions"] == [["ProjectName", "ModelVersion"]]
+    assert (metrics["ProjectName"], metrics["ModelVersion"]) == ("bracket", "1")
+    assert (metrics["ProcessedImageCount"], metrics["DetectedAnomalyCount"]) == ([1], [1])
+
+
+def metrics_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if "_aws" in line]
+
+
+def test_made_up_projects_make_no_metrics_of_their_own(hosted: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    hosted.deliver(hosted.upload("made-up-1/a.png", part_png(2001)))
+    (metrics,) = metrics_lines(capsys)
+    assert metrics["ProjectName"] == "unknown"
+    assert metrics["InvalidImageCount"] == [1]

@@ -1,0 +1,213 @@
+"""Projects, datasets, model versions and packages, against DynamoDB and S3 in process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
+from relook.errors import ConflictError, InvalidRequestError, PackageError, ResourceNotFoundError, ResourceType
+from relook.registry.datasets import (
+    DatasetStatus,
+    DatasetType,
+    ImageStats,
+    create_dataset,
+    delete_dataset,
+    describe_dataset,
+    fail_dataset,
+    finish_dataset,
+    list_datasets,
+)
+from relook.registry.models import (
+    ModelStatus,
+    Performance,
+    create_model,
+    delete_model,
+    describe_model,
+    fail_hosting,
+    fail_training,
+    finish_hosting,
+    finish_training,
+    list_models,
+    start_hosting,
+    stop_hosting,
+)
+from relook.registry.packages import load_package, save_package
+from relook.registry.projects import create_project, delete_project, describe_project, list_projects
+from relook.registry.table import Table
+
+from tests.unit.conftest import Cloud
+from tests.unit.parts import classification_package, hosted_package
+
+
+@pytest.fixture
+def table(cloud: Cloud) -> Table:
+    create_project(cloud.registry, "bracket")
+    return cloud.registry
+
+
+def trained(table: Table) -> str:
+    version = create_model(table, "bracket").version
+    finish_training(table, "bracket", version, f"sha-{version}", Performance(0.9, 0.8, 1.0), "Trained.")
+    return version
+
+
+def host(table: Table, version: str) -> None:
+    start_hosting(table, "bracket", version)
+    finish_hosting(table, "bracket", version)
+
+
+def hosted_version(table: Table) -> str | None:
+    hosted = describe_project(table, "bracket").hosted
+    return hosted.version if hosted else None
+
+
+def test_projects_are_created_once_and_listed_by_name(table: Table) -> None:
+    create_project(table, "Anvil_2-b")
+    assert [project.name for project in list_projects(table)] == ["Anvil_2-b", "bracket"]
+    with pytest.raises(ConflictError, match="Project bracket already exists") as caught:
+        create_project(table, "bracket")
+    assert (caught.value.resource_type, caught.value.resource_id) == (ResourceType.PROJECT, "bracket")
+
+
+@pytest.mark.parametrize("name", ["", "-a", "_a", "a b", "a/b", "ä", "x" * 256, "a\n"])
+def test_project_names_are_checked(table: Table, name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="must be 1 to 255"):
+        create_project(table, name)
+    with pytest.raises(ResourceNotFoundError):
+        describe_project(table, name)
+
+
+def test_a_project_goes_only_when_it_is_empty(table: Table) -> None:
+    create_dataset(table, "bracket", DatasetType.TRAIN)
+    version = trained(table)
+    removals: list[Callable[[], None]] = [
+        lambda: delete_dataset(table, "bracket", DatasetType.TRAIN),
+        lambda: delete_model(table, "bracket", version),
+    ]
+    for remove in removals:
+        with pytest.raises(ConflictError, match="still has datasets or model versions"):
+            delete_project(table, "bracket")
+        remove()
+    delete_project(table, "bracket")
+    with pytest.raises(ResourceNotFoundError):
+        delete_project(table, "bracket")
+
+
+def test_dataset_life(table: Table) -> None:
+    assert create_dataset(table, "bracket", DatasetType.TRAIN).status is DatasetStatus.CREATE_IN_PROGRESS
+    with pytest.raises(ConflictError, match="already has a train dataset"):
+        create_dataset(table, "bracket", DatasetType.TRAIN)
+    stats = ImageStats(total=30, labeled=29, normal=20, anomaly=9)
+    assert finish_dataset(table, "bracket", DatasetType.TRAIN, stats).stats == stats
+    with pytest.raises(ConflictError, match="is not being created"):
+        fail_dataset(table, "bracket", DatasetType.TRAIN, "too late")
+    create_dataset(table, "bracket", DatasetType.TEST)
+    failed = fail_dataset(table, "bracket", DatasetType.TEST, "line 3 has no source-ref")
+    assert (failed.status, failed.status_message) == (DatasetStatus.CREATE_FAILED, "line 3 has no source-ref")
+    assert [dataset.type for dataset in list_datasets(table, "bracket")] == [DatasetType.TEST, DatasetType.TRAIN]
+    delete_dataset(table, "bracket", DatasetType.TEST)
+    with pytest.raises(ResourceNotFoundError) as caught:
+        describe_dataset(table, "bracket", DatasetType.TEST)
+    assert caught.value.resource_id == "bracket/test"
+
+
+def test_versions_count_up_and_are_never_reused(table: Table) -> None:
+    versions = [trained(table) for _ in range(11)]
+    assert versions == [str(number) for number in range(1, 12)]
+    assert [model.version for model in list_models(table, "bracket")] == versions[::-1]
+    delete_model(table, "bracket", "11")
+    assert create_model(table, "bracket").version == "12"
+
+
+def test_model_life(table: Table) -> None:
+    version = create_model(table, "bracket", "first").version
+    assert describe_model(table, "bracket", version).status is ModelStatus.TRAINING
+    model = finish_training(table, "bracket", version, "sha", Performance(0.9, 0.8, 1.0), "Fine.")
+    assert model.status is ModelStatus.TRAINED
+    assert model.performance is not None
+    assert asdict(model.performance) == pytest.approx({"f1_score": 0.9, "recall": 0.8, "precision": 1.0})
+    assert start_hosting(table, "bracket", version).status is ModelStatus.STARTING_HOSTING
+    finish_hosting(table, "bracket", version)
+    hosted = describe_project(table, "bracket").hosted
+    assert hosted is not None
+    assert (hosted.version, hosted.package_sha256) == (version, "sha")
+    stop_hosting(table, "bracket", version)
+    model = describe_model(table, "bracket", version)
+    assert (model.status, model.description) == (ModelStatus.TRAINED, "first")
+    assert hosted_version(table) is None
+
+
+def test_states_change_only_along_their_life(table: Table) -> None:
+    failed = create_model(table, "bracket").version
+    fail_training(table, "bracket", failed, "too few images")
+    with pytest.raises(ConflictError, match="is TRAINING_FAILED; it can become STARTING_HOSTING only from"):
+        start_hosting(table, "bracket", failed)
+    version = trained(table)
+    calls: list[Callable[[], object]] = [
+        lambda: finish_training(table, "bracket", version, "sha", None, ""),
+        lambda: fail_training(table, "bracket", version, ""),
+        lambda: finish_hosting(table, "bracket", version),
+        lambda: fail_hosting(table, "bracket", version, ""),
+        lambda: stop_hosting(table, "bracket", version),
+    ]
+    for call in calls:
+        with pytest.raises(ConflictError, match=f"Model bracket/{version} is TRAINED"):
+            call()
+    start_hosting(table, "bracket", version)
+    fail_hosting(table, "bracket", version, "the package is damaged")
+    host(table, version)
+    with pytest.raises(ConflictError, match="is HOSTED"):
+        delete_model(table, "bracket", version)
+    assert hosted_version(table) == version
+
+
+@pytest.mark.parametrize("version", ["99", "latest", "-1", ""])
+def test_unknown_versions_are_not_found(table: Table, version: str) -> None:
+    with pytest.raises(ResourceNotFoundError) as caught:
+        describe_model(table, "bracket", version)
+    assert caught.value.resource_type is ResourceType.MODEL
+
+
+def test_the_newest_hosted_version_inherits_the_uploads(table: Table) -> None:
+    for _ in range(3):
+        host(table, trained(table))
+    assert hosted_version(table) == "3"
+    stop_hosting(table, "bracket", "1")
+    assert hosted_version(table) == "3"
+    stop_hosting(table, "bracket", "3")
+    assert hosted_version(table) == "2"
+    stop_hosting(table, "bracket", "2")
+    assert hosted_version(table) is None
+
+
+def test_a_lost_race_for_the_pointer_changes_nothing(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    host(table, trained(table))
+    original = Table.write
+
+    def host_another_first(self: Table, *writes: object) -> None:
+        monkeypatch.setattr(Table, "write", original)
+        host(table, trained(table))
+        original(self, *writes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Table, "write", host_another_first)
+    with pytest.raises(ConflictError):
+        stop_hosting(table, "bracket", "1")
+    assert hosted_version(table) == "2"
+    assert describe_model(table, "bracket", "1").status is ModelStatus.HOSTED
+
+
+def test_packages_are_verified(cloud: Cloud) -> None:
+    package = classification_package()
+    sha256 = save_package(cloud.s3, "models", "bracket", "1", package)
+    assert load_package(cloud.s3, "models", "bracket", "1", sha256).files() == package.files()
+    with pytest.raises(PackageError, match="registered was other"):
+        load_package(cloud.s3, "models", "bracket", "1", "other")
+    cloud.s3.delete_object(Bucket="models", Key="bracket/1/graph.onnx")
+    with pytest.raises(PackageError, match=r"has no graph\.onnx"):
+        load_package(cloud.s3, "models", "bracket", "1", sha256)
+
+
+def test_hosting_a_package_end_to_end(cloud: Cloud) -> None:
+    assert hosted_package(cloud.registry, cloud.s3, "bracket", classification_package()) == "1"
+    assert hosted_version(cloud.registry) == "1"
