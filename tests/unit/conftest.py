@@ -37,7 +37,7 @@ class Context(LambdaContext):
     _aws_request_id = "request"
     remaining_ms = 30_000
 
-    def get_remaining_time_in_millis(self) -> int:
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
         return self.remaining_ms
 
 

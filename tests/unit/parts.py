@@ -79,11 +79,16 @@ def classification_package() -> ModelPackage:
 
 
 def hosted_package(registry: Table, s3: Any, project: str, package: ModelPackage | None = None) -> str:
+    """Register a hosted model version in the unit tests' models bucket; the version."""
+    return register_hosted(registry, s3, "models", project, package or segmentation_package())
+
+
+def register_hosted(registry: Table, s3: Any, models_bucket: str, project: str, package: ModelPackage) -> str:
     """Register a trained, hosted model version of a project, which is made if need be; the version."""
     if registry.get({"pk": f"PROJECT#{project}", "sk": "PROJECT"}) is None:
         create_project(registry, project)
     version = create_model(registry, project).version
-    sha256 = save_package(s3, "models", project, version, package or segmentation_package())
+    sha256 = save_package(s3, models_bucket, project, version, package)
     finish_training(registry, project, version, sha256, None, "Trained.")
     start_hosting(registry, project, version)
     finish_hosting(registry, project, version)

@@ -1,0 +1,171 @@
+"""What differs between stages: `cdk.json`'s context as a frozen dataclass. Constructs ask no other question.
+
+Every field may be set for a stage in `cdk.json` (context `stages`) or for one command with `-c field=value`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self, get_type_hints
+
+from relook.settings import DetectorKind
+
+
+class Stage(StrEnum):
+    """Where the stack is deployed: a laptop's emulator, a throw-away stack, or one whose data must survive."""
+
+    LOCAL = "local"
+    DEV = "dev"
+    PROD = "prod"
+
+
+class Architecture(StrEnum):
+    """Lambda's processor architectures, as CloudFormation spells them."""
+
+    ARM64 = "arm64"
+    X86_64 = "x86_64"
+
+
+class ConfigError(ValueError):
+    """The stage's configuration cannot be used; `problems` names everything that is wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("cdk.json or -c: " + "; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """One stage's choices.
+
+    Attributes:
+        runtime: Lambda runtime; the `local` stage uses the version of the interpreter that runs the emulator.
+        memory_mb: 1769 is where Lambda gives one whole processor.
+        timeout_s: of the function, for one batch.
+        retry_after_s: the queue's visibility timeout, so the time until a failed image is tried again.
+        max_receives: tries before an image goes to the dead letters.
+        max_concurrency: batches in work at once.
+        protects_data: retain buckets and tables, refuse their deletion, keep older versions of objects.
+        versions_images: keep every upload to the same key, so that each is inspected. The local stage does not:
+            its emulator's events do not say which version they are about.
+        images_bucket: name of an existing bucket to inspect; empty to create one.
+        alert_email: subscribed to the alerts; empty for none.
+        remote_endpoint, remote_model_version, publish_every_inspection: see `InspectImageSettings`.
+    """
+
+    stage: Stage
+    runtime: str = "python3.13"
+    architecture: Architecture = Architecture.ARM64
+    memory_mb: int = 1769
+    timeout_s: int = 60
+    retry_after_s: int = 360
+    max_receives: int = 5
+    batch_size: int = 10
+    max_concurrency: int = 50
+    log_level: str = "INFO"
+    log_retention_days: int = 30
+    protects_data: bool = False
+    versions_images: bool = True
+    images_bucket: str = ""
+    alert_email: str = ""
+    publish_every_inspection: bool = False
+    detector: DetectorKind = DetectorKind.HOSTED
+    remote_endpoint: str = ""
+    remote_model_version: str = "1"
+
+    @classmethod
+    def from_context(cls, context: Callable[[str], Any]) -> Self:
+        """Read the stage named by the context value `stage`, and its fields.
+
+        Args:
+            context: gives a context value or None, as `app.node.try_get_context` does.
+        Raises:
+            ConfigError: names every unknown, malformed or impossible value at once.
+        """
+        name, stages = context("stage"), context("stages") or {}
+        if name not in stages or name not in list(Stage):
+            raise ConfigError([f"stage is {name!r}, expected one of {', '.join(Stage)}"])
+        types = get_type_hints(cls)
+        overrides = {field: value for field in types if field != "stage" and (value := context(field)) is not None}
+        given = {**stages[name], **overrides}
+        problems = [f"{field} is not a setting of a stage" for field in given if field not in types]
+        values: dict[str, Any] = {"stage": Stage(name), **(_host() if name == Stage.LOCAL else {})}
+        for field in given.keys() & types.keys():
+            try:
+                values[field] = _parse(given[field], types[field])
+            except ValueError as error:
+                problems.append(f"{field} is {given[field]!r}: {error}")
+        problems += _impossible(values)
+        if problems:
+            raise ConfigError(sorted(problems))
+        return cls(**values)
+
+
+# The days CloudWatch Logs offers that anyone asked for.
+LOG_RETENTION_DAYS = (1, 7, 30, 90, 365)
+
+# Older ones run on Amazon Linux 2, whose C library cannot load onnxruntime's wheels.
+_RUNTIMES = ("python3.12", "python3.13", "python3.14")
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+# Limits of Lambda and SQS. A batch above 10 would need a batching window, which delays every verdict.
+_RANGES = {
+    "memory_mb": (128, 10240),
+    "timeout_s": (1, 900),
+    "retry_after_s": (1, 43200),
+    "max_receives": (1, 1000),
+    "batch_size": (1, 10),
+    "max_concurrency": (2, 1000),
+}
+
+
+def _host() -> dict[str, Any]:
+    is_arm = platform.machine() in ("arm64", "aarch64")
+    return {
+        "runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
+        "architecture": Architecture.ARM64 if is_arm else Architecture.X86_64,
+    }
+
+
+def _parse(value: Any, kind: Any) -> Any:
+    """`-c field=value` gives text, `cdk.json` gives JSON; both are taken."""
+    if kind is bool:
+        if value not in (True, False, "true", "false"):
+            raise ValueError("expected true or false")
+        return value in (True, "true")
+    if issubclass(kind, StrEnum):
+        if value not in list(kind):
+            raise ValueError(f"expected one of {', '.join(kind)}")
+        return kind(value)
+    if kind is int and not str(value).isdecimal():
+        raise ValueError("expected a whole number")
+    return kind(value)
+
+
+def _impossible(values: Mapping[str, Any]) -> list[str]:
+    """Values that are well formed but that AWS, or the pipeline, would refuse."""
+    defaults = {field.name: field.default for field in dataclasses.fields(StageConfig)}
+    value = {**defaults, **values}
+    problems = [
+        f"{field} is {value[field]}, expected {low} to {high}"
+        for field, (low, high) in _RANGES.items()
+        if not low <= value[field] <= high
+    ]
+    if value["stage"] != Stage.LOCAL and value["runtime"] not in _RUNTIMES:
+        problems.append(f"runtime is {value['runtime']!r}, expected one of {', '.join(_RUNTIMES)}")
+    if value["log_level"] not in _LOG_LEVELS:
+        problems.append(f"log_level is {value['log_level']!r}, expected one of {', '.join(_LOG_LEVELS)}")
+    if value["log_retention_days"] not in LOG_RETENTION_DAYS:
+        days = ", ".join(map(str, LOG_RETENTION_DAYS))
+        problems.append(f"log_retention_days is {value['log_retention_days']}, expected one of {days}")
+    if value["retry_after_s"] < value["timeout_s"]:
+        problems.append(f"retry_after_s is {value['retry_after_s']}, below timeout_s: images would be inspected twice")
+    if (value["detector"] == DetectorKind.HOSTED) != (not value["remote_endpoint"]):
+        problems.append("remote_endpoint is needed by the lookoutvision and sagemaker detectors, and by no other")
+    return problems

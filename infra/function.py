@@ -1,0 +1,69 @@
+"""What every function of ours shares, decided once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.nag import acknowledge
+
+
+class Function(lambda_.Function):
+    """A function with its own role, its own log group, tracing, and nothing else until it is granted.
+
+    The file `functions/<module>.py` holds `handler`; `environment` comes from its settings' `to_env`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        module: str,
+        code: lambda_.Code,
+        config: StageConfig,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.own_role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group = logs.LogGroup(
+            scope,
+            f"{id}Logs",
+            retention=_RETENTION[config.log_retention_days],
+            removal_policy=RemovalPolicy.RETAIN if config.protects_data else RemovalPolicy.DESTROY,
+        )
+        log_group.grant_write(self.own_role)
+        super().__init__(
+            scope,
+            id,
+            handler=f"{module}.handler",
+            code=code,
+            runtime=lambda_.Runtime(config.runtime, lambda_.RuntimeFamily.PYTHON),
+            architecture=lambda_.Architecture.custom(config.architecture),
+            memory_size=config.memory_mb,
+            timeout=Duration.seconds(config.timeout_s),
+            tracing=lambda_.Tracing.ACTIVE,
+            role=self.own_role,
+            log_group=log_group,
+            environment={**environment, "POWERTOOLS_LOG_LEVEL": config.log_level},
+        )
+        acknowledge(
+            self.own_role,
+            "IAM5[Resource::*]",
+            reason="Writing traces, and calling a function URL, name no resource that a policy could.",
+        )
+        acknowledge(self, "L1", reason="The runtime is the stage's choice: the asset holds wheels built for it.")
+
+
+_RETENTION = {
+    1: logs.RetentionDays.ONE_DAY,
+    7: logs.RetentionDays.ONE_WEEK,
+    30: logs.RetentionDays.ONE_MONTH,
+    90: logs.RetentionDays.THREE_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+}

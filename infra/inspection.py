@@ -1,0 +1,130 @@
+"""The way an image goes: Object Created -> queue -> `inspect_image` -> the Relook event bus."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+from relook.settings import DetectorKind, InspectImageSettings
+
+from infra.config import StageConfig
+from infra.function import Function
+from infra.nag import acknowledge_resource
+from infra.storage import Storage
+
+
+class Inspection(Construct):
+    """The queue, its dead letters, the function and the event bus.
+
+    Attributes:
+        queue: one "Object Created" event per message.
+        dead_letters: images that could not be inspected, to be redriven when the cause is gone.
+        function: `inspect_image`.
+        bus: where Relook's own events appear.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, config: StageConfig, storage: Storage, code: lambda_.Code) -> None:
+        super().__init__(scope, id)
+        self.bus = events.EventBus(self, "Bus", description="What Relook found, for whoever wants to know")
+        self.dead_letters = sqs.Queue(self, "DeadLetters", enforce_ssl=True, retention_period=Duration.days(14))
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            enforce_ssl=True,
+            retention_period=Duration.days(4),
+            visibility_timeout=Duration.seconds(config.retry_after_s),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=config.max_receives),
+        )
+        self._uploads_to_queue(storage)
+        self.function = self._inspect_image(config, storage, code)
+
+    def _uploads_to_queue(self, storage: Storage) -> None:
+        events.Rule(
+            self,
+            "Uploads",
+            description="Uploaded images, to be inspected",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [storage.images.bucket_name]},
+                    # The S3 console makes a "folder" as an empty object with such a key.
+                    "object": {"key": events.Match.anything_but_suffix("/")},
+                },
+            ),
+            targets=[targets.SqsQueue(self.queue)],
+        )
+
+    def _inspect_image(self, config: StageConfig, storage: Storage, code: lambda_.Code) -> Function:
+        settings = InspectImageSettings(
+            results_bucket=storage.results.bucket_name,
+            models_bucket=storage.models.bucket_name,
+            inspections_table=storage.inspections.table_name,
+            registry_table=storage.registry.table_name,
+            idempotency_table=storage.idempotency.table_name,
+            event_bus=self.bus.event_bus_name,
+            detector=config.detector,
+            remote_endpoint=config.remote_endpoint,
+            remote_model_version=config.remote_model_version,
+            publish_every_inspection=config.publish_every_inspection,
+        )
+        function = Function(
+            self, "InspectImage", module="inspect_image", code=code, config=config, environment=settings.to_env()
+        )
+        function.add_event_source(
+            event_sources.SqsEventSource(
+                self.queue,
+                batch_size=config.batch_size,
+                max_concurrency=config.max_concurrency,
+                report_batch_item_failures=True,
+            )
+        )
+        self._grant(function, config, storage)
+        return function
+
+    def _grant(self, function: Function, config: StageConfig, storage: Storage) -> None:
+        """Each action that the code calls, on the thing it calls it on. The queue is granted by its event source."""
+        images = storage.images
+        allowed = [
+            (["s3:GetObject", "s3:GetObjectVersion"], images.arn_for_objects("*")),
+            # Without it S3 answers 403 for an object deleted since, as if it were forbidden to read it.
+            (["s3:ListBucket"], images.bucket_arn),
+            (["s3:PutObject"], storage.results.arn_for_objects("*")),
+            (["s3:GetObject"], storage.models.arn_for_objects("*")),
+            (["dynamodb:PutItem"], storage.inspections.table_arn),
+            (["dynamodb:GetItem"], storage.registry.table_arn),
+            (
+                ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+                storage.idempotency.table_arn,
+            ),
+            (["events:PutEvents"], self.bus.event_bus_arn),
+        ]
+        for actions, resource in allowed:
+            function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+        for bucket in (images, storage.results, storage.models):
+            objects = bucket.arn_for_objects("*")
+            acknowledge_resource(function.own_role, objects, reason="Any object, but of this one bucket.")
+        self._grant_detector(function, config)
+
+    def _grant_detector(self, function: Function, config: StageConfig) -> None:
+        if config.detector is DetectorKind.SAGEMAKER:
+            endpoint = Stack.of(self).format_arn(
+                service="sagemaker",
+                resource="endpoint",
+                resource_name=config.remote_endpoint.lower(),  # as SageMaker does in its ARNs
+            )
+            function.add_to_role_policy(iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint"], resources=[endpoint]))
+        elif config.detector is DetectorKind.LOOKOUTVISION:
+            # A function URL takes both actions, and does not tell its function's ARN.
+            for action, condition in (
+                ("lambda:InvokeFunctionUrl", {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}),
+                ("lambda:InvokeFunction", {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}),
+            ):
+                function.add_to_role_policy(
+                    iam.PolicyStatement(actions=[action], resources=["*"], conditions=condition)
+                )

@@ -1,0 +1,135 @@
+"""What is kept: images, results and model packages in buckets; inspections and the registry in tables."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.nag import acknowledge
+
+
+class Storage(Construct):
+    """Buckets and tables.
+
+    Attributes:
+        images: uploads, `<project>/<path>`; announced on the account's default event bus.
+        results: masks and heat maps. Never the images bucket: no recursion.
+        models: model packages.
+        inspections: one record per image version and model version.
+        registry: projects, datasets and model versions.
+        idempotency: what has been inspected already; expires by itself.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, config: StageConfig) -> None:
+        super().__init__(scope, id)
+        self._config = config
+        self.images = self._existing_images() if config.images_bucket else self._new_images()
+        self.results = self._bucket("Results", is_versioned=config.protects_data)
+        self.models = self._bucket("Models", is_versioned=config.protects_data)
+        self.inspections = self._inspections()
+        self.registry = self._registry()
+        self.idempotency = self._idempotency()
+
+    def _new_images(self) -> s3.IBucket:
+        bucket = self._bucket("Images", is_versioned=self._config.versions_images)
+        # The property itself, because the CDK's own `event_bridge_enabled` sets it through a custom resource.
+        resource = cast(s3.CfnBucket, bucket.node.default_child)
+        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+        )
+        return bucket
+
+    def _existing_images(self) -> s3.IBucket:
+        bucket = s3.Bucket.from_bucket_name(self, "Images", self._config.images_bucket)
+        # A custom resource after all: it adds the switch and keeps the notifications that the bucket has.
+        bucket.enable_event_bridge_notification()
+        handler = Stack.of(self).node.find_child(_NOTIFICATIONS_HANDLER)
+        acknowledge(
+            handler,
+            "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]",
+            reason="The CDK's own function, run at deployment only.",
+        )
+        return bucket
+
+    def _bucket(self, id: str, *, is_versioned: bool) -> s3.Bucket:
+        protected = self._config.protects_data
+        bucket = s3.Bucket(
+            self,
+            id,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            versioned=is_versioned,
+            removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=Duration.days(3),
+                    noncurrent_version_expiration=Duration.days(30) if is_versioned else None,
+                )
+            ],
+        )
+        acknowledge(
+            bucket,
+            "S1",
+            reason="Who read which image is the account's CloudTrail data events to say, not one bucket's access logs.",
+        )
+        return bucket
+
+    def _inspections(self) -> dynamodb.Table:
+        table = self._table("Inspections", partition_key="image_uri", sort_key="object_version")
+        _index(table, "by_project", partition_key="project", sort_key="inspected_at")
+        # Sparse: only anomalous records carry `anomalous_project`.
+        _index(table, "anomalies_by_project", partition_key="anomalous_project", sort_key="inspected_at")
+        return table
+
+    def _registry(self) -> dynamodb.Table:
+        table = self._table("Registry", partition_key="pk", sort_key="sk")
+        # Sparse: only the items that are listed by their kind carry `kind`.
+        _index(table, "by_kind", partition_key="kind", sort_key="project")
+        return table
+
+    def _idempotency(self) -> dynamodb.Table:
+        table = dynamodb.Table(
+            self,
+            "Idempotency",
+            partition_key=_text("id"),
+            time_to_live_attribute="expiration",
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        acknowledge(
+            table, "DDB3", reason="Holds for two weeks what the Inspections table keeps; nobody would restore it."
+        )
+        return table
+
+    def _table(self, id: str, *, partition_key: str, sort_key: str) -> dynamodb.Table:
+        protected = self._config.protects_data
+        return dynamodb.Table(
+            self,
+            id,
+            partition_key=_text(partition_key),
+            sort_key=_text(sort_key),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=protected,
+            removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
+        )
+
+
+# The CDK's name for the function behind its custom resource for bucket notifications.
+_NOTIFICATIONS_HANDLER = "BucketNotificationsHandler050a0587b7544547bf325f094a3db834"
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+
+
+def _index(table: dynamodb.Table, name: str, *, partition_key: str, sort_key: str) -> None:
+    table.add_global_secondary_index(index_name=name, partition_key=_text(partition_key), sort_key=_text(sort_key))

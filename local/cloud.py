@@ -1,0 +1,158 @@
+"""A laptop's AWS: the emulator, and the stack deployed to it by the stock CDK command line."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.emulator import Emulator, LocalCloudError, neutral
+
+__all__ = ["CloudStatus", "LocalCloud", "LocalCloudError"]
+
+ROOT = Path(__file__).parents[1]
+DEFAULT_PORT = int(os.environ.get("RELOOK_LOCAL_PORT", "4566"))
+STACK = "Relook-local"
+
+
+@dataclass(frozen=True)
+class CloudStatus:
+    """What is up.
+
+    Attributes:
+        pid: the emulator's process, None when it is down.
+        outputs: the deployed stack's, empty when there is none.
+    """
+
+    pid: int | None
+    outputs: Mapping[str, str]
+
+
+class LocalCloud:
+    """One laptop's AWS, told from others by its port."""
+
+    def __init__(self, port: int = DEFAULT_PORT) -> None:
+        self.endpoint_url = f"http://127.0.0.1:{port}"
+        self.folder = ROOT / ".relook" / str(port)
+        self._emulator = Emulator(port, self.folder)
+
+    @contextmanager
+    def running(self) -> Iterator[LocalCloud]:
+        """Start it for the length of a `with` block, and stop it however the block or the process ends."""
+        atexit.register(self.stop)
+        # By default these end Python without `finally` and without `atexit`.
+        before = {number: signal.signal(number, _exit) for number in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            self.start()
+            yield self
+        finally:
+            self.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            atexit.unregister(self.stop)
+
+    def start(self) -> None:
+        """Start it and leave it running; does nothing when it runs already.
+
+        Raises:
+            LocalCloudError: the port is taken by another program, or the emulator does not come up.
+        """
+        self._emulator.start()
+
+    def stop(self) -> None:
+        """Stop it, if it runs, and forget all it holds but its logs."""
+        self._emulator.stop()
+        shutil.rmtree(self.folder / "cdk.out", ignore_errors=True)
+
+    def status(self) -> CloudStatus:
+        """Whether it runs, and what is deployed."""
+        pid = self._emulator.pid()
+        return CloudStatus(pid, self._outputs() if pid is not None else {})
+
+    def reset(self) -> None:
+        """Empty it: no stack, no data, as after `start`.
+
+        Raises:
+            LocalCloudError: it does not run.
+        """
+        self._emulator.reset()
+
+    def deploy(self, **context: str) -> Mapping[str, str]:
+        """Deploy the local stage and return the stack's outputs.
+
+        Args:
+            context: fields of `StageConfig` that differ from the local stage's.
+        Raises:
+            LocalCloudError: the CDK command line is not installed, or the deployment failed.
+        """
+        cdk = ROOT / "node_modules" / ".bin" / "cdk"
+        if not cdk.exists():
+            raise LocalCloudError("the CDK command line is not installed: npm ci")
+        self._bootstrap()
+        command = [str(cdk), "deploy", STACK, "--app", f"{sys.executable} app.py"]
+        command += ["--output", str(self.folder / "cdk.out"), "--method", "direct", "--require-approval", "never"]
+        for name, value in {"stage": "local", **context}.items():
+            command += ["--context", f"{name}={value}"]
+        env = {**neutral(os.environ), **_DEPLOYMENT, "AWS_ENDPOINT_URL": self.endpoint_url}
+        deployment = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        (self.folder / "deploy.log").write_text(deployment.stdout + deployment.stderr)
+        if deployment.returncode:
+            raise LocalCloudError(f"the deployment failed:\n{deployment.stderr[-2000:]}")
+        return self._outputs()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud, whatever account the environment is set up for."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=_REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}),
+        )
+
+    def _bootstrap(self) -> None:
+        """The two things of `cdk bootstrap` that a deployment looks for; the rest takes ten seconds to make."""
+        s3, ssm = self.client("s3"), self.client("ssm")
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket=f"cdk-hnb659fds-assets-{_ACCOUNT}-{_REGION}")
+        ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True)
+
+    def _outputs(self) -> Mapping[str, str]:
+        try:
+            stacks = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        except ClientError:  # "does not exist" has no code of its own
+            return {}
+        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+
+
+_ACCOUNT = "000000000000"
+_REGION = "us-east-1"
+
+_DEPLOYMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": _REGION,
+    "AWS_DEFAULT_REGION": _REGION,
+    "CDK_DISABLE_CLI_TELEMETRY": "true",
+    # No check of the template against AWS's schemas, which takes seconds: the tests and `cdk synth` make it.
+    "CDK_VALIDATION": "false",
+    "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
+}
+
+
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

@@ -1,0 +1,56 @@
+"""What people are told, and who may tell it to the topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk.assertions import Match, Template
+
+from tests.infra.conftest import Synthesize
+from tests.infra.test_inspection import plain
+
+
+def alert_rule(template: Template) -> dict[str, Any]:
+    rules = template.find_resources("AWS::Events::Rule", {"Properties": {"EventPattern": {"source": ["relook"]}}})
+    (rule,) = rules.values()
+    properties: dict[str, Any] = rule["Properties"]
+    return properties
+
+
+def test_anomalies_and_rejections_are_told_as_three_readable_lines(synthesize: Synthesize) -> None:
+    rule = alert_rule(synthesize())
+    assert rule["EventPattern"]["detail-type"] == ["Anomaly Detected", "Image Rejected"]
+    assert plain(rule["EventBusName"]) == "<InspectionBus>"
+    (target,) = rule["Targets"]
+    assert plain(target["Arn"]) == "<AlertsTopic>"
+    transformer = target["InputTransformer"]
+    text = transformer["InputTemplate"]
+    for name, path in transformer["InputPathsMap"].items():
+        text = text.replace(f"<{name}>", path)
+    assert text.splitlines() == [
+        '"$.detail-type: $.detail.summary"',
+        '"Project: $.detail.project"',
+        '"Image: $.detail.image.uri"',
+    ]
+
+
+def test_the_topic_takes_rules_and_this_account_s_alarms_over_tls_only(synthesize: Synthesize) -> None:
+    (policy,) = synthesize().find_resources("AWS::SNS::TopicPolicy").values()
+    refuse, alarms, rules = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (refuse["Effect"], refuse["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert rules["Principal"] == {"Service": "events.amazonaws.com"}
+    assert {each["Action"] for each in (refuse, alarms, rules)} == {"sns:Publish"}
+
+
+def test_nobody_is_mailed_unless_the_stage_names_an_address(synthesize: Synthesize) -> None:
+    synthesize().resource_count_is("AWS::SNS::Subscription", 0)
+    synthesize(alert_email="quality@example.com").has_resource_properties(
+        "AWS::SNS::Subscription",
+        {
+            "Protocol": "email",
+            "Endpoint": "quality@example.com",
+            "TopicArn": {"Ref": Match.string_like_regexp("^AlertsTopic")},
+        },
+    )

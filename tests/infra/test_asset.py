@@ -1,0 +1,164 @@
+"""The asset: built from what is pinned, the same each time, small enough, and complete by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from relook.settings import DetectorKind, InspectImageSettings
+
+from infra import asset as asset_module
+from infra.asset import Asset, AssetError, build_asset
+from infra.config import Stage, StageConfig
+from tests.infra.conftest import CONTEXT, ROOT
+
+LOCAL = StageConfig.from_context({**CONTEXT, "stage": "local"}.get)
+CLOUD = StageConfig(stage=Stage.DEV)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Sources of a function that needs nothing but itself."""
+    folder = tmp_path / "functions"
+    for name, text in {
+        "requirements.txt": "# nothing\n",
+        "inspect_image.py": "from relook.word import WORD\n",
+        "relook/__init__.py": "",
+        "relook/word.py": "WORD = 'anomaly'\n",
+        "relook/lookout/models/service-2.json": "{}\n",
+        "relook/__pycache__/word.cpython-38.pyc": "old",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def names(asset: Asset) -> set[str]:
+    with zipfile.ZipFile(asset.path) as file:
+        return set(file.namelist())
+
+
+def test_an_asset_holds_code_and_data_files_but_nobody_s_old_bytecode(sources: Path, tmp_path: Path) -> None:
+    found = names(build_asset(CLOUD, sources=sources, build=tmp_path / "build"))
+    assert {name for name in found if "__pycache__" not in name} == {
+        "inspect_image.py",
+        "relook/__init__.py",
+        "relook/word.py",
+        "relook/lookout/models/service-2.json",
+    }
+    assert not any("cpython-38" in name for name in found)
+
+
+def test_bytecode_is_added_when_the_runtime_is_the_one_that_builds(sources: Path, tmp_path: Path) -> None:
+    tag = sys.implementation.cache_tag
+    asset = build_asset(LOCAL, sources=sources, build=tmp_path / "build")
+    assert f"relook/__pycache__/word.{tag}.pyc" in names(asset)
+    with zipfile.ZipFile(asset.path) as file:
+        flags = file.read(f"relook/__pycache__/word.{tag}.pyc")[4:8]
+    assert flags == b"\x01\x00\x00\x00"  # by hash, unchecked (PEP 552): unzipping changes the files' times
+
+
+def test_the_same_sources_give_the_same_bytes(sources: Path, tmp_path: Path) -> None:
+    first = build_asset(LOCAL, sources=sources, build=tmp_path / "one")
+    second = build_asset(LOCAL, sources=sources, build=tmp_path / "two")
+    assert first.hash == second.hash
+    assert first.path.read_bytes() == second.path.read_bytes()
+    with zipfile.ZipFile(first.path) as file:
+        assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}  # no clock
+
+
+def test_a_changed_source_or_target_is_another_asset_and_an_older_one_is_removed(sources: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    first, cloud = (build_asset(config, sources=sources, build=build) for config in (LOCAL, CLOUD))
+    (sources / "relook" / "word.py").write_text("WORD = 'mask'\n")
+    second = build_asset(LOCAL, sources=sources, build=build)
+    assert len({first.hash, cloud.hash, second.hash}) == 3
+    assert sorted(build.glob("functions-*")) == sorted([cloud.path, second.path])
+
+
+def test_dependencies_are_installed_once(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_asset(LOCAL, sources=sources, build=tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip was asked again"))
+    (sources / "relook" / "word.py").write_text("WORD = 'mask'\n")
+    build_asset(LOCAL, sources=sources, build=tmp_path)
+
+
+def test_dependencies_that_cannot_be_installed_are_one_clear_error(sources: Path, tmp_path: Path) -> None:
+    (sources / "requirements.txt").write_text("not a requirement\n")
+    with pytest.raises(AssetError, match=r"cannot install requirements.txt for python3.13 on arm64: ERROR: Invalid"):
+        build_asset(CLOUD, sources=sources, build=tmp_path / "build")
+    assert list((tmp_path / "build").iterdir()) == []
+
+
+def test_an_asset_above_the_limit_is_refused(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asset_module, "SIZE_LIMIT_MB", 0)
+    with pytest.raises(AssetError, match="above the limit of 0 MB"):
+        build_asset(CLOUD, sources=sources, build=tmp_path / "build")
+
+
+@pytest.mark.parametrize("config", [LOCAL, CLOUD], ids=["local", "cloud"])
+def test_the_real_asset_is_small_and_ships_nothing_for_training(config: StageConfig) -> None:
+    asset = build_asset(config)
+    assert 50 < asset.size_mb < 200
+    folders = {name.partition("/")[0] for name in names(asset)}
+    assert {"relook", "onnxruntime", "numpy", "PIL", "boto3", "aws_lambda_powertools", "aws_xray_sdk"} <= folders
+    assert not folders & {"onnx", "scipy", "aws_cdk", "moto", "pip", "tests"}
+
+
+def test_the_cloud_s_asset_holds_that_processor_s_machine_code_only() -> None:
+    with zipfile.ZipFile(build_asset(CLOUD).path) as file:
+        libraries = [name for name in file.namelist() if ".so" in Path(name).name]
+        # ELF header, e_machine: 183 is AArch64.
+        machines = {int.from_bytes(file.open(name).read(20)[18:20], "little") for name in libraries}
+    assert machines == {183}
+    assert all("cpython-313-aarch64" in name for name in libraries if "cpython-" in name)
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("task")
+    with zipfile.ZipFile(build_asset(LOCAL).path) as file:
+        file.extractall(folder)
+    return folder
+
+
+ISOLATED = """
+import os, sys
+task = sys.argv[1]
+sys.path.insert(0, task)
+import inspect_image
+inspect_image.pipeline()
+inside = (task + os.sep, os.path.dirname(os.__file__) + os.sep)
+files = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
+assert files, "nothing was imported"
+print([file for file in files if not file.startswith(inside)])
+"""
+
+
+@pytest.mark.skipif(not (ROOT / "functions" / "inspect_image.py").exists(), reason="the function is not written yet")
+@pytest.mark.parametrize("detector", DetectorKind)
+def test_the_function_starts_from_the_asset_alone(unpacked: Path, detector: DetectorKind) -> None:
+    settings = InspectImageSettings(
+        results_bucket="results",
+        models_bucket="models",
+        inspections_table="inspections",
+        registry_table="registry",
+        idempotency_table="idempotency",
+        event_bus="bus",
+        detector=detector,
+        remote_endpoint="" if detector is DetectorKind.HOSTED else "https://inspect.example.com",
+    )
+    started = subprocess.run(
+        # Isolated, and without site-packages: a dependency missing in the asset cannot be found elsewhere.
+        [sys.executable, "-I", "-S", "-c", ISOLATED, str(unpacked)],
+        env={**settings.to_env(), "AWS_DEFAULT_REGION": "eu-west-1", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started.stderr == ""
+    assert started.stdout == "[]\n"

@@ -1,0 +1,73 @@
+"""Alarms name what to do, and the dashboard shows metrics that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from relook.observability import emit_inspection_metrics
+
+from tests.infra.conftest import Synthesize
+from tests.infra.test_inspection import plain
+
+
+def alarms(synthesize: Synthesize) -> dict[str, Any]:
+    found = synthesize().find_resources("AWS::CloudWatch::Alarm")
+    return {name.removeprefix("Monitoring")[:-8]: alarm["Properties"] for name, alarm in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric", "statistic", "on", "threshold"),
+    [
+        ("DeadLetters", "ApproximateNumberOfMessagesVisible", "Maximum", "<InspectionDeadLetters.QueueName>", 0),
+        ("OldestMessage", "ApproximateAgeOfOldestMessage", "Maximum", "<InspectionQueue.QueueName>", 900),
+        ("Errors", "Errors", "Sum", "<InspectionInspectImage>", 0),
+        ("Throttles", "Throttles", "Sum", "<InspectionInspectImage>", 0),
+    ],
+)
+def test_an_alarm_watches_its_metric_and_tells_the_topic(
+    synthesize: Synthesize, alarm: str, metric: str, statistic: str, on: str, threshold: int
+) -> None:
+    found = alarms(synthesize)[alarm]
+    assert (found["MetricName"], found["Statistic"], found["Threshold"]) == (metric, statistic, threshold)
+    assert [plain(dimension["Value"]) for dimension in found["Dimensions"]] == [on]
+    assert found["ComparisonOperator"] == "GreaterThanThreshold"
+    assert found["TreatMissingData"] == "notBreaching"
+    assert [plain(action) for action in found["AlarmActions"]] == ["<AlertsTopic>"]
+
+
+def test_every_alarm_says_what_to_do(synthesize: Synthesize) -> None:
+    found = alarms(synthesize)
+    assert found.keys() == {"DeadLetters", "OldestMessage", "Errors", "Throttles"}
+    for alarm in found.values():
+        assert re.search(r"(?i)\b(redrive|raise|read)\b", alarm["AlarmDescription"])
+
+
+def dashboard(synthesize: Synthesize) -> dict[str, Any]:
+    (resource,) = synthesize().find_resources("AWS::CloudWatch::Dashboard").values()
+    body: dict[str, Any] = json.loads(plain(resource["Properties"]["DashboardBody"]))
+    return body
+
+
+def test_the_dashboard_searches_for_the_metrics_that_the_function_emits(
+    synthesize: Synthesize, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emit_inspection_metrics("bracket", "1", is_rejected=False, is_anomalous=True, duration_ms=40)
+    (emitted,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
+    searches = [
+        metric["expression"]
+        for widget in dashboard(synthesize)["widgets"]
+        for (metric, *_) in widget["properties"]["metrics"]
+        if isinstance(metric, dict)
+    ]
+    searched = {re.findall(r'="(\w+)"', search)[1] for search in searches}
+    assert searched == {metric["Name"] for metric in emitted["Metrics"]}
+    assert all(f'Namespace="{emitted["Namespace"]}"' in search for search in searches)
+
+
+def test_the_dashboard_shows_the_queues_and_the_function(synthesize: Synthesize) -> None:
+    text = json.dumps(dashboard(synthesize))
+    for name in ("InspectionQueue.QueueName", "InspectionDeadLetters.QueueName", "InspectionInspectImage"):
+        assert f"<{name}>" in text

@@ -1,0 +1,116 @@
+"""The deployed stack on a local cloud of its own, with the same trained models the unit tests use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from cli.stack import Stack
+from cli.tailing import subscription
+from local.cloud import ROOT, LocalCloud
+from relook.registry.table import Item
+from tests.unit.parts import classification_package, register_hosted, segmentation_package
+
+T = TypeVar("T")
+
+PORT = 4596
+SEGMENTATION, CLASSIFICATION, UNHOSTED = "bracket", "plain", "unhosted"
+
+
+@dataclass
+class Deployed:
+    """The stack, seen from outside."""
+
+    stack: Stack
+    receive: Callable[[int], list[dict[str, Any]]]
+    _events: list[dict[str, Any]] = field(default_factory=list)
+
+    def upload(self, key: str, data: bytes, **metadata: str) -> str:
+        """Put an object; its version id, or its etag."""
+        answer = self.stack.s3.put_object(
+            Bucket=self.stack.outputs["ImagesBucket"], Key=key, Body=data, Metadata=metadata
+        )
+        return str(answer.get("VersionId") or answer["ETag"].strip('"'))
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.stack.outputs['ImagesBucket']}/{key}"
+
+    def records(self, key: str, count: int = 1, limit_s: float = 60) -> list[Item]:
+        """The records of a key, as soon as there are `count`."""
+
+        def found() -> list[Item]:
+            return list(self.stack.inspections.query(("image_uri", self.uri(key))))
+
+        return wait_for(lambda: records if len(records := found()) >= count else None, f"records of {key}", limit_s)
+
+    def events_about(self, key: str, count: int = 1, limit_s: float = 30) -> list[dict[str, Any]]:
+        """The events about a key, as soon as there are `count`."""
+
+        def about() -> list[dict[str, Any]] | None:
+            self._events += self.receive(1)
+            found = [event for event in self._events if event["detail"]["image"]["key"] == key]
+            return found if len(found) >= count else None
+
+        return wait_for(about, f"events about {key}", limit_s)
+
+    def dead_letters(self) -> int:
+        sqs = self.stack.client("sqs")
+        name = "ApproximateNumberOfMessages"
+        answer = sqs.get_queue_attributes(QueueUrl=self.stack.outputs["DeadLetterQueueUrl"], AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+
+def wait_for(found: Callable[[], T | None], what: str, limit_s: float) -> T:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if (value := found()) is not None:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"no {what} within {limit_s:g} s")
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud(PORT).running() as running:
+        running.deploy()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployed(cloud: LocalCloud) -> Iterator[Deployed]:
+    stack = Stack(cloud.status().outputs, cloud.client)
+    models = stack.outputs["ModelsBucket"]
+    register_hosted(stack.registry, stack.s3, models, SEGMENTATION, segmentation_package())
+    register_hosted(stack.registry, stack.s3, models, CLASSIFICATION, classification_package())
+    with subscription(stack) as receive:
+        yield Deployed(stack, receive)
+
+
+@pytest.fixture
+def relook(deployed: Deployed, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the `relook` command as a user would, in a folder of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from cli.main import run; run()", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "RELOOK_LOCAL_PORT": str(PORT), "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]

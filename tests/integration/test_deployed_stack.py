@@ -1,0 +1,162 @@
+"""The stack as it was deployed: uploads in, records, pictures, events and dead letters out."""
+
+from __future__ import annotations
+
+import json
+import time
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from relook.registry.projects import create_project
+from tests.integration.conftest import CLASSIFICATION, SEGMENTATION, UNHOSTED, Deployed, wait_for
+from tests.unit.parts import HEIGHT, WIDTH, part_png, register_hosted, segmentation_package
+
+pytestmark = pytest.mark.integration
+
+
+def test_anomalous_image_of_a_segmentation_model(deployed: Deployed) -> None:
+    key = f"{SEGMENTATION}/happy/scratched.png"
+    version = deployed.upload(key, part_png(3001, is_scratched=True), camera="7")
+
+    (record,) = deployed.records(key)
+    assert record["object_version"] == f"{version}#1"
+    assert record["is_anomalous"] is True
+    assert [each["name"] for each in record["anomalies"]] == ["scratch"]
+    assert record["metadata"] == {"camera": "7"}
+    bucket, _, mask_key = record["mask_uri"].removeprefix("s3://").partition("/")
+    assert bucket == deployed.stack.outputs["ResultsBucket"]
+    mask = Image.open(BytesIO(deployed.stack.s3.get_object(Bucket=bucket, Key=mask_key)["Body"].read()))
+    assert mask.size == (WIDTH, HEIGHT)
+    (event,) = deployed.events_about(key)
+    assert event["detail-type"] == "Anomaly Detected"
+    assert event["detail"]["inspection_id"] == record["inspection_id"]
+
+
+def test_normal_image_of_a_classification_model(deployed: Deployed) -> None:
+    key = f"{CLASSIFICATION}/happy/normal.png"
+    deployed.upload(key, part_png(3002))
+    (record,) = deployed.records(key)
+    assert record["is_anomalous"] is False
+    assert "mask_uri" not in record
+    assert "heat_map_uri" in record
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "reason"),
+    [
+        (f"{SEGMENTATION}/refused/notes.jpg", b"no image at all", "UNSUPPORTED_FORMAT"),
+        (f"{SEGMENTATION}/refused/half.png", part_png(1)[:3000], "CORRUPT"),
+        ("gear/a.png", part_png(1), "UNKNOWN_PROJECT"),
+        ("loose.png", part_png(1), "NO_PROJECT"),
+    ],
+    ids=["not an image", "truncated", "unknown project", "no project"],
+)
+def test_what_cannot_be_inspected(deployed: Deployed, key: str, data: bytes, reason: str) -> None:
+    deployed.upload(key, data)
+    (record,) = deployed.records(key)
+    assert (record["status"], record["reason"]) == ("REJECTED", reason)
+    (event,) = deployed.events_about(key)
+    assert (event["detail-type"], event["detail"]["reason"]) == ("Image Rejected", reason)
+
+
+@pytest.mark.parametrize("name", ["a b+c.png", "größe/é.png", "100%25.png", "plus+%2B & more.png"])
+def test_keys_arrive_as_they_are(deployed: Deployed, name: str) -> None:
+    key = f"{SEGMENTATION}/keys/{name}"
+    deployed.upload(key, part_png(3002))
+    (record,) = deployed.records(key)
+    assert record["status"] == "INSPECTED"
+
+
+def test_an_overwritten_object_keeps_two_records(deployed: Deployed) -> None:
+    key = f"{SEGMENTATION}/twice.png"
+    first = deployed.upload(key, part_png(3002))
+    deployed.records(key)
+    second = deployed.upload(key, part_png(3003, is_scratched=True))
+    assert first != second
+    records = {record["object_version"]: record for record in deployed.records(key, count=2)}
+    assert records[f"{first}#1"]["is_anomalous"] is False
+    assert records[f"{second}#1"]["is_anomalous"] is True
+
+
+def test_the_same_event_many_times_at_once_is_one_inspection(deployed: Deployed) -> None:
+    key = f"{SEGMENTATION}/duplicate.png"
+    data = part_png(3004, is_scratched=True)
+    version = deployed.upload(key, data)
+    detail = {
+        "bucket": {"name": deployed.stack.outputs["ImagesBucket"]},
+        "object": {"key": key, "size": len(data), "etag": version},
+    }
+    body = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    deployed.stack.client("sqs").send_message_batch(
+        QueueUrl=deployed.stack.outputs["InspectionQueueUrl"],
+        Entries=[{"Id": str(i), "MessageBody": body} for i in range(10)],
+    )
+    deployed.records(key)
+    assert len(deployed.events_about(key)) == 1
+    sentinel = f"{SEGMENTATION}/after-duplicate.png"
+    deployed.upload(sentinel, data)
+    deployed.events_about(sentinel)
+    assert len(deployed.events_about(key)) == 1
+    assert len(deployed.records(key)) == 1
+
+
+def test_poison_and_unhosted_are_dead_lettered_and_redriven(deployed: Deployed) -> None:
+    sqs, outputs = deployed.stack.client("sqs"), deployed.stack.outputs
+    create_project(deployed.stack.registry, UNHOSTED)
+    key = f"{UNHOSTED}/early.png"
+    deployed.upload(key, part_png(3005, is_scratched=True))
+    sqs.send_message(QueueUrl=outputs["InspectionQueueUrl"], MessageBody='{"not": "an event"}')
+    wait_for(lambda: deployed.dead_letters() == 2 or None, "dead letters", limit_s=120)
+    assert list(deployed.stack.inspections.query(("image_uri", deployed.uri(key)))) == []
+
+    register_hosted(
+        deployed.stack.registry, deployed.stack.s3, outputs["ModelsBucket"], UNHOSTED, segmentation_package()
+    )
+    redrive(deployed)
+    (record,) = deployed.records(key)
+    assert record["is_anomalous"] is True
+    # The poison message comes back to the dead letters, and only it.
+    wait_for(lambda: deployed.dead_letters() == 1 or None, "poison among the dead letters", limit_s=120)
+
+
+def redrive(deployed: Deployed) -> None:
+    """Move every dead letter back, as SQS's own StartMessageMoveTask does, which the emulator lacks."""
+    sqs, outputs = deployed.stack.client("sqs"), deployed.stack.outputs
+    while messages := sqs.receive_message(QueueUrl=outputs["DeadLetterQueueUrl"]).get("Messages"):
+        for message in messages:
+            sqs.send_message(QueueUrl=outputs["InspectionQueueUrl"], MessageBody=message["Body"])
+            sqs.delete_message(QueueUrl=outputs["DeadLetterQueueUrl"], ReceiptHandle=message["ReceiptHandle"])
+
+
+def test_alerts_are_readable(deployed: Deployed) -> None:
+    sqs, sns = deployed.stack.client("sqs"), deployed.stack.client("sns")
+    queue_url = sqs.create_queue(QueueName="alert-reader")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=deployed.stack.outputs["AlertTopic"], Protocol="sqs", Endpoint=arn)
+    key = f"{SEGMENTATION}/alerting.png"
+    deployed.upload(key, part_png(3006, is_scratched=True))
+
+    def alert() -> str | None:
+        messages = sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1, MaxNumberOfMessages=10).get(
+            "Messages", []
+        )
+        texts = [str(json.loads(message["Body"])["Message"]) for message in messages]
+        return next((text for text in texts if key in text), None)
+
+    text = wait_for(alert, "alert", limit_s=30)
+    assert "Anomaly Detected" in text
+    assert f"{key} looks anomalous" in text
+    assert "{" not in text
+
+
+def test_a_hundred_uploads_all_arrive(deployed: Deployed) -> None:
+    started = time.monotonic()
+    keys = [f"{SEGMENTATION}/many/{i}.png" for i in range(100)]
+    for i, key in enumerate(keys):
+        deployed.upload(key, part_png(4000 + i % 5))
+    for key in keys:
+        (record,) = deployed.records(key)
+        assert record["status"] == "INSPECTED"
+    assert time.monotonic() - started < 60
