@@ -44,7 +44,7 @@ console = Console(highlight=False)
 
 # Runs inside the asset alone: no site-packages, nothing of this repository. Prints one JSON line.
 _PROBE = """
-import json, resource, sys, time
+import json, sys, time
 sys.path.insert(0, sys.argv[1])
 started, cpu = time.perf_counter(), time.process_time()
 import inspect_image
@@ -75,7 +75,8 @@ for line in sys.stdin:
     assert answer == {"batchItemFailures": []}, answer
     in_detection = spent.pop() if spent else (0.0, 0.0)
     rows.append({"wall": wall, "cpu": cpu, "detect_wall": in_detection[0], "detect_cpu": in_detection[1]})
-peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+peak_mb = int(status["VmHWM"].split()[0]) / 1024  # getrusage would report the parent's peak too
 print("\\n" + json.dumps({"import_s": imported, "rows": rows, "peak_mb": peak_mb}), file=sys.stderr)
 """
 

@@ -57,7 +57,8 @@ class Inspection(Construct):
                     "object": {"key": events.Match.anything_but_suffix("/")},
                 },
             ),
-            targets=[targets.SqsQueue(self.queue)],
+            # What EventBridge cannot deliver for a day must not vanish either.
+            targets=[targets.SqsQueue(self.queue, dead_letter_queue=self.dead_letters)],
         )
 
     def _inspect_image(self, config: StageConfig, storage: Storage, code: lambda_.Code) -> Function:

@@ -135,10 +135,12 @@ def test_uploads_reach_the_queue_but_the_console_s_folders_do_not(synthesize: Sy
     assert rule["EventPattern"]["detail-type"] == ["Object Created"]
     assert [plain(name) for name in detail["bucket"]["name"]] == ["<StorageImages>"]
     assert detail["object"] == {"key": [{"anything-but": {"suffix": "/"}}]}
-    assert [plain(target["Arn"]) for target in rule["Targets"]] == ["<InspectionQueue.Arn>"]
+    (target,) = rule["Targets"]
+    assert plain(target["Arn"]) == "<InspectionQueue.Arn>"
+    assert plain(target["DeadLetterConfig"]["Arn"]) == "<InspectionDeadLetters.Arn>"
 
 
-def test_only_that_rule_may_send_to_the_queue_and_all_queues_refuse_plain_http(synthesize: Synthesize) -> None:
+def test_only_that_rule_may_send_and_all_queues_refuse_plain_http(synthesize: Synthesize) -> None:
     policies = {
         plain(policy["Properties"]["Queues"][0]): policy["Properties"]["PolicyDocument"]["Statement"]
         for policy in synthesize().find_resources("AWS::SQS::QueuePolicy").values()
@@ -147,10 +149,9 @@ def test_only_that_rule_may_send_to_the_queue_and_all_queues_refuse_plain_http(s
     for statements in policies.values():
         assert statements[0]["Effect"] == "Deny"
         assert statements[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert len(policies["<InspectionDeadLetters>"]) == 1
-    (_, send) = policies["<InspectionQueue>"]
-    assert send["Principal"] == {"Service": "events.amazonaws.com"}
-    assert plain(send["Condition"]["ArnEquals"]["aws:SourceArn"]) == "<InspectionUploads.Arn>"
+        (send,) = statements[1:]
+        assert (send["Effect"], send["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+        assert plain(send["Condition"]["ArnEquals"]["aws:SourceArn"]) == "<InspectionUploads.Arn>"
 
 
 @pytest.mark.parametrize(("stage", "retry_after_s", "receives"), [("local", 6, 3), ("dev", 360, 5), ("prod", 360, 5)])

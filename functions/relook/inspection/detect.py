@@ -156,7 +156,8 @@ class SageMakerDetector:
             ) from error
 
 
-_TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
+# One attempt: the queue tries again, and meanwhile the other images of the batch go on.
+_TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
 
 
 def parse_result(result: Mapping[str, Any]) -> DetectAnomalyResult:
