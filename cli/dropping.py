@@ -40,7 +40,7 @@ def drop(
     with progress() as bars:
         uploading = bars.add_task("uploading", total=len(paths))
         waiting = {}
-        for path, key in zip(paths, _keys(project, paths), strict=True):
+        for path, key in zip(paths, object_keys(project, paths), strict=True):
             waiting[path] = _upload(stack, path, key, metadata)
             bars.advance(uploading)
         inspecting = bars.add_task("waiting for verdicts", total=len(paths))
@@ -80,7 +80,7 @@ def _upload(stack: Stack, path: Path, key: str, metadata: Mapping[str, str]) -> 
     return _Uploaded(f"s3://{bucket}/{key}", answer.get("VersionId") or answer["ETag"].strip('"'))
 
 
-def _keys(project: str, paths: list[Path]) -> list[str]:
+def object_keys(project: str, paths: list[Path]) -> list[str]:
     """`<project>/<file name>`; files of one name keep as much of their folders as tells them apart."""
     depth = 1
     while len({path.resolve().parts[-depth:] for path in paths}) < len({path.resolve() for path in paths}):
@@ -92,9 +92,9 @@ def _overlay(stack: Stack, path: Path, record: Mapping[str, Any], pictures: Path
     if "heat_map_uri" not in record and "mask_uri" not in record:
         return None
     mask, heat_map = (_fetch(stack, record.get(name)) for name in ("mask_uri", "heat_map_uri"))
-    target = pictures / f"{record['image_uri'].split('/', 3)[3]}.png"
+    target = pictures / f"{record['image_uri'].split('/', 3)[3]}.overlay.jpg"
     target.parent.mkdir(parents=True, exist_ok=True)
-    overlay(path.read_bytes(), mask, heat_map).save(target)
+    overlay(path.read_bytes(), mask, heat_map).save(target, quality=90)
     return target
 
 

@@ -39,9 +39,9 @@ def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict
             except ImageRejectedError as error:
                 records.append(record | {"status": "REJECTED", "reason": error.reason, "message": error.message})
                 continue
-            target = pictures / f"{path.name}.png"
+            target = pictures / f"{path.name}.overlay.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
-            overlay(data, result.mask_png, result.heat_map_png).save(target)
+            overlay(data, result.mask_png, result.heat_map_png).save(target, quality=90)
             found = [asdict(each) for each in result.anomalies or () if each.name != BACKGROUND]
             verdict = {"is_anomalous": result.is_anomalous, "confidence": result.confidence, "anomalies": found}
             records.append(record | {"status": "INSPECTED", "overlay": str(target)} | verdict)

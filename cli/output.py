@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from relook.inspection.publish import percent
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
-out = Console(highlight=False)
+# A pipe has no width to fit into; a log or a file is read best without wrapped cells.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 # Progress and errors go to standard error, so that standard output can be piped.
 err = Console(stderr=True, highlight=False)
 
@@ -53,13 +55,13 @@ def verdict_table(records: Sequence[Mapping[str, Any]], pictures: Mapping[str, s
         pictures: inspection_id -> path of the overlay on this machine.
     """
     table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in ("image", "verdict", "confidence", "found", "model", *(["overlay"] if pictures else [])):
+    last = "overlay" if pictures else "model"
+    for column in ("image", "verdict", "confidence", "found", last):
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for record in records:
-        row = [record["image_uri"].split("/", 3)[3], *_verdict_cells(record), str(record.get("model_version", "-"))]
-        if pictures:
-            row.append(pictures.get(record["inspection_id"], "-"))
-        table.add_row(*row)
+        image = record["image_uri"].split("/", 3)[3]
+        end = pictures.get(record["inspection_id"], "-") if pictures else record.get("model_version", "-")
+        table.add_row(image, *_verdict_cells(record), end)
     return table
 
 
@@ -67,7 +69,7 @@ def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, str]:
     if record["status"] == "REJECTED":
         return Text("rejected", "bold yellow"), "-", f"{record['reason']}: {record['message']}"
     verdict = Text("ANOMALOUS", "bold red") if record["is_anomalous"] else Text("normal", "green")
-    found = ", ".join(f"{each['name']} {float(each['area_share']):.2%}" for each in record["anomalies"])
+    found = ", ".join(f"{each['name']} {percent(float(each['area_share']))}" for each in record["anomalies"])
     return verdict, f"{float(record['confidence']):.1%}", found or "-"
 
 

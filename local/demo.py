@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
 from cli.datasets import read_folder
 from cli.dropping import Drop, drop
 from cli.output import err, verdict_table
+from cli.output import out as console
 from cli.stack import Stack
 from cli.tailing import subscription
 from cli.training import train_and_register
@@ -30,8 +30,6 @@ from local.products import PRODUCTS, render, write_dataset
 PORT = 4576
 PICTURES = Path("relook-pictures") / "demo"
 TRAINING_SEED, UNSEEN_SEED = 1, 9000
-
-console = Console(highlight=False)
 
 
 def main() -> None:

@@ -88,8 +88,13 @@ def summary(inspection: Inspection) -> str:
         raise ValueError("An inspection has a verdict or a rejection")
     verdict = "anomalous" if inspection.is_anomalous else "normal"
     line = f"{inspection.upload.key} looks {verdict} ({inspection.verdict.confidence:.1%} sure)"
-    found = ", ".join(f"{anomaly['name']} {anomaly['area_share']:.2%}" for anomaly in inspection.anomalies)
+    found = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in inspection.anomalies)
     return f"{line}: {found} of the image" if found else line
+
+
+def percent(share: float) -> str:
+    """A share of 0..1 as people read it, without making a small one look like nothing."""
+    return f"{share:.2%}" if share >= 0.001 else f"{share * 100:.1g}%"
 
 
 def _detail_types(inspection: Inspection, every_inspection: bool) -> list[str]:

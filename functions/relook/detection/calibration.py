@@ -1,0 +1,79 @@
+"""Scores to probabilities, and what is fitted for it. The first function is all that detection needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.package import Calibration
+
+_Floats = NDArray[np.floating]
+_Labels = NDArray[np.bool_]
+
+
+def probability(scores: Sequence[float] | _Floats, calibration: Sequence[Calibration]) -> float:
+    """p(anomaly) of one image: the most alarmed of its calibrated scores decides."""
+    log_odds = max((float(s) - c.center) / c.scale for s, c in zip(scores, calibration, strict=True))
+    return 1 / (1 + math.exp(-min(max(log_odds, -60.0), 60.0)))
+
+
+def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
+    """Median and 1.4826 x the median absolute deviation along the first axis: a mean and standard deviation that a few
+    odd images cannot move. The spread is at least 1 % of the median, or rounding errors would tell equal images apart.
+    """
+    center = np.median(values, axis=0)
+    return center, np.maximum(1.4826 * np.median(np.abs(values - center), axis=0), 0.01 * np.abs(center) + 1e-3)
+
+
+def fit_from_normals(normal_scores: _Floats) -> Calibration:
+    """p = 0.5 at 2.5 spreads above the median of the normals, for want of anomalies to learn from."""
+    center, spread = median_and_spread(normal_scores)
+    return Calibration(float(center + 2.5 * spread), float(spread))
+
+
+def fit_safety_net(normal_scores: _Floats, threshold: float) -> Calibration:
+    """Reaches `threshold` where a score is too odd for any normal, so that types never labelled are flagged too.
+
+    That is 5 spreads above the median, or above 95 % of the normals where they scatter more than that.
+    """
+    center, spread = median_and_spread(normal_scores)
+    limit = max(float(center + 5 * spread), float(np.quantile(normal_scores, 0.95)))
+    return Calibration(limit - float(spread) * math.log(threshold / (1 - threshold)), float(spread))
+
+
+def fit_platt(scores: _Floats, is_anomalous: _Labels) -> Calibration:
+    """Logistic regression of the label on the score, with Platt's softened targets.
+
+    Source: Platt 1999, Lin, Lin and Weng 2007; plain Newton steps with a little ridge on the slope.
+    """
+    positives, negatives = int(is_anomalous.sum()), int((~is_anomalous).sum())
+    target = np.where(is_anomalous, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    center, spread = float(scores.mean()), float(scores.std()) + 1e-9
+    design = np.stack([(scores - center) / spread, np.ones(len(scores))], axis=1)
+    ridge = np.array([0.01, 0.0])
+    weights = np.zeros(2)
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-design @ weights))
+        curvature = (design * (p * (1 - p) + 1e-9)[:, None]).T @ design + np.diag(ridge)
+        step = np.linalg.solve(curvature, design.T @ (p - target) + ridge * weights)
+        weights -= np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-9:
+            break
+    slope = max(float(weights[0]), 0.05)  # a head that learnt nothing must not turn the answer round
+    return Calibration(center - float(weights[1]) / slope * spread, spread / slope)
+
+
+def fit_threshold(probabilities: _Floats, is_anomalous: _Labels) -> float:
+    """The threshold of best F1: the middle of the widest stretch that reaches it, kept within 0.2..0.8."""
+    edges = np.unique(np.concatenate([[0.2], probabilities.clip(0.2, 0.8), [0.8]]))
+    middles = (edges[1:] + edges[:-1]) / 2
+    if not len(middles):
+        return 0.5
+    found = probabilities[None] >= middles[:, None]
+    hits = (found & is_anomalous).sum(axis=1)
+    f1 = 2 * hits / np.maximum(found.sum(axis=1) + is_anomalous.sum(), 1)
+    widths = np.where(f1 >= f1.max() - 1e-9, np.diff(edges), 0)
+    return float(middles[widths.argmax()])

@@ -1,0 +1,155 @@
+"""What models say of images they did not learn from: the ground that thresholds and metrics stand on.
+
+In every round the same models judge the held-back normals and the held-back anomalies. (Judging anomalies with models
+that saw all normals, and normals with models that did not, makes anomalies look odder than they are.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.arrays import FloatArray
+from relook.detection.assembly import evidence_graph, pixel_features_graph, raw_maps_graph, types_graph
+from relook.detection.calibration import median_and_spread
+from relook.detection.evidence import STATISTICS_PER_MAP, Scale
+from relook.detection.normality import MAP_GRID, CellSums, Gaussians, Memory, fit_gaussians, fit_memory
+from relook.detection.pixels import PixelModel, fit_pixel_model, sample_cells
+from relook.detection.session import Session
+from relook.detection.training_set import OnProgress, TrainingSet
+
+THREADS = 2
+_TYPE_ROUNDS = 4
+
+_Labels = NDArray[np.bool_]
+_Indices = NDArray[np.intp]
+
+
+def held_back_maps(
+    whitened: FloatArray,
+    is_anomalous: _Labels,
+    folds: _Indices,
+    generator: np.random.Generator,
+    on_progress: OnProgress,
+) -> tuple[FloatArray, CellSums]:
+    """(n, 2, 64, 64) Gaussian and memory maps of every image by models of the other folds; the sums of all normals."""
+    maps = np.empty((len(whitened), 2, MAP_GRID, MAP_GRID), np.float32)
+    rounds = np.unique(folds)
+    sums = [CellSums.of(whitened[(folds == fold) & ~is_anomalous]) for fold in rounds]
+    total = sums[0]
+    for part in sums[1:]:
+        total = total + part
+    for fold in rounds:
+        memory = fit_memory(whitened, np.flatnonzero((folds != fold) & ~is_anomalous), generator)
+        maps[folds == fold] = raw_maps(fit_gaussians(total - sums[fold]), memory, whitened[folds == fold])
+        on_progress("learning what is normal", int(fold) + 1, len(rounds))
+    return maps, total
+
+
+def raw_maps(gaussians: Gaussians, memory: Memory, whitened: FloatArray) -> FloatArray:
+    """(n, 2, 64, 64) blurred, unscaled Gaussian and memory maps of (n, d, 64, 64)."""
+    session = Session(raw_maps_graph(gaussians, memory), threads=THREADS)
+    found = (session(whitened=whitened[i : i + 1]) for i in range(len(whitened)))
+    return np.concatenate([np.concatenate([out["gaussian"], out["memory"]], axis=1) for out in found])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What maps and features of images come to, standardised on held-back normals.
+
+    Attributes:
+        average: (n, 64, 64) anomaly maps.
+        standard: (n, 12) standardised statistics.
+        texture: (n, 2 d).
+    """
+
+    map_scales: tuple[Scale, Scale]
+    statistics_scale: Scale
+    average: FloatArray
+    standard: FloatArray
+    texture: FloatArray
+
+    @property
+    def one_class(self) -> FloatArray:
+        """(n,) the score that needs no labelled anomaly: the statistics of the average map, added up."""
+        return np.asarray(self.standard[:, :STATISTICS_PER_MAP].sum(axis=1))
+
+
+def fit_evidence(whitened: FloatArray, maps: FloatArray, is_anomalous: _Labels) -> Evidence:
+    """Find the scales of maps and statistics on the normals, and apply them to all.
+
+    Args:
+        maps: as `held_back_maps` gives them.
+    """
+    normal_maps = maps[~is_anomalous]
+    gaussian, memory = (Scale(*median_and_spread(normal_maps[:, kind].ravel())) for kind in (0, 1))
+    average, statistics, texture = weigh(whitened, maps, (gaussian, memory))
+    scale = Scale(*median_and_spread(statistics[~is_anomalous]))
+    return Evidence((gaussian, memory), scale, average, (statistics - scale.center) / scale.spread, texture)
+
+
+def weigh(
+    whitened: FloatArray, maps: FloatArray, map_scales: tuple[Scale, Scale]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Average maps (n, 64, 64), raw statistics (n, 12) and texture (n, 2 d)."""
+    session = Session(evidence_graph(map_scales, whitened.shape[1]), threads=THREADS)
+    found = [
+        session(whitened=whitened[i : i + 1], gaussian=maps[i : i + 1, :1], memory=maps[i : i + 1, 1:])
+        for i in range(len(maps))
+    ]
+    average, statistics, texture = (
+        np.concatenate([f[name] for f in found]) for name in ("map", "statistics", "texture")
+    )
+    return average[:, 0], statistics, texture
+
+
+@dataclass(frozen=True)
+class HeldBackTypes:
+    """Type predictions by models that did not see the image.
+
+    Attributes:
+        peaks: (n, types) log odds, as `peak_nodes` gives them.
+        probabilities: image index -> (types + 1, 128, 128), of images with masks.
+        model: learnt from all images.
+    """
+
+    peaks: FloatArray
+    probabilities: dict[int, FloatArray]
+    model: PixelModel
+
+
+def held_back_types(
+    data: TrainingSet, folds: _Indices, generator: np.random.Generator, on_progress: OnProgress
+) -> HeldBackTypes:
+    """Learn the pixels' types in four rounds, and once from all."""
+    classes = len(data.types)
+    session = Session(pixel_features_graph(), threads=THREADS)
+    owners, rows, labels = [], [], []
+    for index in range(len(data.images)):
+        if index in data.outlines or not data.is_anomalous[index]:
+            cells, numbers = sample_cells(data.coverage(index), generator)
+            features = session(image=data.pixels[index : index + 1])["features"]
+            rows.append(features.reshape(features.shape[1], -1)[:, cells].T)
+            labels.append(numbers)
+            owners.append(np.full(len(cells), index))
+        on_progress("reading masks", index + 1, len(data.images))
+    row, label, owner = np.concatenate(rows), np.concatenate(labels), np.concatenate(owners)
+    rounds = folds % _TYPE_ROUNDS
+    peaks = np.empty((len(data.images), classes), np.float32)
+    probabilities = {}
+    for held in range(int(rounds.max()) + 1):
+        known = rounds[owner] != held
+        session = Session(
+            types_graph(fit_pixel_model(row[known], label[known], classes, generator), classes), threads=THREADS
+        )
+        for index in np.flatnonzero(rounds == held).tolist():
+            out = session(image=data.pixels[index : index + 1])
+            peaks[index] = out["peaks"][0]
+            if index in data.outlines:
+                probabilities[index] = out["types"][0]
+        on_progress("learning the types", held + 1, int(rounds.max()) + 2)
+    model = fit_pixel_model(row, label, classes, generator)
+    on_progress("learning the types", int(rounds.max()) + 2, int(rounds.max()) + 2)
+    return HeldBackTypes(peaks, probabilities, model)

@@ -1,0 +1,87 @@
+"""From maps to the few numbers per image that a verdict is made of, as ONNX nodes.
+
+Source of the statistics and their sum: our own measurements (no single one is best on every material).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.graph import GraphBuilder, Tensor
+from relook.detection.normality import MAP_GRID
+
+STATISTICS_PER_MAP = 4
+_BLUR_SIGMA_CELLS = 1.0
+_TOP_SHARES = (0.01, 0.05)
+_PEAK_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Center and spread over normal images; broadcasts against what it standardises."""
+
+    center: NDArray[np.floating]
+    spread: NDArray[np.floating]
+
+    def nodes(self, graph: GraphBuilder, x: Tensor) -> Tensor:
+        """(x - center) / spread."""
+        return graph.node("Div", graph.node("Sub", x, graph.constant(self.center)), graph.constant(self.spread))
+
+
+def blur_nodes(graph: GraphBuilder, raw_map: Tensor) -> Tensor:
+    """A Gaussian of one cell over a (1, 1, 64, 64) map."""
+    reach = round(3 * _BLUR_SIGMA_CELLS)
+    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * _BLUR_SIGMA_CELLS**2))
+    kernel /= kernel.sum()
+    tall = graph.convolve(graph.pad_edges(raw_map, reach, 0), kernel.reshape(1, 1, -1, 1))
+    return graph.convolve(graph.pad_edges(tall, 0, reach), kernel.reshape(1, 1, 1, -1))
+
+
+def average_map(graph: GraphBuilder, gaussian: Tensor, memory: Tensor) -> Tensor:
+    """The anomaly map: the mean of two standardised maps."""
+    return graph.node("Mul", graph.node("Add", gaussian, memory), graph.constant(0.5))
+
+
+def statistics_nodes(graph: GraphBuilder, *maps: Tensor) -> Tensor:
+    """(1, 4 * maps): maximum, means of the top 1 % and 5 %, standard deviation of each map in turn."""
+    cells = MAP_GRID**2
+    parts = []
+    for one_map in maps:
+        flat = graph.reshape(one_map, 1, cells)
+        counts = [1, *(round(share * cells) for share in _TOP_SHARES)]
+        top = _top(graph, flat, counts[-1])
+        parts += [graph.mean(graph.take(top, 0, count, axis=1), 1, keepdims=True) for count in counts]
+        parts.append(_standard_deviation(graph, flat))
+    return graph.node("Concat", *parts, axis=1)
+
+
+def texture_nodes(graph: GraphBuilder, whitened: Tensor, dimensions: int) -> Tensor:
+    """(1, 2 * d): mean of every whitened feature over the image, and the logarithm of its spread."""
+    flat = graph.reshape(whitened, dimensions, MAP_GRID**2)
+    spread = graph.node("Log", graph.node("Add", _standard_deviation(graph, flat), graph.constant(0.05)))
+    mean = graph.mean(flat, 1, keepdims=True)
+    return graph.node("Concat", *(graph.reshape(x, 1, dimensions) for x in (mean, spread)), axis=1)
+
+
+def peak_nodes(graph: GraphBuilder, types: Tensor, classes: int, grid: int) -> Tensor:
+    """(1, classes): log odds of the mean probability in the most suspicious 0.5 % of the cells, per type."""
+    flat = graph.reshape(graph.take(types, 1, classes + 1, axis=1), classes, grid**2)
+    mean = graph.mean(_top(graph, flat, round(_PEAK_SHARE * grid**2)), 1)
+    bounded = graph.node("Clip", mean, graph.constant(1e-4), graph.constant(1 - 1e-4))
+    odds = graph.node("Div", bounded, graph.node("Sub", graph.constant(1.0), bounded))
+    return graph.reshape(graph.node("Log", odds), 1, classes)
+
+
+def _top(graph: GraphBuilder, rows: Tensor, count: int) -> Tensor:
+    """The `count` largest of each row, largest first."""
+    values, _ = graph.nodes("TopK", 2, rows, graph.constant(np.array([count])), axis=1)
+    return values
+
+
+def _standard_deviation(graph: GraphBuilder, rows: Tensor) -> Tensor:
+    """Of each row, (n, 1)."""
+    centred = graph.node("Sub", rows, graph.mean(rows, 1, keepdims=True))
+    return graph.node("Sqrt", graph.mean(graph.node("Mul", centred, centred), 1, keepdims=True))

@@ -1,0 +1,209 @@
+"""Encoded images to pixels. The only place that trusts no byte it is given.
+
+Whatever the bytes, the functions here answer or raise `ImageRejectedError`; nothing is decoded before its header
+was found acceptable, so a decompression bomb costs as much as its first few bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from relook.detection.arrays import ByteArray
+from relook.errors import ImageRejectedError, RejectionReason
+
+MAX_IMAGE_BYTES = 8 * 1024 * 1024
+MIN_SIDE_PX = 64
+MAX_SIDE_PX = 4096
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image says about itself; width and height in pixels as displayed, after EXIF orientation."""
+
+    format: Literal["PNG", "JPEG"]
+    width: int
+    height: int
+
+    @property
+    def content_type(self) -> str:
+        """The media type, as DetectAnomalies wants it."""
+        return f"image/{self.format.lower()}"
+
+
+def check_size(size_bytes: int) -> None:
+    """Judge an image by its size alone, before it is downloaded.
+
+    Raises:
+        ImageRejectedError: EMPTY or TOO_LARGE.
+    """
+    if not size_bytes:
+        raise ImageRejectedError(RejectionReason.EMPTY, "The image has 0 bytes; upload it again")
+    if size_bytes > MAX_IMAGE_BYTES:
+        message = f"The image has {size_bytes:,} bytes; at most {MAX_IMAGE_BYTES:,} are accepted"
+        raise ImageRejectedError(RejectionReason.TOO_LARGE, message)
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Format and size, by content and without decoding a pixel.
+
+    Raises:
+        ImageRejectedError: EMPTY, TOO_LARGE, UNSUPPORTED_FORMAT, BAD_DIMENSIONS or CORRUPT.
+    """
+    with _opened(data) as image:
+        width, height = image.size
+        if _orientation(image) in _SWAPS_SIDES:
+            width, height = height, width
+    return ImageHeader("PNG" if data.startswith(_PNG_MAGIC) else "JPEG", width, height)
+
+
+def decode(data: bytes) -> ByteArray:
+    """The pixels as a person would see them: orientation applied, transparency on white.
+
+    Returns:
+        (height, width, 3) uint8 RGB. 16-bit images keep their high byte; ICC profiles are not applied.
+    Raises:
+        ImageRejectedError: as `read_header`; CORRUPT also for pixels that cannot be decoded.
+    """
+    with _opened(data) as image:
+        orientation = _orientation(image)
+        return np.array(_upright(_on_white(_plain(image)), orientation))
+
+
+def decode_for_model(data: bytes, height: int, width: int) -> ByteArray:
+    """The pixels squashed to (height, width), without ever holding a large JPEG at its full size.
+
+    Returns:
+        (height, width, 3) uint8 RGB, otherwise as `decode`.
+    Raises:
+        ImageRejectedError: as `decode`.
+    """
+    with _opened(data) as image:
+        orientation = _orientation(image)
+        size = (height, width) if orientation in _SWAPS_SIDES else (width, height)
+        image.draft("RGB", size)  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is still large enough
+        # Squashed before it is laid on white: Pillow averages premultiplied colours, so the order changes nothing.
+        small = _plain(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return np.array(_upright(_on_white(small), orientation))
+
+
+def decode_mask(data: bytes) -> ByteArray:
+    """The pixels of a PNG mask as they are stored, transparency kept. A mask may be smaller than an image.
+
+    Returns:
+        (height, width, 4) uint8 RGBA.
+    Raises:
+        ImageRejectedError: as `decode`; UNSUPPORTED_FORMAT for a JPEG, which cannot keep colours exact.
+    """
+    if data.startswith(_JPEG_MAGIC):
+        raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, "The content is a JPEG; masks must be PNG")
+    with _opened(data, min_side_px=1) as image:
+        return np.array(image.convert("RGBA"))
+
+
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_JPEG_MAGIC = b"\xff\xd8\xff"
+_OTHER_MAGICS = {
+    b"GIF8": "a GIF",
+    b"RIFF": "a WebP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"BM": "a BMP",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\0\0\0": "a HEIC, AVIF or video file",
+}
+_ORIENTATION_TAG = 0x0112
+_SWAPS_SIDES = frozenset({5, 6, 7, 8})
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow raises on damaged PNG and JPEG data, as its sources and our fuzzing show: OSError (truncated stream, with
+# UnidentifiedImageError under it), SyntaxError (broken chunk or marker), ValueError (impossible values, text bombs),
+# struct.error and IndexError (short segments), EOFError, zlib.error, TypeError and KeyError (malformed metadata).
+# MemoryError is left out on purpose: with the sides bounded it is the machine that is too small, and a retry may pass.
+_DAMAGE = (OSError, SyntaxError, ValueError, struct.error, IndexError, EOFError, zlib.error, TypeError, KeyError)
+
+
+@contextmanager
+def _opened(data: bytes, *, min_side_px: int = MIN_SIDE_PX) -> Iterator[Image.Image]:
+    """The image behind `data`, header read and judged; damage found inside the block becomes a rejection."""
+    _refuse_by_first_bytes(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata that does not touch the pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(data), formats=("PNG", "JPEG")) as image:
+                _refuse_by_size(*image.size, min_side_px)
+                yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRejectedError(RejectionReason.BAD_DIMENSIONS, f"{error}; {_SIDES_WANTED}") from error
+    except _DAMAGE as error:
+        detail = "its header cannot be read" if isinstance(error, UnidentifiedImageError) else str(error)
+        message = f"The image is truncated or damaged ({detail}); save or upload it again"
+        raise ImageRejectedError(RejectionReason.CORRUPT, message) from error
+
+
+def _refuse_by_first_bytes(data: bytes) -> None:
+    check_size(len(data))
+    if not data.startswith((_PNG_MAGIC, _JPEG_MAGIC)):
+        looks_like = next((name for magic, name in _OTHER_MAGICS.items() if data.startswith(magic)), "something else")
+        message = f"The content looks like {looks_like}; PNG and JPEG are accepted, whatever the file's name"
+        raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, message)
+
+
+_SIDES_WANTED = f"each side must have {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels"
+
+
+def _refuse_by_size(width: int, height: int, min_side_px: int) -> None:
+    if min(width, height) < min_side_px or max(width, height) > MAX_SIDE_PX:
+        message = f"The image is {width} x {height} pixels; {_SIDES_WANTED}"
+        raise ImageRejectedError(RejectionReason.BAD_DIMENSIONS, message)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1..8 as known before decoding; 1 where the EXIF data makes no sense, as viewers do."""
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        value = exif.get(_ORIENTATION_TAG)
+    except _DAMAGE:
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The decoded image in mode L, RGB or RGBA."""
+    image.load()
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip instead of scale
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image

@@ -1,0 +1,120 @@
+"""Training masks, with all the liberties people and labelling tools take in painting them.
+
+Accepted: palette, RGB and RGBA PNG; transparent, white or black background; anti-aliased outlines; colours in either
+case; BACKGROUND entries in the colour map; a one-colour mask of any size (a dummy for "nothing here").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.arrays import ByteArray
+from relook.detection.image import decode_mask
+from relook.detection.result import BACKGROUND
+from relook.errors import ImageRejectedError, TrainingDataError
+
+MASK_SIDE_PX = 1024
+_MAX_TYPES = 254
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_TOLERANCE = 40.0
+_MAX_STRAY_SHARE = 0.01
+
+
+def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int, width: int) -> ByteArray:
+    """Which type every pixel of a mask shows.
+
+    Args:
+        colors: type -> `#RRGGBB`; background entries are ignored.
+        name: the image's, for messages.
+        height: of the image as displayed, as `width`.
+    Returns:
+        uint8, 0 background, i the i-th type of `colors` without background entries. Masks with a side above 1024 are
+        thinned by taking every n-th pixel.
+    Raises:
+        TrainingDataError: not a PNG, another size than its image, or a colour that is not in the map.
+    """
+    pixels = _rgba(data, name)
+    types = [_rgb(color, name) for kind, color in colors.items() if not is_background(kind)]
+    if len(types) > _MAX_TYPES:
+        raise TrainingDataError(f"The mask of {name} maps {len(types)} colours; at most {_MAX_TYPES} are possible")
+    backgrounds = [_rgb(color, name) for kind, color in colors.items() if is_background(kind)]
+    found = pixels.shape[:2]
+    step = -(-max(found) // MASK_SIDE_PX)
+    labels = _nearest_types(pixels[::step, ::step], types, backgrounds, name)
+    if found != (height, width):
+        if (labels != labels[0, 0]).any():
+            raise TrainingDataError(
+                f"The mask of {name} is {found[1]} x {found[0]} pixels; its image is {width} x {height}"
+            )
+        labels = np.full((64, 64), labels[0, 0], np.uint8)
+    return labels
+
+
+def is_background(type_name: str) -> bool:
+    """Manifests write BACKGROUND, answers background."""
+    return type_name.casefold() == BACKGROUND
+
+
+def _rgba(data: bytes, name: str) -> ByteArray:
+    try:
+        return decode_mask(data)
+    except ImageRejectedError as error:
+        raise TrainingDataError(f"The mask of {name} cannot be used: {error.message}") from error
+
+
+def _rgb(color: str, name: str) -> tuple[int, int, int]:
+    if not _COLOR.fullmatch(color):
+        raise TrainingDataError(f"The colour map of {name} has {color!r}; colours look like #23A436")
+    red, green, blue = bytes.fromhex(color[1:])
+    return red, green, blue
+
+
+def _hex(color: Sequence[int]) -> str:
+    return f"#{bytes(color).hex().upper()}"
+
+
+def _nearest_types(
+    pixels: ByteArray, types: list[tuple[int, int, int]], backgrounds: list[tuple[int, int, int]], name: str
+) -> ByteArray:
+    """Labels of (h, w, 4) pixels. A colour between two known ones is an anti-aliased outline: the nearer one wins."""
+    packed = np.ascontiguousarray(pixels).view("<u4")[..., 0]
+    transparent = packed >> 24 < 128
+    packed = np.where(transparent, 0xFFFFFF, packed & 0xFFFFFF)
+    values, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    distinct = np.stack([values & 255, values >> 8 & 255, values >> 16 & 255], axis=1).astype(np.float64)
+    plain = [c for c in ((255, 255, 255), (0, 0, 0), *backgrounds) if c not in types]
+    anchors = np.array(types + plain, np.float64)
+    nearest, distance = _nearest_blend(distinct, anchors, len(types))
+    labels = np.where((nearest < len(types)) & (distance <= _TOLERANCE), nearest + 1, 0)
+    stray = distance > _TOLERANCE
+    painted = int(counts[stray | (labels > 0)].sum())
+    if counts[stray].sum() > _MAX_STRAY_SHARE * painted + 4:
+        worst = _hex(distinct[stray][counts[stray].argmax()].astype(int).tolist())
+        known = ", ".join(map(_hex, types)) or "none"
+        raise TrainingDataError(f"The mask of {name} has colour {worst}, which its colour map does not name ({known})")
+    return np.where(transparent, 0, labels[inverse].reshape(packed.shape)).astype(np.uint8)
+
+
+def _nearest_blend(
+    colors: NDArray[np.float64], anchors: NDArray[np.float64], types: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each of (n, 3) colours: the nearer end of the closest blend of two anchors, and the distance to that blend.
+
+    The first `types` anchors blend with every other. Backgrounds do not blend with each other: between white and black
+    lies grey, which would hide a type that nobody mapped.
+    """
+    distance = np.full(len(colors), np.inf)
+    nearest = np.zeros(len(colors), np.intp)
+    for first in range(len(anchors)):
+        for second in range(first, len(anchors) if first < types else first + 1):
+            line = anchors[second] - anchors[first]
+            along = ((colors - anchors[first]) @ line / max(line @ line, 1)).clip(0, 1)
+            away = np.linalg.norm(colors - anchors[first] - along[:, None] * line, axis=1)
+            closer = away < distance - 1e-9
+            distance = np.where(closer, away, distance)
+            nearest = np.where(closer, np.where(along <= 0.5, first, second), nearest)
+    return nearest, distance

@@ -1,0 +1,105 @@
+"""Detection: bytes of an image in, a verdict with its pictures out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relook.detection.arrays import FloatArray
+from relook.detection.calibration import probability
+from relook.detection.image import ImageHeader, decode_for_model, read_header
+from relook.detection.package import TYPE_GRID, ModelPackage
+from relook.detection.painting import count_labels, heat_map_png, label_pixels, mask_png
+from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, Anomaly, DetectAnomalyResult, exact_float32
+from relook.detection.session import Session
+from relook.errors import ImageRejectedError, PackageError, RejectionReason
+
+
+class Model:
+    """A loaded model package. Safe to call from several threads."""
+
+    def __init__(self, package: ModelPackage, *, threads: int = 2) -> None:
+        """
+        Raises:
+            PackageError: the graph cannot be loaded, or is not shaped as the manifest says.
+        """
+        self.manifest = package.manifest
+        self._session = Session(package.graph, threads=threads)
+        self._refuse_other_shapes()
+
+    @property
+    def is_segmentation(self) -> bool:
+        """Whether detections come with types, areas and a mask."""
+        return bool(self.manifest.classes)
+
+    def detect(self, data: bytes) -> DetectAnomalyResult:
+        """Look at one encoded image.
+
+        Raises:
+            ImageRejectedError: the image cannot be read, or has another size than the training images.
+        """
+        header = read_header(data)
+        self._refuse_other_size(header)
+        outputs = self._look(data)
+        p = probability(outputs["scores"], self.manifest.calibration)
+        is_anomalous = p >= self.manifest.threshold
+        anomalies, mask = (
+            self._find_types(outputs["types"], header, is_anomalous) if self.is_segmentation else (None, None)
+        )
+        return DetectAnomalyResult(
+            is_anomalous=is_anomalous,
+            confidence=exact_float32(p if is_anomalous else 1 - p),
+            anomalies=anomalies,
+            mask_png=mask,
+            heat_map_png=heat_map_png(outputs["map"], self.manifest.heat_map, header.height, header.width),
+        )
+
+    def scores(self, data: bytes) -> FloatArray:
+        """The (k,) scores of an image before calibration, whatever its size; what training compares with its own.
+
+        Raises:
+            ImageRejectedError: the image cannot be read.
+        """
+        return self._look(data)["scores"]
+
+    def _look(self, data: bytes) -> dict[str, FloatArray]:
+        return self._session(image=decode_for_model(data, *self.manifest.input_size)[None])
+
+    def _refuse_other_shapes(self) -> None:
+        expected = {
+            "image": (1, *self.manifest.input_size, 3),
+            "scores": (len(self.manifest.calibration),),
+        }
+        if self.is_segmentation:
+            expected["types"] = (len(self.manifest.classes) + 1, TYPE_GRID, TYPE_GRID)
+        found = self._session.shapes
+        for name, shape in expected.items():
+            if found.get(name) != shape:
+                raise PackageError(f"The graph's {name} has shape {found.get(name)}; the manifest asks for {shape}")
+
+    def _refuse_other_size(self, header: ImageHeader) -> None:
+        wanted = self.manifest.image_size
+        if wanted is not None and wanted != (header.height, header.width):
+            message = (
+                f"The image is {header.width} x {header.height} pixels; "
+                f"the model was trained on {wanted[1]} x {wanted[0]}, and images must have that size"
+            )
+            raise ImageRejectedError(RejectionReason.SIZE_MISMATCH, message)
+
+    def _find_types(
+        self, types: FloatArray, header: ImageHeader, is_anomalous: bool
+    ) -> tuple[tuple[Anomaly, ...], bytes]:
+        """Types with their areas, and the mask. A normal verdict paints nothing, so that the two never disagree."""
+        classes = self.manifest.classes
+        if is_anomalous:
+            labels = label_pixels(types, [c.threshold for c in classes], header.height, header.width)
+        else:
+            labels = np.zeros((header.height, header.width), np.uint8)
+        counts = count_labels(labels, len(classes))
+        for number, count in enumerate(counts[1:], start=1):
+            if count and not exact_float32(count / labels.size):  # too small a share to be written
+                labels[labels == number] = 0
+                counts[0], counts[number] = counts[0] + count, 0
+        shares = [exact_float32(count / labels.size) for count in counts]
+        found = [Anomaly(c.name, share, c.color) for c, share in zip(classes, shares[1:], strict=True) if share > 0]
+        mask = mask_png(labels, [c.color for c in classes])
+        return (Anomaly(BACKGROUND, shares[0], BACKGROUND_COLOR), *found), mask

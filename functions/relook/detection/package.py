@@ -1,0 +1,174 @@
+"""A model package: one ONNX graph and one JSON page about it, in memory or as a folder of two files.
+
+`model.json` says all that is needed to use `graph.onnx` elsewhere. The graph takes `image`, (1, height, width, 3) uint8
+RGB squashed to `input_size`, and gives `scores` (k,), `map` (64, 64) and, for segmentation, `types` (classes + 1, 128,
+128) probabilities, background first. Then, with one calibration per score,
+
+    p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
+
+and the image is anomalous when p(anomaly) >= threshold. A pixel shows the class whose probability exceeds the class's
+own threshold by most. The heat map runs from dark at `heat_map.low` to bright at `heat_map.high`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from relook.errors import PackageError
+
+FORMAT_VERSION = 1
+GRAPH_FILE = "graph.onnx"
+TYPE_GRID = 128
+MANIFEST_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Turns a score into log odds: (score - center) / scale."""
+
+    center: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class AnomalyClass:
+    """A type the model can show: its colour `#RRGGBB`, and the pixel probability from which it is painted."""
+
+    name: str
+    color: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class HeatMapRange:
+    """Map values drawn darkest and brightest."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelManifest:
+    """`model.json`, typed.
+
+    Attributes:
+        input_size: (height, width) the graph wants.
+        image_size: (height, width) every training image had, which images to inspect must have too; None for mixed.
+        classes: empty for a classification model.
+        training: counts and score statistics, for people.
+        libraries: versions that trained it, for people.
+    """
+
+    project: str
+    version: str
+    input_size: tuple[int, int]
+    image_size: tuple[int, int] | None
+    threshold: float
+    calibration: tuple[Calibration, ...]
+    classes: tuple[AnomalyClass, ...]
+    heat_map: HeatMapRange
+    graph_sha256: str
+    training: Mapping[str, float] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> bytes:
+        """Sorted and indented; the same manifest gives the same bytes."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """
+        Raises:
+            PackageError: not JSON, of another format version, or with a field missing or malformed.
+        """
+        try:
+            fields = json.loads(data)
+            found = fields["format_version"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise PackageError(f"{MANIFEST_FILE} is not a model manifest: {error!r}") from error
+        if found != FORMAT_VERSION:
+            raise PackageError(f"{MANIFEST_FILE} has format version {found}; this Relook reads {FORMAT_VERSION}")
+        try:
+            return cls(
+                project=str(fields["project"]),
+                version=str(fields["version"]),
+                input_size=_size(fields["input_size"]),
+                image_size=None if fields["image_size"] is None else _size(fields["image_size"]),
+                threshold=float(fields["threshold"]),
+                calibration=tuple(_calibration(**c) for c in fields["calibration"]),
+                classes=tuple(
+                    AnomalyClass(str(c["name"]), str(c["color"]), float(c["threshold"])) for c in fields["classes"]
+                ),
+                heat_map=HeatMapRange(float(fields["heat_map"]["low"]), float(fields["heat_map"]["high"])),
+                graph_sha256=str(fields["graph_sha256"]),
+                training=dict(fields["training"]),
+                libraries=dict(fields["libraries"]),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise PackageError(f"{MANIFEST_FILE} lacks or garbles a field: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A graph and the manifest that vouches for it.
+
+    Raises:
+        PackageError: on construction, when the graph is not the one the manifest names.
+    """
+
+    graph: bytes
+    manifest: ModelManifest
+
+    def __post_init__(self) -> None:
+        found = hashlib.sha256(self.graph).hexdigest()
+        if found != self.manifest.graph_sha256:
+            raise PackageError(f"{GRAPH_FILE} has SHA-256 {found}; {MANIFEST_FILE} names {self.manifest.graph_sha256}")
+
+    def files(self) -> dict[str, bytes]:
+        """File name -> content."""
+        return {GRAPH_FILE: self.graph, MANIFEST_FILE: self.manifest.to_json()}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """The inverse of `files`; other names are ignored.
+
+        Raises:
+            PackageError: a file is missing, damaged, or of another format version.
+        """
+        missing = [name for name in (GRAPH_FILE, MANIFEST_FILE) if name not in files]
+        if missing:
+            raise PackageError(f"The package lacks {' and '.join(missing)}")
+        return cls(files[GRAPH_FILE], ModelManifest.from_json(files[MANIFEST_FILE]))
+
+    def write_folder(self, folder: Path) -> None:
+        """Write both files, creating the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files().items():
+            (folder / name).write_bytes(content)
+
+    @classmethod
+    def read_folder(cls, folder: Path) -> Self:
+        """
+        Raises:
+            PackageError: as `from_files`.
+        """
+        paths = [folder / name for name in (GRAPH_FILE, MANIFEST_FILE)]
+        return cls.from_files({path.name: path.read_bytes() for path in paths if path.is_file()})
+
+
+def _size(value: Any) -> tuple[int, int]:
+    height, width = value
+    return int(height), int(width)
+
+
+def _calibration(center: float, scale: float) -> Calibration:
+    if not (math.isfinite(center) and scale > 0):
+        raise ValueError(f"a calibration of center {center} and scale {scale}")
+    return Calibration(float(center), float(scale))

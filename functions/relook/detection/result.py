@@ -1,0 +1,55 @@
+"""What a detection answers, whichever detector gave it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+BACKGROUND = "background"
+BACKGROUND_COLOR = "#FFFFFF"
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One anomaly type found on an image.
+
+    Attributes:
+        name: the type, letters and digits; `background` for what is not anomalous.
+        area_share: 0..1 of the image's pixels, a float32 value widened exactly.
+        color: `#RRGGBB`, the type's colour in the mask.
+    """
+
+    name: str
+    area_share: float
+    color: str
+
+
+@dataclass(frozen=True)
+class DetectAnomalyResult:
+    """Verdict on one image.
+
+    Attributes:
+        is_anomalous: the verdict.
+        confidence: probability 0..1 of the reported verdict (so a normal verdict may be below 0.5 when the
+            tuned threshold is not 0.5), a float32 value widened exactly.
+        anomalies: background first, then only the types found; shares sum to 1. None for a classification model.
+        mask_png: PNG of the image's own size, each type in its colour on white, at most 5 MiB. None for a
+            classification model.
+        heat_map_png: PNG of the anomaly map in the image's proportions. None where the detector gives none.
+    """
+
+    is_anomalous: bool
+    confidence: float
+    anomalies: tuple[Anomaly, ...] | None = None
+    mask_png: bytes | None = None
+    heat_map_png: bytes | None = None
+
+
+def exact_float32(number: float) -> float:
+    """The nearest float32 value, widened exactly; 0 where it is below a millionth.
+
+    Every number the service answered was one, and clients rely on it: DynamoDB keeps 38 decimal digits, which such a
+    value fits and an ordinary double mostly does not.
+    """
+    value: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    return value if abs(value) >= 1e-6 else 0.0

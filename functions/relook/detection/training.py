@@ -1,0 +1,262 @@
+"""Labelled images to a model package, with an honest account of how good it is.
+
+A baseline: hand-made features, two memories of what is normal, a small head when anomalies are labelled, a small pixel
+network when they are masked. Everything is fitted in numpy and asked through ONNX graphs, as detection will.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as library_version
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.arrays import ByteArray, FloatArray
+from relook.detection.assembly import Engine, features_graph, types_graph, whitened_graph
+from relook.detection.assessment import assess, odd_normals
+from relook.detection.calibration import median_and_spread
+from relook.detection.crossfit import (
+    THREADS,
+    Evidence,
+    HeldBackTypes,
+    fit_evidence,
+    held_back_maps,
+    held_back_types,
+    raw_maps,
+    weigh,
+)
+from relook.detection.evaluation import Evaluation
+from relook.detection.evidence import STATISTICS_PER_MAP
+from relook.detection.features import INPUT_SIDE_PX
+from relook.detection.folds import assign_folds, near_duplicate_groups
+from relook.detection.head import Head, fit_head
+from relook.detection.model import Model
+from relook.detection.normality import MAP_GRID, Whitening, fit_gaussians, fit_memory, fit_whitening
+from relook.detection.package import AnomalyClass, HeatMapRange, ModelManifest, ModelPackage
+from relook.detection.pixels import fit_type_thresholds
+from relook.detection.samples import LabeledImage
+from relook.detection.session import Session
+from relook.detection.training_set import OnProgress, TrainingSet, load_training_set
+from relook.detection.verdicts import (
+    HeldBackVerdicts,
+    Rule,
+    fit_rule,
+    rule_from_normals,
+    verdicts_from_normals,
+    verdicts_with_head,
+)
+from relook.errors import PackageError
+
+MIN_ANOMALIES_TO_LEARN = 5
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training gives back.
+
+    Attributes:
+        notes: sentences for the person who labelled the images: odd ones, fragile numbers.
+    """
+
+    package: ModelPackage
+    evaluation: Evaluation
+    notes: tuple[str, ...]
+
+
+def train(
+    images: Sequence[LabeledImage],
+    *,
+    project: str,
+    version: str,
+    seed: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> TrainedModel:
+    """Train, evaluate and package one model version. The same images and seed give the same package.
+
+    Args:
+        images: at least 10 normal ones; masks make it a segmentation model.
+        on_progress: called with what is being done, steps done and steps in all.
+    Raises:
+        TrainingDataError: the images cannot train a model; says which and why.
+        PackageError: the finished package does not reproduce what training saw; it must not be shipped.
+    """
+    progress: OnProgress = on_progress or (lambda _stage, _done, _total: None)
+    generator = np.random.default_rng(seed)
+    data = load_training_set(images, generator, progress)
+    normals = np.flatnonzero(~data.is_anomalous)
+    folds = _folds(data, generator)
+    whitening = _fit_whitening(data, generator)
+    whitened = _whiten(data, whitening)
+    maps, sums = held_back_maps(whitened, data.is_anomalous, folds, generator, progress)
+    evidence = fit_evidence(whitened, maps, data.is_anomalous)
+    types = held_back_types(data, folds, generator, progress) if data.types else None
+    decision = _decide(data, folds, evidence, types)
+    engine = Engine(
+        whitening=whitening,
+        gaussians=fit_gaussians(sums),
+        memory=fit_memory(whitened, normals, generator),
+        map_scales=evidence.map_scales,
+        statistics_scale=evidence.statistics_scale,
+        head=decision.head,
+        pixel_model=types.model if types else None,
+        classes=len(data.types),
+    )
+    classes = _classes(data, types)
+    package = _package(engine, decision.rule, classes, data, evidence, project, version)
+    _verify(package, engine, data, whitened)
+    progress("checking the package", 1, 1)
+    evaluation = assess(data, evidence.one_class, decision.verdicts, types, classes)
+    return TrainedModel(package, evaluation, (*data.notes, *odd_normals(evaluation)))
+
+
+_MIN_FOLDS_WITH_ANOMALIES = 3
+_MIN_FOLDS = 4
+_WHITENING_SAMPLES = 40_000
+_VERIFIED_IMAGES = 8
+_TOLERANCE = 1e-3
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "pillow")
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """The rule that ships, the head in it, and the verdicts of its cross-fitted twins."""
+
+    head: Head | None
+    rule: Rule
+    verdicts: HeldBackVerdicts
+
+
+def _folds(data: TrainingSet, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Near-duplicates together, unless that would leave nothing to hold back."""
+    groups = near_duplicate_groups(data.pixels)
+    _, copies = np.unique(groups[~data.is_anomalous], return_counts=True)
+    if len(copies) < _MIN_FOLDS or copies.max() > copies.sum() / 2:
+        data.notes.append(
+            "Most normal images look like copies of each other: the evaluation may be too good to be true"
+        )
+        groups = np.arange(len(groups))
+    return assign_folds(groups, data.is_anomalous, generator)
+
+
+def _fit_whitening(data: TrainingSet, generator: np.random.Generator) -> Whitening:
+    """On cells drawn from all normal images."""
+    session = Session(features_graph(), threads=THREADS)
+    normals = data.pixels[~data.is_anomalous]
+    each = min(MAP_GRID**2, _WHITENING_SAMPLES // len(normals))
+    samples = []
+    for image in normals:
+        features = session(image=image[None])["features"].reshape(-1, MAP_GRID**2)
+        samples.append(features[:, generator.choice(MAP_GRID**2, each, replace=False)].T)
+    return fit_whitening(np.concatenate(samples))
+
+
+def _whiten(data: TrainingSet, whitening: Whitening) -> FloatArray:
+    session = Session(whitened_graph(whitening), threads=THREADS)
+    whitened = np.empty((len(data.pixels), whitening.dimensions, MAP_GRID, MAP_GRID), np.float32)
+    for index, image in enumerate(data.pixels):
+        whitened[index] = session(image=image[None])["whitened"][0]
+    return whitened
+
+
+def _decide(data: TrainingSet, folds: NDArray[np.intp], evidence: Evidence, types: HeldBackTypes | None) -> _Decision:
+    """With a head when enough anomalies, in enough folds, are labelled to learn from."""
+    label, one_class = data.is_anomalous, evidence.one_class
+    enough = label.sum() >= MIN_ANOMALIES_TO_LEARN and len(np.unique(folds[label])) >= _MIN_FOLDS_WITH_ANOMALIES
+    if not enough:
+        if label.any():
+            data.notes.append(
+                f"{int(label.sum())} anomalous images are too few or too alike to learn from: they only check the model"
+            )
+        return _Decision(None, rule_from_normals(one_class[~label]), verdicts_from_normals(one_class, label, folds))
+    columns, groups = _head_columns(evidence.standard, evidence.texture, types.peaks if types else None)
+    verdicts = verdicts_with_head(one_class, columns, groups, label, folds)
+    assert verdicts.head_scores is not None
+    return _Decision(fit_head(columns, groups, label), fit_rule(one_class, verdicts.head_scores, label), verdicts)
+
+
+def _head_columns(standard: FloatArray, texture: FloatArray, peaks: FloatArray | None) -> tuple[FloatArray, list[int]]:
+    """What the head sees, as `Engine.graph` lays it out, and the groups its columns fall in."""
+    mean, spread = np.split(texture, 2, axis=1)
+    parts = [np.sign(standard) * np.log1p(np.abs(standard)), mean, spread, *([] if peaks is None else [peaks])]
+    return np.concatenate(parts, axis=1).astype(np.float32), [part.shape[1] for part in parts]
+
+
+def _classes(data: TrainingSet, types: HeldBackTypes | None) -> tuple[AnomalyClass, ...]:
+    if types is None:
+        return ()
+    found = np.stack([types.probabilities[index][1:] for index in sorted(data.outlines)])
+    truth = np.stack([data.coverage(index) for index in sorted(data.outlines)])
+    thresholds = fit_type_thresholds(found, truth)
+    return tuple(AnomalyClass(*item, t) for item, t in zip(data.types.items(), thresholds, strict=True))
+
+
+def _package(
+    engine: Engine,
+    rule: Rule,
+    classes: tuple[AnomalyClass, ...],
+    data: TrainingSet,
+    evidence: Evidence,
+    project: str,
+    version: str,
+) -> ModelPackage:
+    graph = engine.graph()
+    label = data.is_anomalous
+    normal_maps = evidence.average[~label]
+    low = float(np.quantile(normal_maps, 0.9))
+    # The hottest spot of a usual normal image is to look warm, not hot
+    high = max(2.5 * float(np.median(normal_maps.max(axis=(1, 2)))), low + 1)
+    center, spread = median_and_spread(evidence.one_class[~label])
+    manifest = ModelManifest(
+        project=project,
+        version=version,
+        input_size=(INPUT_SIDE_PX, INPUT_SIDE_PX),
+        image_size=data.size,
+        threshold=rule.threshold,
+        calibration=rule.calibration,
+        classes=classes,
+        heat_map=HeatMapRange(low, high),
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        training={
+            "normal_images": int((~label).sum()),
+            "anomalous_images": int(label.sum()),
+            "masks": len(data.outlines),
+            "one_class_median": float(center),
+            "one_class_spread": float(spread),
+        },
+        libraries={name: library_version(name) for name in _LIBRARIES},
+    )
+    return ModelPackage(graph, manifest)
+
+
+def _verify(package: ModelPackage, engine: Engine, data: TrainingSet, whitened: FloatArray) -> None:
+    """Load the finished package and let it look at some images anew, from their bytes.
+
+    Raises:
+        PackageError: it scores them otherwise than the parts it was assembled from.
+    """
+    model = Model(ModelPackage.from_files(package.files()))
+    checked = np.arange(0, len(data.images), -(-len(data.images) // _VERIFIED_IMAGES))
+    scored = _scores_of_parts(engine, data.pixels[checked], whitened[checked])
+    for index, expected in zip(checked, scored, strict=True):
+        found = model.scores(data.images[index].read())
+        if not np.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
+            raise PackageError(f"The package scores {data.images[index].name} {found}, training scored it {expected}")
+
+
+def _scores_of_parts(engine: Engine, pixels: ByteArray, whitened: FloatArray) -> FloatArray:
+    """(n, k) scores as training computes them on its way."""
+    maps = raw_maps(engine.gaussians, engine.memory, whitened)
+    _, statistics, texture = weigh(whitened, maps, engine.map_scales)
+    standard = (statistics - engine.statistics_scale.center) / engine.statistics_scale.spread
+    scores = [standard[:, :STATISTICS_PER_MAP].sum(axis=1)]
+    if engine.head is not None:
+        peaks = None
+        if engine.pixel_model is not None:
+            session = Session(types_graph(engine.pixel_model, engine.classes), threads=THREADS)
+            peaks = np.concatenate([session(image=image[None])["peaks"] for image in pixels])
+        columns, _ = _head_columns(standard, texture, peaks)
+        scores.append(engine.head.scores(columns))
+    return np.stack(scores, axis=1)

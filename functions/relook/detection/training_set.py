@@ -1,0 +1,168 @@
+"""Labelled images read, checked and brought to the shape the engine learns from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from relook.detection.arrays import ByteArray, FloatArray
+from relook.detection.features import INPUT_SIDE_PX
+from relook.detection.image import decode_for_model, read_header
+from relook.detection.masks import is_background, read_mask
+from relook.detection.package import TYPE_GRID
+from relook.detection.samples import LabeledImage
+from relook.errors import ImageRejectedError, TrainingDataError
+
+MIN_NORMAL_IMAGES = 10
+MAX_IMAGES = 1000
+_FEW_NORMAL_IMAGES = 15
+_FEW_IMAGES_OF_A_TYPE = 5
+_OUTLINE_SIDE_PX = 512
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass
+class TrainingSet:
+    """Everything training looks at, in memory.
+
+    Attributes:
+        images: what was read, in the order given.
+        pixels: (n, 256, 256, 3) uint8.
+        is_anomalous: (n,) bool.
+        size: (height, width) of every image, None when they differ.
+        types: name -> colour, only types that some mask shows.
+        outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 512.
+        notes: sentences for the person who labelled the images.
+    """
+
+    images: list[LabeledImage]
+    pixels: ByteArray
+    is_anomalous: NDArray[np.bool_]
+    size: tuple[int, int] | None
+    types: dict[str, str]
+    outlines: dict[int, ByteArray]
+    notes: list[str] = field(default_factory=list)
+
+    def coverage(self, index: int) -> FloatArray:
+        """(types, 128, 128) share of every cell that the image's mask paints; 0 for an image without a mask."""
+        shares = np.zeros((len(self.types), TYPE_GRID, TYPE_GRID), np.float32)
+        if index in self.outlines:
+            for kind in range(len(self.types)):
+                painted = Image.fromarray((self.outlines[index] == kind + 1).astype(np.uint8) * 255)
+                small = painted.resize((TYPE_GRID, TYPE_GRID), Image.Resampling.BOX)
+                shares[kind] = np.asarray(small, np.float32) / 255
+        return shares
+
+
+def load_training_set(
+    images: Sequence[LabeledImage], generator: np.random.Generator, on_progress: OnProgress
+) -> TrainingSet:
+    """Read every image and mask once.
+
+    Raises:
+        TrainingDataError: too few normal images, or an image or mask that cannot be used; names it.
+    """
+    normals = sum(not image.is_anomalous for image in images)
+    if normals < MIN_NORMAL_IMAGES:
+        raise TrainingDataError(
+            f"There are {normals} normal images; at least {MIN_NORMAL_IMAGES} are needed, and 20 or more are better"
+        )
+    chosen = _sample(images, generator)
+    pixels = np.empty((len(chosen), INPUT_SIDE_PX, INPUT_SIDE_PX, 3), np.uint8)
+    sizes: Counter[tuple[int, int]] = Counter()
+    types: dict[str, str] = {}
+    outlines: dict[int, ByteArray] = {}
+    for index, image in enumerate(chosen):
+        size = _read_image(image, pixels[index])
+        sizes[size] += 1
+        if image.is_anomalous and image.read_mask is not None:
+            outlines[index] = _read_outline(image, image.read_mask, size, types)
+        on_progress("reading images", index + 1, len(chosen))
+    data = TrainingSet(
+        images=chosen,
+        pixels=pixels,
+        is_anomalous=np.array([image.is_anomalous for image in chosen]),
+        size=next(iter(sizes)) if len(sizes) == 1 else None,
+        types=types,
+        outlines=outlines,
+    )
+    _drop_unseen_types(data)
+    data.notes += _notes(data, len(images), normals, sizes)
+    return data
+
+
+def _sample(images: Sequence[LabeledImage], generator: np.random.Generator) -> list[LabeledImage]:
+    """All images, or a thousand of them: as many of the rarer label as half of that allows."""
+    if len(images) <= MAX_IMAGES:
+        return list(images)
+    by_label = [[i for i, image in enumerate(images) if image.is_anomalous is label] for label in (False, True)]
+    rarer = min(min(map(len, by_label)), MAX_IMAGES // 2)
+    kept: list[int] = []
+    for indices in by_label:
+        quota = rarer if len(indices) == min(map(len, by_label)) else MAX_IMAGES - rarer
+        kept += generator.permutation(indices)[:quota].tolist()
+    return [images[i] for i in sorted(kept)]
+
+
+def _read_image(image: LabeledImage, into: ByteArray) -> tuple[int, int]:
+    data = image.read()
+    try:
+        header = read_header(data)
+        into[:] = decode_for_model(data, *into.shape[:2])
+    except ImageRejectedError as error:
+        raise TrainingDataError(f"{image.name} cannot be used: {error.message}") from error
+    return header.height, header.width
+
+
+def _read_outline(
+    image: LabeledImage, read: Callable[[], bytes], size: tuple[int, int], types: dict[str, str]
+) -> ByteArray:
+    """The labels of one mask, renumbered to the whole set's `types`, which grows by those that are new."""
+    labels = read_mask(read(), image.colors, name=image.name, height=size[0], width=size[1])
+    own = [(name, color) for name, color in image.colors.items() if not is_background(name)]
+    numbers = [0]
+    for name, color in own:
+        types.setdefault(name, color)
+        numbers.append(list(types).index(name) + 1)
+    step = -(-max(labels.shape) // _OUTLINE_SIDE_PX)
+    return np.array(numbers, np.uint8)[labels[::step, ::step]]
+
+
+def _drop_unseen_types(data: TrainingSet) -> None:
+    """Leave only types that some mask shows, numbered anew; without any, the set is one for classification."""
+    seen = sorted({int(i) for outline in data.outlines.values() for i in np.unique(outline)} - {0})
+    names = list(data.types)
+    unseen = [name for i, name in enumerate(names, start=1) if i not in seen]
+    if unseen:
+        data.notes.append(f"No mask shows {', '.join(unseen)}; the model will not know it")
+    numbers = np.zeros(len(names) + 1, np.uint8)
+    numbers[seen] = np.arange(1, len(seen) + 1)
+    data.outlines = {i: numbers[outline] for i, outline in data.outlines.items()} if seen else {}
+    data.types = {names[i - 1]: data.types[names[i - 1]] for i in seen}
+
+
+def _notes(data: TrainingSet, given: int, normals: int, sizes: Counter[tuple[int, int]]) -> list[str]:
+    notes = []
+    if given > MAX_IMAGES:
+        notes.append(f"{MAX_IMAGES} of the {given} images were drawn for training")
+    if normals < _FEW_NORMAL_IMAGES:
+        notes.append(f"Only {normals} normal images: thresholds are fragile below {_FEW_NORMAL_IMAGES}, aim for 20")
+    if len(sizes) > 1:
+        usual = ", ".join(f"{width} x {height} ({count})" for (height, width), count in sizes.most_common(3))
+        notes.append(
+            f"The images have {len(sizes)} sizes, such as {usual}: any size will be accepted, but one is better"
+        )
+    unmasked = int(data.is_anomalous.sum()) - len(data.outlines)
+    if data.types and unmasked:
+        notes.append(f"{unmasked} anomalous images have no mask: they help the verdict, not the outlines")
+    for number, name in enumerate(data.types, start=1):
+        count = sum(bool((outline == number).any()) for outline in data.outlines.values())
+        if count < _FEW_IMAGES_OF_A_TYPE:
+            notes.append(f"Only {count} images show {name}: its outlines are fragile below {_FEW_IMAGES_OF_A_TYPE}")
+    return notes

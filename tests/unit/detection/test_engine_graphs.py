@@ -1,0 +1,250 @@
+"""The ONNX graphs against the same arithmetic written out in numpy, independently and slowly."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from relook.detection.assembly import (
+    Engine,
+    evidence_graph,
+    features_graph,
+    raw_maps_graph,
+    types_graph,
+    whitened_graph,
+)
+from relook.detection.evidence import Scale
+from relook.detection.features import CHANNELS
+from relook.detection.head import fit_head
+from relook.detection.normality import CellSums, fit_gaussians, fit_memory, fit_whitening
+from relook.detection.pixels import PIXEL_CHANNELS, PixelModel
+from relook.detection.session import Session
+
+from tests.unit.detection.pictures import plate
+
+D = 5
+Array = NDArray[np.float64]
+
+
+def run(graph: bytes, **inputs: NDArray[np.generic]) -> dict[str, NDArray[np.float32]]:
+    return Session(graph, threads=1)(**inputs)
+
+
+def some_whitened(count: int, seed: int = 0) -> NDArray[np.float32]:
+    """(n, 5, 64, 64) with structure in space, so that cells differ."""
+    random = np.random.default_rng(seed)
+    smooth = np.sin(np.arange(64) / 9)[:, None] * np.arange(D)[:, None, None]
+    return (smooth[None] + random.normal(0, 1, (count, D, 64, 64))).astype(np.float32)
+
+
+def blurred(one_map: Array) -> Array:
+    kernel = np.exp(-(np.arange(-3, 4) ** 2) / 2)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        padded = np.pad(one_map, [(3, 3) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+        one_map = np.sum([w * padded.take(range(i, i + 64), axis) for i, w in enumerate(kernel)], axis=0)
+    return one_map
+
+
+def doubled(coarse: Array) -> Array:
+    """Bilinear from 32 x 32 to 64 x 64, centres at half pixels."""
+    at = ((np.arange(64) + 0.5) / 2 - 0.5).clip(0, 31)
+    low = np.minimum(at.astype(int), 30)
+    part = at - low
+    rows = coarse[low] * (1 - part)[:, None] + coarse[low + 1] * part[:, None]
+    return np.asarray(rows[:, low] * (1 - part) + rows[:, low + 1] * part)
+
+
+def test_gaussian_map() -> None:
+    normals, query = some_whitened(7), some_whitened(1, seed=9)
+    fitted = fit_gaussians(CellSums.of(normals))
+    memory = fit_memory(normals, np.arange(7), np.random.default_rng(0))
+
+    found = run(raw_maps_graph(fitted, memory), whitened=query)["gaussian"][0, 0]
+
+    cells = normals.astype(float).reshape(7, D, 32, 2, 32, 2).mean(axis=(3, 5))
+    asked = query[0].astype(float).reshape(D, 32, 2, 32, 2).mean(axis=(2, 4))
+    expected = np.zeros((32, 32))
+    for y in range(32):
+        for x in range(32):
+            window = cells[:, :, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+            samples = window.transpose(0, 2, 3, 1).reshape(-1, D)
+            covariance = np.cov(samples.T, bias=True)
+            shrunk = 0.9 * covariance + 0.1 * max(np.trace(covariance) / D, 0.05) * np.eye(D)
+            off = asked[:, y, x] - samples.mean(axis=0)
+            expected[y, x] = np.sqrt(off @ np.linalg.solve(shrunk, off) / D)
+    np.testing.assert_allclose(found, blurred(doubled(expected)), rtol=1e-4, atol=1e-4)
+
+
+def test_memory_map() -> None:
+    normals, query = some_whitened(7), some_whitened(1, seed=9)
+    memory = fit_memory(normals, np.array([1, 2, 5]), np.random.default_rng(0))
+    gaussians = fit_gaussians(CellSums.of(normals))
+
+    found = run(raw_maps_graph(gaussians, memory), whitened=query)["memory"][0, 0]
+
+    expected = np.zeros((64, 64))
+    for y in range(64):
+        for x in range(64):
+            place = np.array([(y + 0.5) / 32 - 1, (x + 0.5) / 32 - 1]) * np.sqrt(D)
+            patch = np.concatenate([query[0, :, y, x], place])
+            expected[y, x] = np.sqrt(((memory.patches - patch) ** 2).sum(axis=1).min() / (D + 2))
+    np.testing.assert_allclose(found, blurred(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_memory_holds_patches_of_the_chosen_images_only_and_spreads_out() -> None:
+    normals = some_whitened(4)
+    memory = fit_memory(normals, np.array([1, 3]), np.random.default_rng(0))
+    own = {tuple(patch) for image in (1, 3) for patch in normals[image].reshape(D, -1).T}
+    assert all(tuple(patch) in own for patch in memory.patches[:, :D])
+    assert len(np.unique(memory.patches, axis=0)) == len(memory.patches) == 1000
+
+
+def test_cell_sums_of_folds_add_up() -> None:
+    normals = some_whitened(6)
+    rest = CellSums.of(normals) - CellSums.of(normals[4:])
+    again = CellSums.of(normals[:1]) + CellSums.of(normals[1:4])
+    np.testing.assert_allclose(fit_gaussians(rest).factor, fit_gaussians(again).factor, rtol=1e-3, atol=1e-4)
+
+
+def test_whitened_features_are_uncorrelated_on_the_images_they_were_fitted_on() -> None:
+    image = np.array(plate(3)[0])[:112, :112]
+    image = np.kron(image, np.ones((3, 3, 1), np.uint8))[:256, :256]
+    features = run(features_graph(), image=image[None])["features"]
+    rows = features.reshape(CHANNELS, -1).T
+    whitening = fit_whitening(rows)
+
+    whitened = run(whitened_graph(whitening), image=image[None])["whitened"]
+
+    np.testing.assert_allclose(
+        whitened.reshape(whitening.dimensions, -1).T,
+        (rows - whitening.mean) @ whitening.projection,
+        rtol=1e-3,
+        atol=1e-3,
+    )
+    covariance = np.cov(whitened.reshape(whitening.dimensions, -1))
+    np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.02)
+    assert (np.diag(covariance) < 1.01).all()
+
+
+def test_filters_answer_lines_and_colours() -> None:
+    plain = np.full((256, 256, 3), (200, 100, 50), np.uint8)
+    lined = plain.copy()
+    lined[:, 126:130] = 255
+    features = {
+        name: run(features_graph(), image=x[None])["features"][0] for name, x in (("plain", plain), ("lined", lined))
+    }
+
+    energies = features["plain"][:10]
+    np.testing.assert_allclose(energies, np.log(0.004), atol=1e-2)
+    red, green, blue = np.array([200, 100, 50]) / 255
+    opponents = [(red + green + blue) / 3, (red - green) / 2**0.5, (red + green - 2 * blue) / 6**0.5]
+    np.testing.assert_allclose(features["plain"][20:23, 32, 32], np.array(opponents) * 4, atol=1e-4)
+    upright, lying = features["lined"][1, 32, 31], features["lined"][5, 32, 31]
+    assert upright > lying + 1
+    np.testing.assert_allclose(features["lined"][:, 32, 5], features["plain"][:, 32, 5], atol=0.05)
+
+
+def statistics_of(one_map: Array) -> list[float]:
+    ordered = np.sort(one_map.ravel())[::-1]
+    return [ordered[0], ordered[:41].mean(), ordered[:205].mean(), one_map.std()]
+
+
+def scales() -> tuple[Scale, Scale]:
+    return Scale(np.array(0.9), np.array(0.25)), Scale(np.array(1.1), np.array(0.5))
+
+
+def test_evidence() -> None:
+    random = np.random.default_rng(0)
+    whitened = some_whitened(1)
+    gaussian, memory = (random.gamma(2, 1, (1, 1, 64, 64)).astype(np.float32) for _ in range(2))
+
+    found = run(evidence_graph(scales(), D), whitened=whitened, gaussian=gaussian, memory=memory)
+
+    maps = [(gaussian[0, 0] - 0.9) / 0.25, (memory[0, 0] - 1.1) / 0.5]
+    average = (maps[0] + maps[1]) / 2
+    np.testing.assert_allclose(found["map"][0, 0], average, rtol=1e-4, atol=1e-4)
+    expected = np.concatenate([statistics_of(m) for m in (average, *maps)])
+    np.testing.assert_allclose(found["statistics"][0], expected, rtol=1e-4)
+    flat = whitened.reshape(D, -1).astype(float)
+    texture = np.concatenate([flat.mean(axis=1), np.log(flat.std(axis=1) + 0.05)])
+    np.testing.assert_allclose(found["texture"][0], texture, rtol=1e-4, atol=1e-5)
+
+
+def some_pixel_model() -> PixelModel:
+    random = np.random.default_rng(3)
+    widths = (PIXEL_CHANNELS, 6, 3)
+    layers = [(random.normal(0, 0.3, (i, o)), random.normal(0, 0.3, o)) for i, o in pairwise(widths)]
+    return PixelModel(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers))
+
+
+def some_image() -> NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (1, 256, 256, 3), np.uint8)
+
+
+def test_pixel_types_and_their_peaks() -> None:
+    from relook.detection.assembly import pixel_features_graph
+
+    model, image = some_pixel_model(), some_image()
+    found = run(types_graph(model, 2), image=image)
+
+    x = run(pixel_features_graph(), image=image)["features"][0].reshape(PIXEL_CHANNELS, -1).T.astype(float)
+    (w0, b0), (w1, b1) = model.layers
+    odds = np.exp(np.maximum(x @ w0 + b0, 0) @ w1 + b1)
+    softmax = (odds / odds.sum(axis=1, keepdims=True)).T.reshape(3, 128, 128)
+    padded = np.pad(softmax, [(0, 0), (1, 1), (1, 1)], mode="edge")
+    smooth = np.mean([padded[:, i : i + 128, j : j + 128] for i in range(3) for j in range(3)], axis=0)
+    np.testing.assert_allclose(found["types"][0], smooth, rtol=1e-3, atol=1e-4)
+    top = np.sort(smooth[1:].reshape(2, -1), axis=1)[:, -82:].mean(axis=1)
+    np.testing.assert_allclose(found["peaks"][0], np.log(top / (1 - top)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_the_shipped_graph_is_the_sum_of_its_parts(segments: bool) -> None:
+    random = np.random.default_rng(0)
+    image = some_image()
+    rows = run(features_graph(), image=image)["features"].reshape(CHANNELS, -1).T
+    whitening = fit_whitening(rows + random.normal(0, 0.1, rows.shape).astype(np.float32))
+    whitened = run(whitened_graph(whitening), image=image)["whitened"]
+    normals = (whitened + random.normal(0, 0.5, (3, *whitened.shape[1:]))).astype(np.float32)
+    statistics_scale = Scale(random.normal(3, 1, 12), random.uniform(1, 2, 12))
+    groups = [12, whitening.dimensions, whitening.dimensions, *([2] if segments else [])]
+    evidence, label = random.normal(0, 1, (20, sum(groups))), np.arange(20) < 8
+    head = fit_head(evidence, groups, label)
+    engine = Engine(
+        whitening=whitening,
+        gaussians=fit_gaussians(CellSums.of(normals)),
+        memory=fit_memory(normals, np.arange(3), random),
+        map_scales=scales(),
+        statistics_scale=statistics_scale,
+        head=head,
+        pixel_model=some_pixel_model() if segments else None,
+        classes=2 if segments else 0,
+    )
+
+    found = run(engine.graph(), image=image)
+
+    raw = run(raw_maps_graph(engine.gaussians, engine.memory), whitened=whitened)
+    parts = run(evidence_graph(scales(), whitening.dimensions), whitened=whitened, **raw)
+    z = (parts["statistics"][0] - statistics_scale.center) / statistics_scale.spread
+    columns = [np.sign(z) * np.log1p(np.abs(z)), parts["texture"][0]]
+    if segments:
+        types = run(types_graph(some_pixel_model(), 2), image=image)
+        columns.append(types["peaks"][0])
+        np.testing.assert_allclose(found["types"], types["types"][0], rtol=1e-4, atol=1e-4)
+    standard = (np.concatenate(columns) - evidence.mean(axis=0)) / (
+        (evidence.std(axis=0) + 1e-6) * np.sqrt(np.repeat(groups, groups))
+    )
+    kernel = np.exp(-head.gamma * ((head.support - standard) ** 2).sum(axis=1))
+    np.testing.assert_allclose(found["scores"], [z[:4].sum(), kernel @ head.weights + head.bias], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found["map"], parts["map"][0, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_head_separates_what_a_line_cannot() -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(0, 1, (300, 2))
+    label = np.hypot(*points.T) > 1.2
+    head = fit_head(points[:200], [2], label[:200])
+    assert ((head.scores(points[200:]) > 0) == label[200:]).mean() > 0.9

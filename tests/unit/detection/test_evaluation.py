@@ -1,0 +1,53 @@
+"""Metrics against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from relook.detection.evaluation import ImageOutcome, average_precision, evaluate, roc_auc, type_metrics
+
+LABEL = np.array([False, False, True, True])
+
+
+def test_roc_auc_counts_pairs_and_halves_ties() -> None:
+    assert roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), LABEL) == pytest.approx(0.75)
+    assert roc_auc(np.array([0.1, 0.5, 0.5, 0.8]), LABEL) == pytest.approx(0.875)
+    assert roc_auc(np.ones(4), LABEL) == pytest.approx(0.5)
+
+
+def test_average_precision() -> None:
+    assert average_precision(np.array([0.1, 0.4, 0.35, 0.8]), LABEL) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(np.ones(4), LABEL) == pytest.approx(0.5)
+
+
+def outcome(is_anomalous: bool, is_detected: bool) -> ImageOutcome:
+    return ImageOutcome("image", is_anomalous, is_detected, 0.5, 0.0)
+
+
+def test_image_metrics() -> None:
+    outcomes = (
+        [outcome(True, True)] * 6 + [outcome(True, False)] * 2 + [outcome(False, True)] * 3 + [outcome(False, False)]
+    )
+    result = evaluate("protocol", outcomes, np.linspace(1, 0, 12), [])
+    assert (result.normal_images, result.anomalous_images) == (4, 8)
+    assert result.precision == pytest.approx(6 / 9)
+    assert result.recall == pytest.approx(6 / 8)
+    assert result.f1 == pytest.approx(12 / 17)
+    assert result.roc_auc == pytest.approx(1.0)
+    assert result.false_alarm_share == pytest.approx(0.75)
+
+
+def test_without_anomalies_only_false_alarms_are_known() -> None:
+    result = evaluate("protocol", [outcome(False, False)] * 3 + [outcome(False, True)], np.zeros(4), [])
+    assert (result.precision, result.recall, result.f1, result.roc_auc, result.average_precision) == (None,) * 5
+    assert result.false_alarm_share == pytest.approx(0.25)
+
+
+def test_type_metrics_take_all_images_together() -> None:
+    truth = [np.array([[1, 1, 2, 0]], np.uint8), np.array([[0, 1]], np.uint8)]
+    found = [np.array([[1, 0, 1, 0]], np.uint8), np.array([[1, 1]], np.uint8)]
+    metrics = type_metrics("crack", 1, found, truth)
+    assert (metrics.precision, metrics.recall, metrics.iou) == pytest.approx((2 / 4, 2 / 3, 2 / 5))
+    assert metrics.f1 == pytest.approx(4 / 7)
+    assert metrics.images == 2
+    assert type_metrics("stain", 2, found, truth).iou == 0

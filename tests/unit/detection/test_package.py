@@ -1,0 +1,114 @@
+"""Model packages: two files that vouch for each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from relook.detection.model import Model
+from relook.detection.package import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    AnomalyClass,
+    Calibration,
+    HeatMapRange,
+    ModelManifest,
+    ModelPackage,
+)
+from relook.detection.training import TrainedModel
+from relook.errors import PackageError
+
+GRAPH = b"not really a graph"
+MANIFEST = ModelManifest(
+    project="plate",
+    version="7",
+    input_size=(256, 200),
+    image_size=(480, 640),
+    threshold=0.4375,
+    calibration=(Calibration(1.25, 0.5), Calibration(-3.0, 2.0)),
+    classes=(AnomalyClass("scratch", "#7ED321", 0.55),),
+    heat_map=HeatMapRange(1.0, 9.5),
+    graph_sha256=hashlib.sha256(GRAPH).hexdigest(),
+    training={"normal_images": 12},
+    libraries={"numpy": "2"},
+)
+PACKAGE = ModelPackage(GRAPH, MANIFEST)
+
+
+def test_files_read_back_into_an_equal_package() -> None:
+    assert set(PACKAGE.files()) == {"graph.onnx", "model.json"}
+    assert ModelPackage.from_files(PACKAGE.files()) == PACKAGE
+    mixed = ModelPackage(GRAPH, dataclasses.replace(MANIFEST, image_size=None, classes=()))
+    assert ModelPackage.from_files({**mixed.files(), "README.md": b""}) == mixed
+
+
+def test_folders_read_back_into_an_equal_package(tmp_path: Path) -> None:
+    PACKAGE.write_folder(tmp_path / "models" / "7")
+    assert ModelPackage.read_folder(tmp_path / "models" / "7") == PACKAGE
+
+
+def test_the_manifest_says_what_is_needed_without_our_code() -> None:
+    fields = json.loads(PACKAGE.files()[MANIFEST_FILE])
+    assert fields["format_version"] == 1
+    assert fields["image_size"] == [480, 640]
+    assert fields["classes"] == [{"name": "scratch", "color": "#7ED321", "threshold": 0.55}]
+    assert fields["calibration"][0] == {"center": 1.25, "scale": 0.5}
+
+
+def with_manifest(**changes: object) -> dict[str, bytes]:
+    fields = {**json.loads(PACKAGE.files()[MANIFEST_FILE]), **changes}
+    fields = {name: value for name, value in fields.items() if value is not ...}
+    return {GRAPH_FILE: GRAPH, MANIFEST_FILE: json.dumps(fields).encode()}
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "graph.onnx and model.json"),
+        ({GRAPH_FILE: GRAPH}, "model.json"),
+        ({**PACKAGE.files(), GRAPH_FILE: GRAPH + b"!"}, hashlib.sha256(GRAPH + b"!").hexdigest()),
+        (with_manifest(graph_sha256="0" * 64), "0" * 64),
+        (with_manifest(format_version=2), "format version 2; this Relook reads 1"),
+        (with_manifest(format_version=...), "format_version"),
+        (with_manifest(threshold=...), "threshold"),
+        (with_manifest(threshold="high"), "high"),
+        (with_manifest(input_size=[256]), MANIFEST_FILE),
+        (with_manifest(calibration=[{"center": 0, "scale": 0}]), "scale 0"),
+        (with_manifest(classes=[{"name": "scratch"}]), "color"),
+        ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"\xff\xfe"}, MANIFEST_FILE),
+        ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"[]"}, MANIFEST_FILE),
+    ],
+)
+def test_what_is_missing_or_tampered_with_is_named(files: dict[str, bytes], says: str) -> None:
+    with pytest.raises(PackageError) as caught:
+        ModelPackage.from_files(files)
+    assert says in str(caught.value)
+
+
+def test_an_empty_folder_is_no_package(tmp_path: Path) -> None:
+    with pytest.raises(PackageError):
+        ModelPackage.read_folder(tmp_path)
+
+
+def test_a_graph_that_is_none_cannot_be_loaded() -> None:
+    with pytest.raises(PackageError):
+        Model(PACKAGE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input_size": (128, 128)},
+        {"calibration": (Calibration(0, 1),) * 5},
+        {"classes": (AnomalyClass("scratch", "#7ED321", 0.5),)},
+    ],
+)
+def test_a_graph_of_another_shape_than_the_manifest_says_is_refused(
+    from_normals: TrainedModel, changes: dict[str, object]
+) -> None:
+    package = from_normals.package
+    with pytest.raises(PackageError):
+        Model(ModelPackage(package.graph, dataclasses.replace(package.manifest, **changes)))  # type: ignore[arg-type]

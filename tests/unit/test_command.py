@@ -1,0 +1,131 @@
+"""The parts of the `relook` command that need no cloud."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.datasets import read_dataset
+from cli.dropping import object_keys
+from cli.output import CommandError, exit_code
+from cli.pictures import overlay
+from relook.inspection.publish import percent
+from tests.unit.parts import SCRATCH_COLOR, part, png
+
+NORMAL: dict[str, Any] = {"status": "INSPECTED", "is_anomalous": False}
+ANOMALOUS: dict[str, Any] = {"status": "INSPECTED", "is_anomalous": True}
+REJECTED: dict[str, Any] = {"status": "REJECTED"}
+
+
+def no_s3() -> Any:
+    raise AssertionError("S3 is not needed for local files")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("normal", "anomaly", "masks"):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        part(i)[0].save(tmp_path / "normal" / f"{i}.png")
+    picture, mask = part(9, is_scratched=True)
+    picture.save(tmp_path / "anomaly" / "9.JPG", "JPEG")
+    mask.save(tmp_path / "masks" / "9.png")
+    (tmp_path / "masks" / "colors.json").write_text(json.dumps({"scratch": SCRATCH_COLOR}))
+    picture.save(tmp_path / "anomaly" / "unmasked.png")
+    return tmp_path
+
+
+def test_a_folder_is_read(folder: Path) -> None:
+    images = read_dataset(folder, no_s3)
+    assert [(image.name, image.is_anomalous, image.read_mask is not None) for image in images] == [
+        ("normal/0.png", False, False),
+        ("normal/1.png", False, False),
+        ("normal/2.png", False, False),
+        ("anomaly/9.JPG", True, True),
+        ("anomaly/unmasked.png", True, False),
+    ]
+    assert images[3].colors == {"scratch": SCRATCH_COLOR}
+    assert images[0].read() == (folder / "normal" / "0.png").read_bytes()
+
+
+def test_a_manifest_beside_its_images_is_read(folder: Path) -> None:
+    def line(path: str, label: str, **rest: Any) -> str:
+        return json.dumps({"source-ref": path, "l": 0, "l-metadata": {"class-name": label}, **rest})
+
+    mask = {
+        "m-ref": "masks/9.png",
+        "m-ref-metadata": {"internal-color-map": {"0": {"class-name": "scratch", "hex-color": "#7ed321"}}},
+    }
+    manifest = folder / "train.manifest"
+    lines = [line("normal/0.png", "normal"), line("anomaly/9.JPG", "anomaly", **mask), line("x.png", "unsure")]
+    manifest.write_text("\n".join(lines))
+    normal, anomalous = read_dataset(manifest, no_s3)
+    assert (normal.is_anomalous, anomalous.is_anomalous) == (False, True)
+    assert anomalous.read_mask is not None
+    assert anomalous.read_mask() == (folder / "masks" / "9.png").read_bytes()
+    assert anomalous.colors == {"scratch": SCRATCH_COLOR}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, r"normal has no \.jpg or \.png images"),
+        ({"normal/a.png": b"", "anomaly/b.png": b"", "masks/b.png": b"", "masks/colors.json": b"[]"}, "must look like"),
+        ({"m": b"{}\n{"}, "2 bad lines: line 1: source-ref is missing; line 2: not JSON"),
+        ({"m": b"\xff\xfe"}, "not UTF-8"),
+        ({"m": b""}, "labels no image"),
+    ],
+    ids=["empty", "colors", "bad lines", "binary", "nothing"],
+)
+def test_what_cannot_be_read_says_why(tmp_path: Path, content: dict[str, bytes], message: str) -> None:
+    for name, data in content.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(CommandError, match=message):
+        read_dataset(tmp_path / "m" if "m" in content else tmp_path, no_s3)
+
+
+def test_files_of_one_name_keep_apart() -> None:
+    paths = [Path("/a/left/1.png"), Path("/a/right/1.png")]
+    assert object_keys("cup", paths) == ["cup/left/1.png", "cup/right/1.png"]
+    assert object_keys("cup", paths[:1]) == ["cup/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("records", "code"),
+    [([NORMAL], 0), ([NORMAL, ANOMALOUS], 3), ([ANOMALOUS, REJECTED], 4), ([], 0)],
+)
+def test_exit_codes(records: list[dict[str, Any]], code: int) -> None:
+    assert exit_code(records) == code
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0123, "1.23%"), (0.0004, "0.04%"), (0.00002, "0.002%"), (0.0, "0%"), (1.0, "100.00%")]
+)
+def test_small_shares_do_not_look_like_nothing(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_the_overlay_paints_what_was_found_and_leaves_the_rest() -> None:
+    image, mask = part(9, is_scratched=True)
+    painted = np.asarray(overlay(png(image), png(mask), None)).astype(int)
+    before, where = np.asarray(image).astype(int), (np.asarray(mask) != 255).any(axis=2)
+    assert (painted[where] != before[where]).any(axis=1).mean() > 0.9
+    # Beyond the line that is drawn around each area, nothing changes.
+    grown = np.asarray(Image.fromarray(where).resize(image.size))
+    for shift in range(-3, 4):
+        grown = grown | np.roll(where, shift, axis=0)
+    assert (painted[~grown] == before[~grown]).all()
+
+
+def test_the_overlay_has_the_heat_map_beside_the_image() -> None:
+    image, mask = part(9, is_scratched=True)
+    stream = BytesIO()
+    Image.new("RGB", (64, 48), "red").save(stream, "PNG")
+    assert overlay(png(image), png(mask), stream.getvalue()).size == (2 * image.width, image.height)

@@ -1,0 +1,59 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from cli.main import app
+from infra.config import StageConfig
+from relook.settings import InspectImageSettings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_settings_table_is_complete() -> None:
+    section = README.split("## Settings of the function")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `([A-Z_]+)`", section, re.M) == [
+        field.name.upper() for field in dataclasses.fields(InspectImageSettings)
+    ]
+
+
+def test_the_options_of_a_stage_exist() -> None:
+    section = README.split("| option | meaning |")[1].split("\n\n")[0]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", section, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert named
+    assert named <= {field.name for field in dataclasses.fields(StageConfig)}
+
+
+def test_the_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"\bmake (?:PYTHON=\S+ )?([a-z]+)\b", README))
+    assert {"demo", "test", "setup", "deploy"} <= named <= targets
+
+
+def test_the_commands_exist() -> None:
+    root = typer.main.get_command(app)
+    for line in re.findall(r"^(?:RELOOK_STAGE=\S+ )?relook (.*?)(?:  +#.*)?$", README, re.M):
+        name, *rest = line.split()
+        command = root.commands[name]  # type: ignore[attr-defined]
+        if rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= options, line
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
+def test_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_repository_map_is_true() -> None:
+    section = README.split("## Repository")[1]
+    for name in re.findall(r"^(\w+)/ ", section, re.M):
+        assert (ROOT / name).is_dir()
