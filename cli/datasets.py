@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cli.output import CommandError
 from relook.detection.samples import LabeledImage
 from relook.registry.manifest import Manifest, parse_manifest
-
-from cli.output import CommandError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 DEFAULT_COLORS = {"anomaly": "#000000"}

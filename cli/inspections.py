@@ -7,9 +7,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from relook.registry.projects import list_projects
-
 from cli.stack import Stack
+from relook.registry.projects import list_projects
 
 
 def newest(stack: Stack, project: str | None, *, anomalous: bool, limit: int) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from relook.errors import RelookError
 
 from cli import output
 from cli.datasets import list_images, read_dataset
 from cli.output import CommandError, err, out, print_json
 from cli.stack import LOCAL_STAGE, connect
 from local.cloud import LocalCloud, LocalCloudError
+from relook.errors import RelookError
 
 app = typer.Typer(
     help="Visual inspection: train on images of a product, drop images, get verdicts.",

@@ -7,13 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cli.output import progress
+from cli.pictures import overlay
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
 from relook.detection.result import BACKGROUND
 from relook.errors import ImageRejectedError
-
-from cli.output import progress
-from cli.pictures import overlay
 
 
 def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict[str, Any]]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from relook.inspection.publish import percent
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from relook.inspection.publish import percent
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)

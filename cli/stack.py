@@ -9,10 +9,10 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from relook.registry.table import Table
 
 from cli.output import CommandError
 from local.cloud import LocalCloud
+from relook.registry.table import Table
 
 LOCAL_STAGE = "local"
 

@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table as RichTable
+
+from cli.output import CommandError, out, progress
+from cli.stack import Stack
 from relook.detection.evaluation import Evaluation
 from relook.detection.model import Model
 from relook.detection.samples import LabeledImage
@@ -13,10 +17,6 @@ from relook.detection.training import TrainedModel, train
 from relook.errors import ConflictError, RelookError, ResourceNotFoundError
 from relook.registry import datasets, models, packages, projects
 from relook.registry.datasets import DatasetType, ImageStats
-from rich.table import Table as RichTable
-
-from cli.output import CommandError, out, progress
-from cli.stack import Stack
 
 
 @dataclass(frozen=True)

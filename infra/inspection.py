@@ -10,12 +10,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
-from relook.settings import DetectorKind, InspectImageSettings
 
 from infra.config import StageConfig
 from infra.function import Function
 from infra.nag import acknowledge_resource
 from infra.storage import Storage
+from relook.settings import DetectorKind, InspectImageSettings
 
 
 class Inspection(Construct):

@@ -9,11 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from relook.settings import DetectorKind, InspectImageSettings
 
 from infra import asset as asset_module
 from infra.asset import Asset, AssetError, build_asset
 from infra.config import Stage, StageConfig
+from relook.settings import DetectorKind, InspectImageSettings
 from tests.infra.conftest import CONTEXT, ROOT
 
 LOCAL = StageConfig.from_context({**CONTEXT, "stage": "local"}.get)

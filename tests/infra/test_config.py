@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 import pytest
-from relook.settings import DetectorKind
 
 from infra.config import Architecture, ConfigError, Stage, StageConfig
+from relook.settings import DetectorKind
 from tests.infra.conftest import CONTEXT
 
 

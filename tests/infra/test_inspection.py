@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aws_cdk.assertions import Match, Template
-from relook.settings import DetectorKind, InspectImageSettings
 
+from relook.settings import DetectorKind, InspectImageSettings
 from tests.infra.conftest import Synthesize
 
 ROLE = "InspectionInspectImageRole"

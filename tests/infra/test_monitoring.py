@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from relook.observability import emit_inspection_metrics
 
+from relook.observability import emit_inspection_metrics
 from tests.infra.conftest import Synthesize
 from tests.infra.test_inspection import plain
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
-import inspect_image
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
+
+import inspect_image
 from relook import settings
 from relook.registry.table import Item, Table, from_attributes
 from relook.settings import InspectImageSettings
-
 from tests.unit.parts import hosted_package
 
 SETTINGS = InspectImageSettings(

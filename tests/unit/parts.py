@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
 from relook.detection.package import ModelPackage
 from relook.detection.samples import LabeledImage
 from relook.detection.training import train

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import inspect_image
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+import inspect_image
 from tests.unit.conftest import Cloud, forget_process_state
 from tests.unit.parts import part_png
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+
 from relook.detection.result import Anomaly
 from relook.errors import (
     DetectorUnavailableError,
@@ -26,7 +27,6 @@ from relook.inspection.detect import Detector, LookoutVisionDetector, SageMakerD
 from relook.registry.projects import HostedModel
 from relook.registry.table import to_attributes
 from relook.settings import DetectorKind
-
 from tests.unit.conftest import Cloud, forget_process_state
 from tests.unit.parts import part_png
 

@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 from jsonschema import Draft202012Validator
+
 from relook.errors import ImageRejectedError, MalformedMessageError, RejectionReason
 from relook.inspection.publish import ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED, SCHEMA_VERSION, SOURCE
 from relook.inspection.upload import parse_upload

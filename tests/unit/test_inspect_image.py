@@ -13,11 +13,11 @@ import pytest
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from botocore.exceptions import ClientError
 from PIL import Image
+
 from relook.inspection.pipeline import Pipeline
 from relook.inspection.upload import parse_upload
 from relook.observability import logger
 from relook.registry.models import stop_hosting
-
 from tests.unit.conftest import SETTINGS, Cloud, forget_process_state, message
 from tests.unit.parts import HEIGHT, SCRATCH_COLOR, WIDTH, classification_package, hosted_package, part_png, png
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from relook.registry.manifest import ManifestEntry, parse_entry, parse_manifest
 
 CLASSIFICATION: dict[str, Any] = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
+
 from relook.errors import ConflictError, InvalidRequestError, PackageError, ResourceNotFoundError, ResourceType
 from relook.registry.datasets import (
     DatasetStatus,
@@ -35,7 +36,6 @@ from relook.registry.models import (
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
 from relook.registry.table import Table
-
 from tests.unit.conftest import Cloud
 from tests.unit.parts import classification_package, hosted_package
 

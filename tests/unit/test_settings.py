@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from relook.errors import SettingsError
 from relook.settings import DetectorKind, InspectImageSettings
-
 from tests.unit.conftest import SETTINGS
 
 REMOTE = dataclasses.replace(

@@ -15,7 +15,7 @@ from relook.detection.training_set import TrainingSet
 from relook.detection.verdicts import HeldBackVerdicts
 
 PROTOCOL = (
-    "Cross-fitted on the training images: each is judged by a model, calibration and threshold fitted without its fold "
+    "Cross-fitted on the training images: each is judged by a model and calibration fitted without its fold "
     "(up to 8 folds, near-duplicates together). The scales of maps and features, and the types' pixel thresholds, are "
     "fitted on all."
 )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.assembly import Engine, features_graph, types_graph, whitened_graph
 from relook.detection.assessment import assess, odd_normals
-from relook.detection.calibration import median_and_spread
+from relook.detection.calibration import THRESHOLD, median_and_spread
 from relook.detection.crossfit import (
     THREADS,
     Evidence,
@@ -41,10 +41,10 @@ from relook.detection.samples import LabeledImage
 from relook.detection.session import Session
 from relook.detection.training_set import OnProgress, TrainingSet, load_training_set
 from relook.detection.verdicts import (
+    Calibrations,
     HeldBackVerdicts,
-    Rule,
-    fit_rule,
-    rule_from_normals,
+    calibrate_from_normals,
+    calibrate_with_head,
     verdicts_from_normals,
     verdicts_with_head,
 )
@@ -105,7 +105,7 @@ def train(
         classes=len(data.types),
     )
     classes = _classes(data, types)
-    package = _package(engine, decision.rule, classes, data, evidence, project, version)
+    package = _package(engine, decision.calibration, classes, data, evidence, project, version)
     _verify(package, engine, data, whitened)
     progress("checking the package", 1, 1)
     evaluation = assess(data, evidence.one_class, decision.verdicts, types, classes)
@@ -122,10 +122,10 @@ _LIBRARIES = ("numpy", "onnx", "onnxruntime", "pillow")
 
 @dataclass(frozen=True)
 class _Decision:
-    """The rule that ships, the head in it, and the verdicts of its cross-fitted twins."""
+    """The calibration that ships, the head under it, and the verdicts of its cross-fitted twins."""
 
     head: Head | None
-    rule: Rule
+    calibration: Calibrations
     verdicts: HeldBackVerdicts
 
 
@@ -170,11 +170,15 @@ def _decide(data: TrainingSet, folds: NDArray[np.intp], evidence: Evidence, type
             data.notes.append(
                 f"{int(label.sum())} anomalous images are too few or too alike to learn from: they only check the model"
             )
-        return _Decision(None, rule_from_normals(one_class[~label]), verdicts_from_normals(one_class, label, folds))
+        return _Decision(
+            None, calibrate_from_normals(one_class[~label]), verdicts_from_normals(one_class, label, folds)
+        )
     columns, groups = _head_columns(evidence.standard, evidence.texture, types.peaks if types else None)
     verdicts = verdicts_with_head(one_class, columns, groups, label, folds)
     assert verdicts.head_scores is not None
-    return _Decision(fit_head(columns, groups, label), fit_rule(one_class, verdicts.head_scores, label), verdicts)
+    return _Decision(
+        fit_head(columns, groups, label), calibrate_with_head(one_class, verdicts.head_scores, label), verdicts
+    )
 
 
 def _head_columns(standard: FloatArray, texture: FloatArray, peaks: FloatArray | None) -> tuple[FloatArray, list[int]]:
@@ -195,7 +199,7 @@ def _classes(data: TrainingSet, types: HeldBackTypes | None) -> tuple[AnomalyCla
 
 def _package(
     engine: Engine,
-    rule: Rule,
+    calibration: Calibrations,
     classes: tuple[AnomalyClass, ...],
     data: TrainingSet,
     evidence: Evidence,
@@ -214,8 +218,8 @@ def _package(
         version=version,
         input_size=(INPUT_SIDE_PX, INPUT_SIDE_PX),
         image_size=data.size,
-        threshold=rule.threshold,
-        calibration=rule.calibration,
+        threshold=THRESHOLD,
+        calibration=calibration,
         classes=classes,
         heat_map=HeatMapRange(low, high),
         graph_sha256=hashlib.sha256(graph).hexdigest(),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from relook.detection.training import TrainedModel, train
 
+from relook.detection.training import TrainedModel, train
 from tests.unit.detection.pictures import anomalies, normals
 
 

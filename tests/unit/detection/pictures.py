@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
 from relook.detection.samples import LabeledImage
 
 WIDTH, HEIGHT = 160, 112

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
+
 from relook.detection.calibration import (
     fit_from_normals,
     fit_platt,
     fit_safety_net,
-    fit_threshold,
     median_and_spread,
     probability,
 )
@@ -60,28 +60,15 @@ def test_platt_stays_finite_and_upright() -> None:
     assert constant.scale > 0
 
 
-def test_threshold_lies_in_the_middle_of_the_gap_of_best_f1() -> None:
-    p = np.array([0.1, 0.3, 0.4, 0.6, 0.7, 0.9])
-    assert fit_threshold(p, p > 0.5) == pytest.approx(0.5)
-    assert fit_threshold(p, p > 0.35) == pytest.approx(0.35)
-
-
-def test_threshold_stays_away_from_the_ends() -> None:
-    p = np.array([0.01, 0.02, 0.97, 0.99])
-    assert 0.2 < fit_threshold(p, np.array([False, True, True, True])) < 0.8
-    assert fit_threshold(np.full(4, 0.95), np.array([False, False, True, True])) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
-def test_safety_net_reaches_the_threshold_at_five_spreads(threshold: float) -> None:
+def test_safety_net_is_undecided_at_five_spreads() -> None:
     scores = np.random.default_rng(0).normal(0, 1, 500)
     center, spread = median_and_spread(scores)
-    net = fit_safety_net(scores, threshold)
-    assert probability([float(center + 5 * spread)], [net]) == pytest.approx(threshold)
-    assert probability([float(scores.max())], [net]) < threshold
+    net = fit_safety_net(scores)
+    assert probability([float(center + 5 * spread)], [net]) == pytest.approx(0.5)
+    assert probability([float(scores.max())], [net]) < 0.5
 
 
 def test_safety_net_spares_normals_that_scatter() -> None:
     scores = np.concatenate([np.random.default_rng(0).normal(0, 1, 80), np.linspace(5, 30, 20)])
-    flagged = [probability([s], [fit_safety_net(scores, 0.5)]) >= 0.5 for s in scores]
+    flagged = [probability([s], [fit_safety_net(scores)]) >= 0.5 for s in scores]
     assert sum(flagged) <= 5

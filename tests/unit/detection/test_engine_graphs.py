@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from relook.detection.assembly import (
     Engine,
     evidence_graph,
@@ -21,7 +22,6 @@ from relook.detection.head import fit_head
 from relook.detection.normality import CellSums, fit_gaussians, fit_memory, fit_whitening
 from relook.detection.pixels import PIXEL_CHANNELS, PixelModel
 from relook.detection.session import Session
-
 from tests.unit.detection.pictures import plate
 
 D = 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from relook.detection.evaluation import ImageOutcome, average_precision, evaluate, roc_auc, type_metrics
 
 LABEL = np.array([False, False, True, True])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+
 from relook.detection.folds import MAX_FOLDS, assign_folds, near_duplicate_groups
 from relook.detection.image import decode_for_model
-
 from tests.unit.detection.pictures import encode, plate
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from relook.detection.image import (
     MAX_IMAGE_BYTES,
     ImageHeader,
@@ -22,7 +23,6 @@ from relook.detection.image import (
     read_header,
 )
 from relook.errors import ImageRejectedError, RejectionReason
-
 from tests.unit.detection.pictures import encode
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

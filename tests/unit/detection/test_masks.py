@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
 from relook.detection.masks import read_mask
 from relook.errors import TrainingDataError
-
 from tests.unit.detection.pictures import encode
 
 HEIGHT, WIDTH = 70, 90

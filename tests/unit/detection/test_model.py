@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
 from relook.detection.package import ModelPackage
 from relook.detection.training import TrainedModel
-
 from tests.unit.detection.pictures import encode, plate
 
 LIMIT_MB = 500

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from relook.detection.model import Model
 from relook.detection.package import (
     GRAPH_FILE,

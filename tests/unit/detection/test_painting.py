@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+
 from relook.detection.package import HeatMapRange
 from relook.detection.painting import count_labels, heat_map_png, label_pixels, mask_png
 

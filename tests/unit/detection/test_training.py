@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from relook.detection import training
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
@@ -18,7 +19,6 @@ from relook.detection.result import DetectAnomalyResult
 from relook.detection.samples import LabeledImage
 from relook.detection.training import TrainedModel, train
 from relook.errors import ImageRejectedError, PackageError, RejectionReason, TrainingDataError
-
 from tests.unit.detection.pictures import COLORS, HEIGHT, WIDTH, anomalies, encode, mask_png, normals, plate, plate_png
 
 UNSEEN = range(900, 908)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
 from relook.detection import crossfit, training_set
 from relook.detection.pixels import PixelModel, fit_pixel_model
 from relook.detection.samples import LabeledImage
 from relook.detection.training_set import TrainingSet, load_training_set
-
 from tests.unit.detection.pictures import anomalies, encode, normals
 
 SIZE = (96, 64)

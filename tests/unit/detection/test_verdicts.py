@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from relook.detection.calibration import probability
+
+from relook.detection.calibration import THRESHOLD, probability
 from relook.detection.evaluation import roc_auc
-from relook.detection.verdicts import fit_rule, verdicts_from_normals, verdicts_with_head
+from relook.detection.verdicts import calibrate_with_head, verdicts_from_normals, verdicts_with_head
 
 FOLDS = np.arange(80) % 8
 LABEL = np.random.default_rng(7).permutation(np.arange(80) < 30)
@@ -33,7 +34,7 @@ def test_a_head_learns_what_is_there() -> None:
     assert (verdicts.is_detected == LABEL).mean() > 0.9
 
 
-def test_calibration_and_threshold_do_not_see_the_held_back_fold() -> None:
+def test_calibration_does_not_see_the_held_back_fold() -> None:
     """Turning the labels of one fold round changes nothing about its own probabilities."""
     turned = np.where(FOLDS == 3, ~LABEL, LABEL)
     one_class = np.random.default_rng(2).normal(0, 1, 80)
@@ -57,5 +58,7 @@ def test_the_one_class_score_overrules_a_head_that_sees_nothing(
     one_class: float, head: float, is_anomalous: bool
 ) -> None:
     random = np.random.default_rng(0)
-    rule = fit_rule(random.normal(0, 1, 80), np.where(LABEL, 0.8, -0.8) + random.normal(0, 0.4, 80), LABEL)
-    assert (probability([one_class, head], rule.calibration) >= rule.threshold) == is_anomalous
+    calibration = calibrate_with_head(
+        random.normal(0, 1, 80), np.where(LABEL, 0.8, -0.8) + random.normal(0, 0.4, 80), LABEL
+    )
+    assert (probability([one_class, head], calibration) >= THRESHOLD) == is_anomalous
