@@ -16,7 +16,7 @@ from rich.text import Text
 from relook.inspection.publish import percent
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 # Progress and errors go to standard error, so that standard output can be piped.
 err = Console(stderr=True, highlight=False)
 

@@ -70,11 +70,11 @@ def _show_outputs(stack: Stack) -> None:
 def _train(stack: Stack, product: str, scratch: Path) -> None:
     started = time.monotonic()
     folder = scratch / product
-    write_dataset(folder, product, normal=24, anomalous=16, seed=TRAINING_SEED)
+    write_dataset(folder, product, normal=40, anomalous=30, seed=TRAINING_SEED)
     drawn = time.monotonic()
     report = train_and_register(stack, product, read_folder(folder), host=True)
     console.print(
-        f"[bold]{product}[/bold]: {report.place} hosted; 40 images drawn in {drawn - started:.1f} s,"
+        f"[bold]{product}[/bold]: {report.place} hosted; 70 images drawn in {drawn - started:.1f} s,"
         f" trained in {time.monotonic() - drawn:.1f} s; cross-validated F1 {report.trained.evaluation.f1:.2f}"
     )
 
