@@ -177,7 +177,7 @@ def _report_memory(handler: Handler) -> None:
             )
         train_and_register(handler.stack, project, read_folder(Path(scratch)), host=True)
     for name, options in (("JPEG", {"quality": 80}), ("JPEG", {"quality": 80, "progressive": True}), ("PNG", {})):
-        picture = coarse if name == "JPEG" else coarse.quantize(32).resize((4096, 4096)).convert("RGB")
+        picture = coarse if name == "JPEG" else coarse.resize((64, 64)).resize((4096, 4096), Image.Resampling.NEAREST)
         stream = BytesIO()
         picture.save(stream, name, **options)
         if stream.tell() > 8 * 1024 * 1024:

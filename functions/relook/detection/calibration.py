@@ -14,8 +14,8 @@ _Floats = NDArray[np.floating]
 _Labels = NDArray[np.bool_]
 
 THRESHOLD = 0.5
-"""p(anomaly) from which an image is anomalous. With a threshold tuned for the best cross-fitted F1, held-out F1 was .881
-where this gives .883 (mean over bracket, board, cookies with and without masks, toys, wafers), and many verdicts
+"""p(anomaly) from which an image is anomalous. With a threshold tuned for the best cross-fitted F1, held-out F1 was
+.881 where this gives .883 (mean over bracket, board, cookies with and without masks, toys, wafers), and many verdicts
 contradicted their confidence.
 """
 
