@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.idempotency import (
@@ -20,7 +19,7 @@ from relook.errors import ImageRejectedError, RejectionReason, ResourceNotFoundE
 from relook.inspection.detect import create_detector
 from relook.inspection.fetch import open_object, read_image
 from relook.inspection.publish import publish
-from relook.inspection.record import Inspection, record_item
+from relook.inspection.record import Inspection, Outcome, record_item
 from relook.inspection.store import store_pictures
 from relook.inspection.upload import NO_MODEL, Upload
 from relook.observability import emit_inspection_metrics, logger, tracer
@@ -67,20 +66,20 @@ class Pipeline:
         """
         # Powertools asks the context how long a crashed attempt may go on blocking the next one.
         self._idempotency.register_lambda_context(context)
-        model, refusal = None, None
+        model, rejection = None, None
         try:
             model = self._detector.choose_model(upload.project)
         except ImageRejectedError as error:
-            refusal = error
+            rejection = error
         except ResourceNotFoundError as error:
-            refusal = _unknown_project(error)
+            rejection = _unknown_project(error)
         identity = {
             "bucket": upload.bucket,
             "key": upload.key,
             "object_version": upload.object_version,
             "model_version": model.version if model else NO_MODEL,
         }
-        self._inspect_once(identity=identity, upload=upload, model=model, refusal=refusal)
+        self._inspect_once(identity=identity, upload=upload, model=model, rejection=rejection)
 
     def _inspect(
         self,
@@ -88,32 +87,27 @@ class Pipeline:
         identity: Mapping[str, str],
         upload: Upload,
         model: HostedModel | None,
-        refusal: ImageRejectedError | None,
+        rejection: ImageRejectedError | None,
     ) -> dict[str, str]:
         started = time.perf_counter()
-        found = self._look(upload, model) if model else {"rejection": refusal}
+        outcome = self._look(upload, model) if model else Outcome(rejection=rejection)
         inspection = Inspection(
             upload=upload,
-            inspection_id=upload.inspection_id(identity["model_version"]),
             project=_project(upload),
             model_version=model.version if model else None,
             inspected_at=datetime.now(UTC),
             duration_ms=round((time.perf_counter() - started) * 1000),
-            **found,
+            outcome=outcome,
         )
         with tracer.provider.in_subsegment("## record"):
-            self._inspections.put(record_item(inspection, f"{upload.object_version}#{identity['model_version']}"))
+            self._inspections.put(record_item(inspection))
         with tracer.provider.in_subsegment("## publish"):
-            published = publish(
-                self._events,
-                self._settings.event_bus,
-                inspection,
-                every_inspection=self._settings.publish_every_inspection,
-            )
+            every_inspection = self._settings.publish_every_inspection
+            published = publish(self._events, self._settings.event_bus, inspection, every_inspection=every_inspection)
         _observe(inspection, published)
         return {"inspection_id": inspection.inspection_id}
 
-    def _look(self, upload: Upload, model: HostedModel) -> dict[str, Any]:
+    def _look(self, upload: Upload, model: HostedModel) -> Outcome:
         metadata: Mapping[str, str] = {}
         try:
             with tracer.provider.in_subsegment("## fetch"):
@@ -123,18 +117,12 @@ class Pipeline:
             with tracer.provider.in_subsegment("## detect"):
                 verdict = self._detector.detect(model, image.data, image.header.content_type)
         except ImageRejectedError as error:
-            return {"metadata": metadata, "rejection": error}
+            return Outcome(metadata, rejection=error)
         except ResourceNotFoundError as error:
-            return {"metadata": metadata, "rejection": _unknown_project(error)}
+            return Outcome(metadata, rejection=_unknown_project(error))
         with tracer.provider.in_subsegment("## store"):
             pictures = store_pictures(self._s3, self._settings.results_bucket, upload, model.version, verdict)
-        return {
-            "metadata": metadata,
-            "verdict": verdict,
-            "pictures": pictures,
-            "width": image.header.width,
-            "height": image.header.height,
-        }
+        return Outcome(metadata, image.header, verdict, pictures)
 
 
 def _unknown_project(error: ResourceNotFoundError) -> ImageRejectedError:
@@ -152,7 +140,7 @@ def _project(upload: Upload) -> str | None:
 
 
 def _observe(inspection: Inspection, published: list[str]) -> None:
-    rejection, verdict = inspection.rejection, inspection.verdict
+    rejection = inspection.outcome.rejection
     is_known = rejection is None or rejection.reason not in (
         RejectionReason.UNKNOWN_PROJECT,
         RejectionReason.NO_PROJECT,
@@ -167,14 +155,12 @@ def _observe(inspection: Inspection, published: list[str]) -> None:
     )
     logger.info(
         "inspection",
-        inspection_id=inspection.inspection_id,
         image_uri=inspection.upload.uri,
         object_version=inspection.upload.object_version,
-        project=inspection.project,
-        model_version=inspection.model_version,
-        is_anomalous=verdict.is_anomalous if verdict else None,
-        confidence=verdict.confidence if verdict else None,
-        reason=rejection.reason if rejection else None,
         duration_ms=inspection.duration_ms,
         published=published,
+        **{name: value for name, value in inspection.findings().items() if name in _LOGGED},
     )
+
+
+_LOGGED = {"inspection_id", "project", "model_version", "is_anomalous", "confidence", "reason"}

@@ -44,50 +44,31 @@ def publish(events: Any, bus: str, inspection: Inspection, *, every_inspection: 
 
 def event_detail(inspection: Inspection) -> dict[str, Any]:
     """The event's detail, as the schemas in `events/outbound` describe it."""
-    upload, verdict, pictures, rejection = (
-        inspection.upload,
-        inspection.verdict,
-        inspection.pictures,
-        inspection.rejection,
-    )
+    upload = inspection.upload
     image = {
         "uri": upload.uri,
         "bucket": upload.bucket,
         "key": upload.key,
         "object_version": upload.object_version,
-        "width": inspection.width,
-        "height": inspection.height,
-        "size_bytes": upload.size_bytes,
-        "metadata": dict(inspection.metadata),
+        **inspection.image_facts(),
     }
     detail = {
         "schema_version": SCHEMA_VERSION,
-        "inspection_id": inspection.inspection_id,
-        "project": inspection.project,
-        "model_version": inspection.model_version,
-        "image": {name: value for name, value in image.items() if value is not None},
-        "is_anomalous": verdict.is_anomalous if verdict else None,
-        "confidence": verdict.confidence if verdict else None,
-        "anomalies": inspection.anomalies if verdict else None,
-        "mask_uri": pictures.mask if pictures else None,
-        "heat_map_uri": pictures.heat_map if pictures else None,
-        "reason": rejection.reason if rejection else None,
-        "message": rejection.message if rejection else None,
-        "inspected_at": inspection.inspected_at_text,
-        "duration_ms": inspection.duration_ms if verdict else None,
+        **inspection.findings(),
+        "duration_ms": inspection.duration_ms if inspection.outcome.verdict else None,
+        "image": _applying(image),
         "summary": summary(inspection),
     }
-    return {name: value for name, value in detail.items() if value is not None}
+    return _applying(detail)
 
 
 def summary(inspection: Inspection) -> str:
     """One line for people: what was found on which image."""
-    if inspection.rejection:
-        return f"{inspection.upload.key} was rejected: {inspection.rejection.message}"
-    if inspection.verdict is None:
-        raise ValueError("An inspection has a verdict or a rejection")
-    verdict = "anomalous" if inspection.is_anomalous else "normal"
-    line = f"{inspection.upload.key} looks {verdict} ({inspection.verdict.confidence:.1%} sure)"
+    verdict, rejection = inspection.outcome.verdict, inspection.outcome.rejection
+    if verdict is None:
+        return f"{inspection.upload.key} was rejected: {rejection}"
+    word = "anomalous" if verdict.is_anomalous else "normal"
+    line = f"{inspection.upload.key} looks {word} ({verdict.confidence:.1%} sure)"
     found = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in inspection.anomalies)
     return f"{line}: {found} of the image" if found else line
 
@@ -98,6 +79,10 @@ def percent(share: float) -> str:
 
 
 def _detail_types(inspection: Inspection, every_inspection: bool) -> list[str]:
-    if inspection.rejection:
+    if inspection.outcome.rejection:
         return [IMAGE_REJECTED]
     return [ANOMALY_DETECTED] * inspection.is_anomalous + [IMAGE_INSPECTED] * every_inspection
+
+
+def _applying(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
