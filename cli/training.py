@@ -73,16 +73,22 @@ def train_and_register(stack: Stack, project: str, images: list[LabeledImage], *
 
 def print_report(report: Report) -> None:
     """The evaluation as a table, then what its owner should know."""
+    found = report.trained.evaluation
     table = RichTable(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
+    table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("model", report.place + (" (hosted)" if report.is_hosted else ""))
-    for name, value in _metrics(report.trained.evaluation).items():
-        if value not in (None, []):
-            table.add_row(name.replace("_", " "), _readable(value))
+    table.add_row("trained on", f"{found.normal_images} normal and {found.anomalous_images} anomalous images")
+    if found.f1 is not None:
+        shares = f"precision {found.precision:.2f}, recall {found.recall:.2f}"
+        table.add_row("verdicts", f"F1 {found.f1:.2f} ({shares}), AUROC {found.roc_auc:.2f}")
+    table.add_row("false alarms", f"{found.false_alarm_share:.1%} of the normal images")
+    for kind in found.types:
+        table.add_row(kind.name, f"IoU {kind.iou:.2f} (precision {kind.precision:.2f}, recall {kind.recall:.2f})")
+    table.add_row("measured", found.protocol)
     out.print(table)
     for note in report.trained.notes:
-        out.print(f"- {note}")
+        out.print(f"[yellow]note[/yellow]  {note}")
 
 
 def _train(images: list[LabeledImage], project: str, version: str) -> TrainedModel:
@@ -136,13 +142,3 @@ def _message(trained: TrainedModel) -> str:
 def _metrics(evaluation: Evaluation) -> dict[str, Any]:
     """All but the single images' outcomes, of which there may be thousands."""
     return {name: value for name, value in asdict(evaluation).items() if name != "outcomes"}
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
-    if isinstance(value, list | tuple):
-        return "\n".join(_readable(each) for each in value)
-    return str(value)
