@@ -330,3 +330,26 @@ def test_made_up_projects_make_no_metrics_of_their_own(hosted: Cloud, capsys: py
     (metrics,) = metrics_lines(capsys)
     assert metrics["ProjectName"] == "unknown"
     assert metrics["InvalidImageCount"] == [1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((EVENTS / "inbound" / "inspect_image").glob("*.json")), ids=lambda path: path.stem
+)
+def test_the_inbound_samples_drive_the_function(hosted: Cloud, path: Path) -> None:
+    """With the objects they speak of in place, every sample ends in records, except for the malformed one."""
+    batch = json.loads(path.read_text())
+    expected_failures = []
+    for sample in batch["Records"]:
+        try:
+            event = json.loads(sample["body"])
+            described = event["detail"]["object"]
+        except (ValueError, LookupError, TypeError):
+            expected_failures.append(sample["messageId"])
+            continue
+        bucket = "images" if "version-id" in described else "unversioned"
+        uploaded = json.loads(hosted.upload(described["key"], part_png(2002), bucket=bucket)["body"])["detail"]
+        event["detail"]["bucket"] = uploaded["bucket"]
+        event["detail"]["object"] = {**described, **uploaded["object"]}
+        sample["body"] = json.dumps(event)
+    assert hosted.deliver(*batch["Records"]) == expected_failures
+    assert len(hosted.records()) == len(batch["Records"]) - len(expected_failures)
