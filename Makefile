@@ -2,10 +2,12 @@
 PYTHON ?= python3
 STAGE ?= dev
 BIN := .venv/bin
+# Node 20 is what the laptop is promised to need; jsii says at every start that it is old.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench synth deploy clean
+.PHONY: help setup demo test lint check bench synth bootstrap deploy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +16,7 @@ setup: $(BIN)/.installed node_modules/.installed build/.installed ## Install eve
 
 $(BIN)/.installed: requirements.txt functions/requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	@echo "installing into .venv, which takes a minute or two"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
@@ -46,6 +49,9 @@ bench: setup ## Measure what the README claims
 
 synth: setup ## Write the CloudFormation template of STAGE (local, dev, prod) to cdk.out/
 	cdk synth --quiet -c stage=$(STAGE)
+
+bootstrap: setup ## Prepare the account and region of the current credentials for the CDK, once
+	cdk bootstrap -c stage=$(STAGE)
 
 deploy: setup ## Deploy STAGE (dev, prod) to the AWS account of the current credentials
 	cdk deploy -c stage=$(STAGE)

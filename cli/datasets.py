@@ -36,7 +36,7 @@ def read_folder(folder: Path) -> list[LabeledImage]:
     normal = list_images(folder / "normal")
     if not normal:
         raise CommandError(f"{folder / 'normal'} has no .jpg or .png images; put images of normal parts there")
-    masks = {path.stem: path for path in list_images(folder / "masks")}
+    masks = {path.stem: path for path in sorted((folder / "masks").glob("*.png"))}
     colors = _read_colors(folder / "masks" / "colors.json") if masks else {}
     anomalous = list_images(folder / "anomaly")
     return [LabeledImage(str(path.relative_to(folder)), path.read_bytes, False) for path in normal] + [
@@ -87,6 +87,15 @@ def list_images(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(each for each in path.rglob("*") if each.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def short_names(paths: list[Path]) -> list[str]:
+    """File names; files of one name keep as much of their folders as tells them apart."""
+    resolved = [path.resolve() for path in paths]
+    depth = 1
+    while len({path.parts[-depth:] for path in resolved}) < len(set(resolved)):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in resolved]
 
 
 def _read_colors(path: Path) -> dict[str, str]:

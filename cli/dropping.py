@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.datasets import short_names
 from cli.output import CommandError, progress
 from cli.pictures import overlay
 from cli.stack import Stack
+from relook.errors import ResourceNotFoundError
+from relook.registry.projects import describe_project, is_project_name
 
 _POLL_S = 0.2
 
@@ -35,35 +38,28 @@ def drop(
     """Inspect files by way of the images bucket, in the order they were given.
 
     Raises:
-        CommandError: some records did not come in time; their images are named.
+        CommandError: the project cannot inspect anything yet, or some records did not come in time.
     """
+    model_version = _hosted_version(stack, project)
+    uploads: dict[Path, _Uploaded] = {}
+    records: dict[Path, Mapping[str, Any]] = {}
     with progress() as bars:
         uploading = bars.add_task("uploading", total=len(paths))
-        waiting = {}
-        for path, key in zip(paths, object_keys(project, paths), strict=True):
-            waiting[path] = _upload(stack, path, key, metadata)
+        for path, name in zip(paths, short_names(paths), strict=True):
+            uploads[path] = _upload(stack, path, f"{project}/{name}", metadata)
             bars.advance(uploading)
         inspecting = bars.add_task("waiting for verdicts", total=len(paths))
-        records: dict[Path, Mapping[str, Any]] = {}
         deadline = time.monotonic() + timeout_s
-        while len(records) < len(paths) and time.monotonic() < deadline:
-            for path in [each for each in paths if each not in records]:
-                found = list(
-                    stack.inspections.query(
-                        ("image_uri", waiting[path].uri),
-                        sort_prefix=("object_version", f"{waiting[path].object_version}#"),
-                        newest_first=True,
-                    )
-                )
-                if found:
-                    records[path] = found[0]
+        while (missing := [path for path in paths if path not in records]) and time.monotonic() < deadline:
+            for path in missing:
+                if record := _find_record(stack, uploads[path], model_version):
+                    records[path] = record
                     bars.advance(inspecting)
-            time.sleep(0 if len(records) == len(paths) else _POLL_S)
-    missing = [path for path in paths if path not in records]
+            time.sleep(_POLL_S if len(records) < len(paths) else 0)
     if missing:
         raise CommandError(
             f"{len(missing)} of {len(paths)} images have no verdict after {timeout_s:g} s, such as {missing[0]};"
-            f" is a model of project {project} hosted? (relook train {project} FOLDER)"
+            " see the function's log, or the dead-letter queue"
         )
     return [Drop(records[path], _overlay(stack, path, records[path], pictures)) for path in paths]
 
@@ -74,18 +70,35 @@ class _Uploaded:
     object_version: str
 
 
+def _hosted_version(stack: Stack, project: str) -> str | None:
+    """The version whose verdict to wait for; None for a project the registry does not know, such as a remote one."""
+    if not is_project_name(project):
+        raise CommandError(f"{project!r} cannot name a project; use letters, digits, '_' and '-'")
+    try:
+        hosted = describe_project(stack.registry, project).hosted
+    except ResourceNotFoundError:
+        return None
+    if hosted is None:
+        raise CommandError(f"Project {project} has no hosted model version; train one: relook train {project} FOLDER")
+    return hosted.version
+
+
 def _upload(stack: Stack, path: Path, key: str, metadata: Mapping[str, str]) -> _Uploaded:
     bucket = stack.outputs["ImagesBucket"]
     answer = stack.s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), Metadata=dict(metadata))
     return _Uploaded(f"s3://{bucket}/{key}", answer.get("VersionId") or answer["ETag"].strip('"'))
 
 
-def object_keys(project: str, paths: list[Path]) -> list[str]:
-    """`<project>/<file name>`; files of one name keep as much of their folders as tells them apart."""
-    depth = 1
-    while len({path.resolve().parts[-depth:] for path in paths}) < len({path.resolve() for path in paths}):
-        depth += 1
-    return ["/".join([project, *path.resolve().parts[-depth:]]) for path in paths]
+def _find_record(stack: Stack, upload: _Uploaded, model_version: str | None) -> Mapping[str, Any] | None:
+    # Where uploads of equal content have one version, older models may have left records of their own.
+    if model_version:
+        return stack.inspections.get(
+            {"image_uri": upload.uri, "object_version": f"{upload.object_version}#{model_version}"}
+        )
+    found = stack.inspections.query(
+        ("image_uri", upload.uri), sort_prefix=("object_version", f"{upload.object_version}#")
+    )
+    return max(found, key=lambda record: str(record["inspected_at"]), default=None)
 
 
 def _overlay(stack: Stack, path: Path, record: Mapping[str, Any], pictures: Path) -> Path | None:

@@ -1,17 +1,19 @@
 """The `relook` command: its arguments, and one call each.
 
 Exit codes: 0 done (for verdicts: every image normal), 1 an error, 2 wrong usage, 3 an image is anomalous,
-4 an image was rejected.
+4 an image was rejected, whatever the others are.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.text import Text
 
 from cli import output
 from cli.datasets import list_images, read_dataset
@@ -42,12 +44,18 @@ Project = Annotated[str, typer.Argument(help="The product's name: the first segm
 def local_up(as_json: Json = False) -> None:
     """Start the local AWS and deploy the stack to it. Example: relook local up"""
     cloud = LocalCloud()
-    with output.progress() as bars:
-        starting = bars.add_task("starting the local AWS", total=1)
-        cloud.start()
-        bars.update(starting, completed=1)
-        bars.add_task("deploying the stack", total=None)
-        outputs = cloud.deploy()
+    was_running = cloud.status().pid is not None
+    try:
+        with output.progress() as bars:
+            starting = bars.add_task("starting the local AWS", total=1)
+            cloud.start()
+            bars.update(starting, completed=1)
+            bars.add_task("deploying the stack", total=None)
+            outputs = cloud.deploy()
+    except BaseException:  # Ctrl-C too: half of it is of no use to anyone
+        if not was_running:
+            cloud.stop()
+        raise
     if as_json:
         print_json(outputs)
         return
@@ -59,6 +67,7 @@ def local_up(as_json: Json = False) -> None:
 def local_down() -> None:
     """Stop the local AWS and forget everything in it. Example: relook local down"""
     LocalCloud().stop()
+    err.print("stopped")
 
 
 @local_app.command("status")
@@ -81,6 +90,7 @@ def local_reset() -> None:
     cloud = LocalCloud()
     cloud.reset()
     cloud.deploy()
+    err.print("emptied, and the stack deployed again")
 
 
 @app.command()
@@ -124,15 +134,14 @@ def drop(
     from cli import dropping
 
     tags = _name_value_pairs(metadata or [])
-    paths = [path for each in files for path in _existing(each)]
+    paths = _images(files)
     drops = dropping.drop(connect(stage), project, paths, tags, timeout_s=timeout_s, pictures=pictures)
     records = [drop.record for drop in drops]
     if as_json:
         for each in drops:
             print_json({**each.record, "overlay": str(each.overlay) if each.overlay else None})
     else:
-        overlays = {each.record["inspection_id"]: str(each.overlay) for each in drops if each.overlay}
-        out.print(output.verdict_table(records, overlays))
+        output.print_verdicts(records, [each.overlay for each in drops if each.overlay])
     raise typer.Exit(output.exit_code(records))
 
 
@@ -152,7 +161,7 @@ def results(
         for record in records:
             print_json(record)
     elif records:
-        out.print(output.verdict_table(records))
+        output.print_verdicts(records)
     else:
         err.print("No inspections yet.")
 
@@ -167,13 +176,13 @@ def detect(
     """Inspect images with a model package, without any AWS. Example: relook detect bracket-model part.jpg"""
     from cli import offline
 
-    paths = [path for each in files for path in _existing(each)]
+    paths = _images(files)
     records = offline.detect(package, paths, pictures)
     if as_json:
         for record in records:
             print_json(record)
     else:
-        out.print(output.verdict_table(records, {record["inspection_id"]: record["overlay"] for record in records}))
+        output.print_verdicts(records, [Path(record["overlay"]) for record in records if "overlay" in record])
     raise typer.Exit(output.exit_code(records))
 
 
@@ -187,35 +196,42 @@ def events_tail(
     """Print events as they come, until Ctrl-C. Example: relook events tail --json"""
     from cli import tailing
 
+    err.print("listening; Ctrl-C to end")
     for event in tailing.tail(connect(stage), count=count, timeout_s=timeout_s):
         if as_json:
             print_json(event)
         else:
-            out.print(f"[bold]{event['detail-type']}[/bold]  {event['detail']['summary']}")
+            out.print(Text(event["detail-type"], "bold"), event["detail"]["summary"], markup=False)
 
 
 def run() -> None:
-    """The console script: like `app`, with errors in one line."""
+    """The console script: like `app`, with errors in one line, and time to clean up when it is told to end."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         app()
     except (CommandError, LocalCloudError, RelookError) as error:
         _fail(str(error))
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (BotoCoreError, ClientError, OSError, UnicodeError) as error:
         _fail(f"{type(error).__name__}: {error}")
 
 
 def _fail(message: str) -> None:
-    err.print(f"[bold red]error:[/bold red] {' '.join(message.split())}", soft_wrap=True)
+    err.print(Text("error:", "bold red"), " ".join(message.split()), soft_wrap=True, markup=False)
     sys.exit(1)
 
 
-def _existing(path: Path) -> list[Path]:
-    if not path.exists():
-        raise CommandError(f"{path} does not exist")
-    images = list_images(path)
-    if not images:
-        raise CommandError(f"{path} has no .jpg or .png images")
-    return images
+def _images(paths: list[Path]) -> list[Path]:
+    """The files, and the images in the folders, each once."""
+    images: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise CommandError(f"{path} does not exist")
+        found = list_images(path)
+        if not found:
+            raise CommandError(f"{path} has no .jpg or .png images")
+        images |= dict.fromkeys(found)
+    return list(images)
 
 
 def _name_value_pairs(texts: list[str]) -> dict[str, str]:

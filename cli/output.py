@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -48,30 +49,31 @@ def progress() -> Iterator[Progress]:
         yield bars
 
 
-def verdict_table(records: Sequence[Mapping[str, Any]], pictures: Mapping[str, str] | None = None) -> RichTable:
-    """Inspections as people read them.
+def print_verdicts(records: Sequence[Mapping[str, Any]], overlays: Sequence[Path] = ()) -> None:
+    """Inspections as people read them, and below them where their pictures are.
 
     Args:
         records: items of the Inspections table.
-        pictures: inspection_id -> path of the overlay on this machine.
     """
     table = RichTable(box=None, header_style="bold", pad_edge=False)
-    last = "overlay" if pictures else "model"
-    for column in ("image", "verdict", "confidence", "found", last):
+    for column in ("image", "verdict", "confidence", "found", "model"):
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for record in records:
         image = record["image_uri"].split("/", 3)[3]
-        end = pictures.get(record["inspection_id"], "-") if pictures else record.get("model_version", "-")
-        table.add_row(image, *_verdict_cells(record), end)
-    return table
+        table.add_row(Text(image), *_verdict_cells(record), str(record.get("model_version", "-")))
+    out.print(table)
+    for path in overlays:
+        out.print(Text("overlay", "dim"), str(path), soft_wrap=True, markup=False)
 
 
-def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, str]:
+def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:
     if record["status"] == "REJECTED":
-        return Text("rejected", "bold yellow"), "-", f"{record['reason']}: {record['message']}"
+        return Text("rejected", "bold yellow"), "-", Text(f"{record['reason']}: {record['message']}")
     verdict = Text("ANOMALOUS", "bold red") if record["is_anomalous"] else Text("normal", "green")
     found = ", ".join(f"{each['name']} {percent(float(each['area_share']))}" for each in record["anomalies"])
-    return verdict, f"{float(record['confidence']):.1%}", found or "-"
+    if not found:
+        found = "see the heat map" if record["is_anomalous"] else "-"
+    return verdict, f"{float(record['confidence']):.1%}", Text(found)
 
 
 def exit_code(records: Sequence[Mapping[str, Any]]) -> int:

@@ -7,6 +7,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
+from relook.detection.image import decode
+
 MAX_SIDE_PX = 1024
 
 
@@ -16,7 +18,7 @@ def overlay(image: bytes, mask_png: bytes | None, heat_map_png: bytes | None) ->
     Args:
         image: an encoded image that was inspected.
     """
-    picture = ImageOps.exif_transpose(Image.open(BytesIO(image))).convert("RGB")
+    picture = Image.fromarray(decode(image))
     picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
     panels = [_with_mask(picture, mask_png) if mask_png else picture]
     if heat_map_png:

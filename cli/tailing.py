@@ -48,7 +48,7 @@ def tail(stack: Stack, *, count: int | None, timeout_s: float | None) -> Iterato
     def arriving() -> Generator[dict[str, Any], None, None]:
         with subscription(stack) as receive:
             while (left := deadline - time.monotonic()) > 0:
-                yield from receive(max(1, min(10, round(left))))
+                yield from receive(max(1, round(min(10, left))))
 
     with closing(arriving()) as events, suppress(KeyboardInterrupt):
         yield from islice(events, count)

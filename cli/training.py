@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from cli.output import CommandError, out, progress
 from cli.stack import Stack
@@ -14,7 +15,7 @@ from relook.detection.evaluation import Evaluation
 from relook.detection.model import Model
 from relook.detection.samples import LabeledImage
 from relook.detection.training import TrainedModel, train
-from relook.errors import ConflictError, RelookError, ResourceNotFoundError
+from relook.errors import ConflictError, ResourceNotFoundError
 from relook.registry import datasets, models, packages, projects
 from relook.registry.datasets import DatasetType, ImageStats
 
@@ -88,7 +89,7 @@ def print_report(report: Report) -> None:
     table.add_row("measured", found.protocol)
     out.print(table)
     for note in report.trained.notes:
-        out.print(f"[yellow]note[/yellow]  {note}")
+        out.print(Text("note", "yellow"), note, markup=False)
 
 
 def _train(images: list[LabeledImage], project: str, version: str) -> TrainedModel:
@@ -109,8 +110,8 @@ def _host(stack: Stack, project: str, version: str, sha256: str) -> None:
     models.start_hosting(registry, project, version)
     try:
         Model(packages.load_package(stack.s3, stack.outputs["ModelsBucket"], project, version, sha256))
-    except RelookError as error:
-        models.fail_hosting(registry, project, version, str(error))
+    except BaseException as error:  # also Ctrl-C: a version must not stay in between for ever
+        models.fail_hosting(registry, project, version, f"{type(error).__name__}: {error}")
         raise
     models.finish_hosting(registry, project, version)
     if before:

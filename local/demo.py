@@ -6,19 +6,22 @@ dropped, and everything that comes of them is shown.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.syntax import Syntax
 from rich.table import Table
 
 from cli.datasets import read_folder
 from cli.dropping import Drop, drop
-from cli.output import err, verdict_table
+from cli.output import err, print_verdicts
 from cli.output import out as console
 from cli.stack import Stack
 from cli.tailing import subscription
@@ -47,8 +50,8 @@ def main() -> None:
         with subscription(stack) as receive:
             drops = [each for product in PRODUCTS for each in _drop_unseen(stack, product, Path(scratch))]
             records = [each.record for each in drops]
-            overlays = {each.record["inspection_id"]: str(each.overlay) for each in drops if each.overlay}
-            console.print(verdict_table(records, overlays))
+            print_verdicts(records, [each.overlay for each in drops if each.overlay])
+            _show_score(records)
             console.rule("[bold]4. what a consumer of the event bus received")
             wanted = sum(record["status"] == "REJECTED" or record["is_anomalous"] for record in records)
             events: list[dict[str, Any]] = []
@@ -58,6 +61,16 @@ def main() -> None:
     console.rule(f"[bold green]done in {time.monotonic() - started:.0f} s")
     console.print(f"The pictures, each image with its mask and its heat map: [bold]{PICTURES}[/bold]")
     console.print("The same with your own images: relook local up, relook train, relook drop (see README.md)")
+
+
+def _show_score(records: list[Mapping[str, Any]]) -> None:
+    """How many verdicts agree with what was drawn; the files are named for it."""
+    judged = {
+        record["image_uri"].split("/", 3)[3]: record["is_anomalous"] for record in records if "confidence" in record
+    }
+    wrong = [key for key, is_anomalous in judged.items() if is_anomalous == ("/normal-" in key)]
+    console.print(f"\n{len(judged) - len(wrong)} of {len(judged)} verdicts are right", end="")
+    console.print(f"; wrong: {', '.join(wrong)}" if wrong else "")
 
 
 def _show_outputs(stack: Stack) -> None:
@@ -80,8 +93,6 @@ def _train(stack: Stack, product: str, scratch: Path) -> None:
 
 
 def _drop_unseen(stack: Stack, product: str, scratch: Path) -> list[Drop]:
-    from PIL import Image
-
     folder = scratch / "unseen" / product
     folder.mkdir(parents=True)
     orders: list[tuple[str, list[str]]] = [("normal-1", []), ("normal-2", [])]
@@ -106,8 +117,6 @@ def _show_events(events: list[dict[str, Any]]) -> None:
     console.print(table)
     for kind in ("Anomaly Detected", "Image Rejected"):
         event = next(each for each in events if each["detail-type"] == kind)
-        import json
-
         console.print(f"\nOne [bold]{kind}[/bold], whole:")
         console.print(Syntax(json.dumps(event, indent=2), "json", background_color="default", word_wrap=True))
 

@@ -46,10 +46,15 @@ class Emulator:
         Raises:
             LocalCloudError: the port is taken by another program, or it does not come up.
         """
-        lock = self._try_lock()
-        if lock is not None:
-            with lock:
-                self._spawn(lock)
+        # Somebody who only looks holds the lock for a moment too.
+        for _ in range(20):
+            if (lock := self._try_lock(fcntl.LOCK_EX)) is not None:
+                with lock:
+                    self._spawn(lock)
+                break
+            if self._answers():
+                break
+            time.sleep(0.05)
         if not _wait(lambda: self.pid() is None or self._answers(), limit_s=30) or self.pid() is None:
             raise LocalCloudError(f"the emulator does not come up, see {self.log}")
 
@@ -76,7 +81,7 @@ class Emulator:
 
     def pid(self) -> int | None:
         """Its process, None when it does not run."""
-        lock = self._try_lock()
+        lock = self._try_lock(fcntl.LOCK_SH)
         if lock is None:
             return int(self._pid_file.read_text())
         lock.close()
@@ -85,7 +90,9 @@ class Emulator:
     def _spawn(self, lock: IO[bytes]) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                raise LocalCloudError(f"port {self.port} is used by another program: stop that, or choose another port")
+                raise LocalCloudError(
+                    f"port {self.port} is used by another program: stop that, or set RELOOK_LOCAL_PORT to a free one"
+                )
         temporary = self.folder / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -123,12 +130,12 @@ class Emulator:
             connection.request(method, path)
             return connection.getresponse().status
 
-    def _try_lock(self) -> IO[bytes] | None:
+    def _try_lock(self, kind: int) -> IO[bytes] | None:
         """The lock that a running emulator holds, or None when one does. Safer than a process id, which is reused."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = (self.folder / "lock").open("wb")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             return None

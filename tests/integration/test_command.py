@@ -53,11 +53,17 @@ def test_train_drop_and_results(relook: Relook, deployed: Deployed, folder: Path
     assert [record["image_uri"] for record in anomalous] == [bad["image_uri"]]
 
 
-def test_a_second_training_takes_over(relook: Relook, deployed: Deployed, folder: Path) -> None:
+def test_a_second_training_takes_over(relook: Relook, deployed: Deployed, folder: Path, tmp_path: Path) -> None:
+    """And `drop` waits for its verdict, not for an older one on the same content."""
+    (tmp_path / "good.png").write_bytes(part_png(3010))
+    (early,) = json_lines(relook("drop", "again", "good.png", "--json").stdout)
+    assert early["reason"] == "UNKNOWN_PROJECT"
     for version in ("1", "2"):
         assert relook("train", "again", str(folder)).returncode == 0
         hosted = describe_project(deployed.stack.registry, "again").hosted
         assert hosted is not None and hosted.version == version
+        (record,) = json_lines(relook("drop", "again", "good.png", "good.png", "--json").stdout)
+        assert record["model_version"] == version
 
 
 def test_drop_tells_people_in_a_table(relook: Relook, tmp_path: Path) -> None:
@@ -66,6 +72,15 @@ def test_drop_tells_people_in_a_table(relook: Relook, tmp_path: Path) -> None:
     assert dropped.returncode == 3
     assert "ANOMALOUS" in dropped.stdout
     assert "scratch" in dropped.stdout
+
+
+def test_names_are_never_taken_for_markup(relook: Relook, tmp_path: Path) -> None:
+    name = "part [red] [/nope].png"
+    (tmp_path / name).write_bytes(part_png(3012, is_scratched=True))
+    for arguments in (("drop", SEGMENTATION, name), ("results", "--project", SEGMENTATION, "--limit", "1")):
+        assert "part [red] [/nope].png" in relook(*arguments).stdout
+    missing = relook("drop", SEGMENTATION, "missing [/x].png")
+    assert (missing.returncode, "missing [/x].png does not exist" in missing.stderr) == (1, True)
 
 
 def test_rejected_images_have_their_exit_code(relook: Relook, tmp_path: Path) -> None:
@@ -82,6 +97,9 @@ def test_train_and_detect_without_a_cloud(relook: Relook, folder: Path, tmp_path
     (tmp_path / "broken.png").write_bytes(part_png(3013)[:2000])
     found = relook("detect", "model", "bad.png", "broken.png", "--json")
     assert found.returncode == 4, found.stderr
+    assert "is not a folder" in relook("detect", "nothing", "bad.png").stderr
+    assert "cannot name a project" in relook("drop", "a/b", "bad.png").stderr
+    assert "CORRUPT" in relook("detect", "model", "bad.png", "broken.png").stdout
     bad, broken = json_lines(found.stdout)
     assert bad["is_anomalous"] is True
     assert broken["reason"] == "CORRUPT"
@@ -105,7 +123,7 @@ def test_events_tail(deployed: Deployed, tmp_path: Path, relook: Relook) -> None
     uploading = Thread(target=keep_uploading)
     uploading.start()
     try:
-        tailed = relook("events", "tail", "--count", "1", "--timeout", "30", "--json")
+        tailed = relook("events", "tail", "--count", "1", "--json")
     finally:
         stop = True
         uploading.join()

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.datasets import read_dataset
-from cli.dropping import object_keys
+from cli.datasets import read_dataset, short_names
 from cli.output import CommandError, exit_code
 from cli.pictures import overlay
 from relook.inspection.publish import percent
@@ -93,8 +92,8 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, content: dict[str, bytes],
 
 def test_files_of_one_name_keep_apart() -> None:
     paths = [Path("/a/left/1.png"), Path("/a/right/1.png")]
-    assert object_keys("cup", paths) == ["cup/left/1.png", "cup/right/1.png"]
-    assert object_keys("cup", paths[:1]) == ["cup/1.png"]
+    assert short_names(paths) == ["left/1.png", "right/1.png"]
+    assert short_names(paths[:1]) == ["1.png"]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,17 @@ def test_a_classification_answer_is_understood(detector: Detector, server: Serve
     assert (result.anomalies, result.mask_png) == (None, None)
 
 
+def test_an_image_beyond_the_front_door_s_limit_is_final(detector: Detector, server: Server) -> None:
+    server.answer({"Message": "too large"}, 413, x_amzn_errortype="RequestEntityTooLargeException")
+    with pytest.raises(ImageRejectedError, match="too large for the remote detector"):
+        detector.detect(MODEL, b"image", "image/png")
+
+
+def test_a_name_no_project_can_have_is_not_asked_for(detector: Detector) -> None:
+    with pytest.raises(ResourceNotFoundError):
+        detector.choose_model("x" * 300)
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_trouble_on_the_other_side_is_transient(detector: Detector, server: Server, status: int) -> None:
     server.answer({"Message": "later"}, status, x_amzn_errortype="ThrottlingException")
@@ -165,6 +176,14 @@ def test_errors_are_told_apart(
     body = {"Message": "told why", "ResourceId": "bracket", "ResourceType": "PROJECT", "OriginalStatusCode": 500}
     server.answer(body, status, x_amzn_errortype=error_type)
     with pytest.raises(expected):
+        detector.detect(MODEL, b"image", "image/png")
+
+
+@pytest.mark.parametrize("detector", [DetectorKind.SAGEMAKER], indirect=True)
+@pytest.mark.parametrize("original", [408, 429])
+def test_a_sagemaker_container_that_is_busy_is_transient(detector: Detector, server: Server, original: int) -> None:
+    server.answer({"Message": "busy", "OriginalStatusCode": original}, 424, x_amzn_errortype="ModelError")
+    with pytest.raises(DetectorUnavailableError):
         detector.detect(MODEL, b"image", "image/png")
 
 

@@ -353,3 +353,40 @@ def test_the_inbound_samples_drive_the_function(hosted: Cloud, path: Path) -> No
         sample["body"] = json.dumps(event)
     assert hosted.deliver(*batch["Records"]) == expected_failures
     assert len(hosted.records()) == len(batch["Records"]) - len(expected_failures)
+
+
+def test_the_same_content_uploaded_again_is_inspected_again(hosted: Cloud) -> None:
+    """In a bucket without versions: overwritten before it was looked at, then put back."""
+    scratched, other = part_png(2001, is_scratched=True), part_png(2002)
+    messages = [
+        numbered(hosted.upload("bracket/a.png", data, bucket="unversioned"), number)
+        for number, data in enumerate((scratched, other))
+    ]
+    assert hosted.deliver(*messages) == []
+    assert {record["status"] for record in hosted.records()} == {"INSPECTED", "REJECTED"}
+    again = numbered(hosted.upload("bracket/a.png", scratched, bucket="unversioned"), 2)
+    assert hosted.deliver(again) == []
+    assert {record["status"] for record in hosted.records()} == {"INSPECTED"}
+    assert [event["detail-type"] for event in hosted.published()] == ["Image Rejected", "Anomaly Detected"]
+    assert hosted.deliver(again) == []
+    assert hosted.published() == []
+
+
+def numbered(upload: dict[str, Any], number: int) -> dict[str, Any]:
+    body = json.loads(upload["body"])
+    body["detail"]["object"]["sequencer"] = f"{number:016X}"
+    return {**upload, "body": json.dumps(body), "messageId": str(number)}
+
+
+def test_an_archived_object_is_rejected(hosted: Cloud, published: list[dict[str, Any]]) -> None:
+    upload = hosted.upload("bracket/a.png", part_png(2002))
+    hosted.s3.copy_object(
+        Bucket="images",
+        Key="bracket/a.png",
+        CopySource={"Bucket": "images", "Key": "bracket/a.png"},
+        StorageClass="GLACIER",
+    )
+    body = json.loads(upload["body"])
+    body["detail"]["object"]["version-id"] = hosted.s3.head_object(Bucket="images", Key="bracket/a.png")["VersionId"]
+    assert hosted.deliver({**upload, "body": json.dumps(body)}) == []
+    assert hosted.records()[0]["reason"] == "OBJECT_ARCHIVED"

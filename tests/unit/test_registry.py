@@ -35,7 +35,7 @@ from relook.registry.models import (
 )
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
-from relook.registry.table import Table
+from relook.registry.table import Table, Update
 from tests.unit.conftest import Cloud
 from tests.unit.parts import classification_package, hosted_package
 
@@ -195,6 +195,38 @@ def test_a_lost_race_for_the_pointer_changes_nothing(table: Table, monkeypatch: 
         stop_hosting(table, "bracket", "1")
     assert hosted_version(table) == "2"
     assert describe_model(table, "bracket", "1").status is ModelStatus.HOSTED
+
+
+def test_an_heir_that_was_stopped_meanwhile_inherits_nothing(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        host(table, trained(table))
+    original = Table.write
+
+    def stop_the_heir_first(self: Table, *writes: object) -> None:
+        monkeypatch.setattr(Table, "write", original)
+        stop_hosting(table, "bracket", "2")
+        original(self, *writes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Table, "write", stop_the_heir_first)
+    with pytest.raises(ConflictError, match="at the same time; try again"):
+        stop_hosting(table, "bracket", "3")
+    assert hosted_version(table) == "3"
+    stop_hosting(table, "bracket", "3")
+    assert hosted_version(table) == "1"
+
+
+def test_a_project_deleted_under_a_new_model_version_is_not_found(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Table.update
+
+    def delete_first(self: Table, update: Update) -> object:
+        delete_project(table, "bracket")
+        return original(self, update)
+
+    monkeypatch.setattr(Table, "update", delete_first)
+    with pytest.raises(ResourceNotFoundError):
+        create_model(table, "bracket")
 
 
 def test_packages_are_verified(cloud: Cloud) -> None:

@@ -1,7 +1,7 @@
 """Encoded images to pixels. The only place that trusts no byte it is given.
 
-Whatever the bytes, the functions here answer or raise `ImageRejectedError`; nothing is decoded before its header
-was found acceptable, so a decompression bomb costs as much as its first few bytes.
+Whatever the bytes, the functions here answer or raise `ImageRejectedError`; nothing is decoded before its structure and
+its header were found acceptable, so a decompression bomb costs no more than counting its pieces.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from relook.detection.arrays import ByteArray
+from relook.detection.structure import PNG_MAGIC, find_excess
 from relook.errors import ImageRejectedError, RejectionReason
 
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
@@ -63,7 +64,7 @@ def read_header(data: bytes) -> ImageHeader:
         width, height = image.size
         if _orientation(image) in _SWAPS_SIDES:
             width, height = height, width
-    return ImageHeader("PNG" if data.startswith(_PNG_MAGIC) else "JPEG", width, height)
+    return ImageHeader("PNG" if data.startswith(PNG_MAGIC) else "JPEG", width, height)
 
 
 def decode(data: bytes) -> ByteArray:
@@ -110,7 +111,6 @@ def decode_mask(data: bytes) -> ByteArray:
         return np.array(image.convert("RGBA"))
 
 
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _OTHER_MAGICS = {
     b"GIF8": "a GIF",
@@ -161,10 +161,13 @@ def _opened(data: bytes, *, min_side_px: int = MIN_SIDE_PX) -> Iterator[Image.Im
 
 def _refuse_by_first_bytes(data: bytes) -> None:
     check_size(len(data))
-    if not data.startswith((_PNG_MAGIC, _JPEG_MAGIC)):
+    if not data.startswith((PNG_MAGIC, _JPEG_MAGIC)):
         looks_like = next((name for magic, name in _OTHER_MAGICS.items() if data.startswith(magic)), "something else")
         message = f"The content looks like {looks_like}; PNG and JPEG are accepted, whatever the file's name"
         raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, message)
+    if excess := find_excess(data):
+        message = f"The image has {excess}, as no camera or program makes them; save it again"
+        raise ImageRejectedError(RejectionReason.CORRUPT, message)
 
 
 _SIDES_WANTED = f"each side must have {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels"

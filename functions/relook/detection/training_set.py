@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -110,6 +111,10 @@ def _sample(images: Sequence[LabeledImage], generator: np.random.Generator) -> l
     return [images[i] for i in sorted(kept)]
 
 
+# As clients of the API expect, and event schemas demand.
+_TYPE_NAME = re.compile(r"[a-zA-Z0-9]{1,256}")
+
+
 def _read_image(image: LabeledImage, into: ByteArray) -> tuple[int, int]:
     data = image.read()
     try:
@@ -128,7 +133,9 @@ def _read_outline(
     own = [(name, color) for name, color in image.colors.items() if not is_background(name)]
     numbers = [0]
     for name, color in own:
-        types.setdefault(name, color)
+        if not _TYPE_NAME.fullmatch(name):
+            raise TrainingDataError(f"Anomaly type {name!r} of {image.name} must be 1 to 256 letters and digits")
+        types.setdefault(name, color.upper())
         numbers.append(list(types).index(name) + 1)
     step = -(-max(labels.shape) // _OUTLINE_SIDE_PX)
     return np.array(numbers, np.uint8)[labels[::step, ::step]]

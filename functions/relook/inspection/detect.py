@@ -24,7 +24,7 @@ from relook.errors import (
 )
 from relook.lookout import service_model
 from relook.registry.packages import load_package
-from relook.registry.projects import HostedModel, describe_project
+from relook.registry.projects import HostedModel, describe_project, is_project_name
 from relook.registry.table import Table
 from relook.settings import DetectorKind, InspectImageSettings
 
@@ -108,7 +108,7 @@ class LookoutVisionDetector:
 
     def choose_model(self, project: str) -> HostedModel:
         """See `Detector`; the server is only asked when it is needed."""
-        return HostedModel(project, self._model_version, package_sha256="")
+        return _remote_model(project, self._model_version)
 
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
@@ -134,7 +134,7 @@ class SageMakerDetector:
 
     def choose_model(self, project: str) -> HostedModel:
         """See `Detector`; one endpoint serves every project."""
-        return HostedModel(project, self._model_version, package_sha256="")
+        return _remote_model(project, self._model_version)
 
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
@@ -154,6 +154,12 @@ class SageMakerDetector:
             raise DetectorUnavailableError(
                 f"SageMaker endpoint {self._endpoint_name} answered no DetectAnomalyResult: {body[:200]!r}"
             ) from error
+
+
+def _remote_model(project: str, version: str) -> HostedModel:
+    if not is_project_name(project):
+        raise ResourceNotFoundError(ResourceType.PROJECT, project)
+    return HostedModel(project, version, package_sha256="")
 
 
 # One attempt: the queue tries again, and meanwhile the other images of the batch go on.
@@ -185,8 +191,14 @@ def _translate(error: ClientError | BotoCoreError, model: HostedModel) -> Relook
     if isinstance(error, BotoCoreError):
         return DetectorUnavailableError(f"The remote detector did not answer: {error}")
     code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    status = _status(error)
     match code:
-        case "ValidationException" | "ModelError" if _status(error) < 500:
+        # 413: a Lambda function URL takes 6 MB, some 4.5 MB of image.
+        case _ if status == 413:
+            return ImageRejectedError(
+                RejectionReason.REFUSED_BY_DETECTOR, f"The image is too large for the remote detector: {text}"
+            )
+        case "ValidationException" | "ModelError" if status < 500 and status not in (408, 429):
             return ImageRejectedError(RejectionReason.REFUSED_BY_DETECTOR, f"The remote detector refused it: {text}")
         case "ResourceNotFoundException":
             return ResourceNotFoundError(ResourceType.PROJECT, model.project)

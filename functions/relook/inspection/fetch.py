@@ -40,13 +40,17 @@ def open_object(s3: Any, upload: Upload) -> StoredObject:
     """Ask for the object; only its headers travel until `read_image`.
 
     Raises:
-        ImageRejectedError: it was deleted, or overwritten in a bucket that keeps no versions.
+        ImageRejectedError: it was deleted, archived, or overwritten in a bucket that keeps no versions.
     """
     which = {"VersionId": upload.version_id} if upload.version_id else {"IfMatch": f'"{upload.etag}"'}
     try:
         answer = s3.get_object(Bucket=upload.bucket, Key=upload.key, **which)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _GONE:
+        code = error.response["Error"]["Code"]
+        if code == "InvalidObjectState":
+            message = f"{upload.uri} is in an archive storage class; upload it to one that can be read at once"
+            raise ImageRejectedError(RejectionReason.OBJECT_ARCHIVED, message) from error
+        if code not in _GONE:
             raise
         raise ImageRejectedError(
             RejectionReason.OBJECT_GONE,

@@ -78,6 +78,8 @@ class Pipeline:
             "key": upload.key,
             "object_version": upload.object_version,
             "model_version": model.version if model else NO_MODEL,
+            # The same content uploaded again, where nothing else tells it from the first time.
+            "sequencer": "" if upload.version_id else upload.sequencer,
         }
         self._inspect_once(identity=identity, upload=upload, model=model, rejection=rejection)
 

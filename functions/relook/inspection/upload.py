@@ -19,7 +19,8 @@ class Upload:
     """One version of one object in the images bucket.
 
     Attributes:
-        version_id: None in a bucket without versioning, where `etag` tells uploads apart.
+        version_id: None in a bucket without versioning, where `etag` tells contents apart, but not uploads.
+        sequencer: the event's own number for this upload to this key.
     """
 
     bucket: str
@@ -27,6 +28,7 @@ class Upload:
     etag: str
     version_id: str | None
     size_bytes: int
+    sequencer: str
 
     @property
     def uri(self) -> str:
@@ -83,4 +85,5 @@ def _upload(detail: Mapping[str, Any]) -> Upload:
         # S3 names the one version of an object in a bucket with suspended versioning "null"; its etag still tells.
         version_id=None if version_id in (None, "", "null") else str(version_id),
         size_bytes=int(image["size"]),
+        sequencer=str(image.get("sequencer", "")),
     )

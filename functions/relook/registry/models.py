@@ -14,7 +14,7 @@ from typing import Any
 
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType
 from relook.registry.projects import count_children, describe_project, project_key
-from relook.registry.table import ConditionFailedError, Delete, Item, Put, Table, Update
+from relook.registry.table import ConditionCheck, ConditionFailedError, Delete, Item, Put, Table, Update, Write
 
 
 class ModelStatus(StrEnum):
@@ -67,7 +67,10 @@ def create_model(table: Table, project: str, description: str | None = None) -> 
     """
     describe_project(table, project)
     # The counter only grows: a number is never given twice, not even after its version was deleted.
-    latest = table.update(Update(project_key(project), add={"latest_version": 1}))["latest_version"]
+    try:
+        latest = table.update(Update(project_key(project), add={"latest_version": 1}))["latest_version"]
+    except ConditionFailedError:  # deleted just now
+        raise ResourceNotFoundError(ResourceType.PROJECT, project) from None
     item = {
         **_key(project, str(latest)),
         "project": project,
@@ -77,7 +80,10 @@ def create_model(table: Table, project: str, description: str | None = None) -> 
         "created_at": datetime.now(UTC).isoformat(),
         "description": description,
     }
-    table.write(Put(item), count_children(project, +1))
+    try:
+        table.write(Put(item), count_children(project, +1))
+    except ConditionFailedError:
+        raise ResourceNotFoundError(ResourceType.PROJECT, project) from None
     return _model(item)
 
 
@@ -153,14 +159,17 @@ def stop_hosting(table: Table, project: str, version: str) -> None:
         for model in list_models(table, project)
         if model.status is ModelStatus.HOSTED and model.version != version
     ]
-    heir = _pointer(others[0]) if others else None
+    is_leading = hosted is not None and hosted.version == version
+    heir = others[0] if others and is_leading else None
     pointer = Update(
         project_key(project),
-        {"hosted": heir if hosted and hosted.version == version else current},
+        {"hosted": (_pointer(heir) if heir else None) if is_leading else current},
         expect={"hosted": (current,)},
     )
+    # The heir must still be hosted when the pointer moves to it.
+    checks = [ConditionCheck(_key(project, heir.version), {"status": (ModelStatus.HOSTED,)})] if heir else []
     _change_with_project(
-        table, project, version, ModelStatus.HOSTED, ModelStatus.TRAINED, "The model is trained.", pointer
+        table, project, version, ModelStatus.HOSTED, ModelStatus.TRAINED, "The model is trained.", pointer, *checks
     )
 
 
@@ -219,13 +228,18 @@ def _change(
 
 
 def _change_with_project(
-    table: Table, project: str, version: str, before: ModelStatus, after: ModelStatus, message: str, pointer: Update
+    table: Table, project: str, version: str, before: ModelStatus, after: ModelStatus, message: str, *others: Write
 ) -> None:
     change = Update(_key(project, version), {"status": after, "status_message": message}, expect={"status": (before,)})
     try:
-        table.write(change, pointer)
+        table.write(change, *others)
     except ConditionFailedError:
-        raise _wrong_state(describe_model(table, project, version), after, (before,)) from None
+        model = describe_model(table, project, version)
+        if model.status is not before:
+            raise _wrong_state(model, after, (before,)) from None
+        resource_id = f"{project}/{version}"
+        text = f"Another model version of project {project} was started or stopped at the same time; try again"
+        raise ConflictError(ResourceType.MODEL, resource_id, text) from None
 
 
 def _pointer(model: ModelVersion) -> dict[str, str | None]:

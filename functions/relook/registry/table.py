@@ -57,6 +57,17 @@ class Delete:
     expect: Expected = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ConditionCheck:
+    """Leave an item as it is; fails if it is missing or not as expected."""
+
+    key: Mapping[str, str]
+    expect: Expected = field(default_factory=dict)
+
+
+Write = Put | Update | Delete | ConditionCheck
+
+
 class Table:
     """A DynamoDB table.
 
@@ -88,11 +99,11 @@ class Table:
             answer = self._client.update_item(ReturnValues="ALL_NEW", **self._request(update))
         return from_attributes(answer["Attributes"])
 
-    def write(self, *writes: Put | Update | Delete) -> None:
+    def write(self, *writes: Write) -> None:
         """Apply all writes or none.
 
         Raises:
-            ConditionFailedError: one of them found its item otherwise; none took effect.
+            ConditionFailedError: one of them found its item otherwise, or another writer was at it; none took effect.
         """
         with _condition_errors():
             self._client.transact_write_items(
@@ -128,7 +139,7 @@ class Table:
         for page in self._client.get_paginator("query").paginate(**arguments):
             yield from (from_attributes(item) for item in page["Items"])
 
-    def _request(self, write: Put | Update | Delete) -> dict[str, Any]:
+    def _request(self, write: Write) -> dict[str, Any]:
         expression = _Expression()
         match write:
             case Put(item):
@@ -137,7 +148,7 @@ class Table:
             case Update(key, sets, adds, expect):
                 expression.require(key, expect)
                 request = {"Key": to_attributes(key), "UpdateExpression": expression.update(sets, adds)}
-            case Delete(key, expect):
+            case Delete(key, expect) | ConditionCheck(key, expect):
                 expression.require(key, expect)
                 request = {"Key": to_attributes(key)}
         return {"TableName": self.name, **request, **expression.arguments()}
@@ -173,13 +184,16 @@ def _from_decimal(value: Any) -> Any:
     return value
 
 
+_LOST = {"ConditionalCheckFailedException", "ConditionalCheckFailed", "TransactionConflict"}
+
+
 @contextmanager
 def _condition_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
         reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-        if {error.response["Error"]["Code"], *reasons} & {"ConditionalCheckFailedException", "ConditionalCheckFailed"}:
+        if {error.response["Error"]["Code"], *reasons} & _LOST:
             raise ConditionFailedError from error
         raise
 
