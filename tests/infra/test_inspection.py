@@ -154,7 +154,7 @@ def test_only_that_rule_may_send_and_all_queues_refuse_plain_http(synthesize: Sy
         assert plain(send["Condition"]["ArnEquals"]["aws:SourceArn"]) == "<InspectionUploads.Arn>"
 
 
-@pytest.mark.parametrize(("stage", "retry_after_s", "receives"), [("local", 6, 3), ("dev", 360, 5), ("prod", 360, 5)])
+@pytest.mark.parametrize(("stage", "retry_after_s", "receives"), [("local", 10, 3), ("dev", 360, 5), ("prod", 360, 5)])
 def test_a_failing_image_is_retried_and_then_kept_as_a_dead_letter(
     synthesize: Synthesize, stage: str, retry_after_s: int, receives: int
 ) -> None:
