@@ -59,7 +59,7 @@ def test_a_manifest_beside_its_images_is_read(folder: Path) -> None:
 
     mask = {
         "m-ref": "masks/9.png",
-        "m-ref-metadata": {"internal-color-map": {"0": {"class-name": "scratch", "hex-color": "#7ed321"}}},
+        "m-ref-metadata": {"internal-color-map": {"0": {"class-name": "scratch", "hex-color": SCRATCH_COLOR}}},
     }
     manifest = folder / "train.manifest"
     lines = [line("normal/0.png", "normal"), line("anomaly/9.JPG", "anomaly", **mask), line("x.png", "unsure")]

@@ -57,7 +57,7 @@ def test_background_is_optional_and_left_out() -> None:
         "1": {"class-name": "dent", "hex-color": "#4dd8ff"},
     }
     line = changed(SEGMENTATION, anomaly_mask_ref_metadata={"internal-color-map": color_map})
-    assert parse_entry(line).colors == {"dent": "#4DD8FF"}
+    assert parse_entry(line).colors == {"dent": "#4dd8ff"}
 
 
 def test_another_class_is_kept_unlabelled() -> None:

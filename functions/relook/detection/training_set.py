@@ -135,7 +135,7 @@ def _read_outline(
     for name, color in own:
         if not _TYPE_NAME.fullmatch(name):
             raise TrainingDataError(f"Anomaly type {name!r} of {image.name} must be 1 to 256 letters and digits")
-        types.setdefault(name, color.upper())
+        types.setdefault(name, color)
         numbers.append(list(types).index(name) + 1)
     step = -(-max(labels.shape) // _OUTLINE_SIDE_PX)
     return np.array(numbers, np.uint8)[labels[::step, ::step]]

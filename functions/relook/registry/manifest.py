@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from string import hexdigits
 from typing import Any
 
 from relook.detection.result import BACKGROUND, BACKGROUND_COLOR
@@ -26,7 +27,7 @@ class ManifestEntry:
         source_ref: `s3://bucket/key`; the entry's identity.
         is_anomalous: None where the class is neither `normal` nor `anomaly`: kept, but unlabelled.
         mask_ref: where the mask is; None for a classification line.
-        colors: type name -> `#RRGGBB` in upper case, without the background.
+        colors: type name -> `#RRGGBB` in the manifest's own case, which answers repeat; without the background.
     """
 
     source_ref: str
@@ -119,21 +120,21 @@ def _colors(color_map: Mapping[str, Any]) -> dict[str, str]:
     colors = {}
     for index, entry in color_map.items():
         try:
-            name, color = str(entry["class-name"]), str(entry["hex-color"]).upper()
+            name, color = str(entry["class-name"]), str(entry["hex-color"])
         except (TypeError, LookupError) as error:
             raise ValueError(f"internal-color-map entry {index!r} needs class-name and hex-color") from error
         if not _is_color(color):
             raise ValueError(f"hex-color {color!r} of {name!r} must look like #7ED321")
         if name.lower() == BACKGROUND:
             continue
-        if color == BACKGROUND_COLOR:
+        if color.upper() == BACKGROUND_COLOR:
             raise ValueError(f"{name!r} has the background's colour {BACKGROUND_COLOR}")
         colors[name] = color
     return colors
 
 
 def _is_color(text: str) -> bool:
-    return len(text) == 7 and text[0] == "#" and all(digit in "0123456789ABCDEF" for digit in text[1:])
+    return len(text) == 7 and text[0] == "#" and all(digit in hexdigits for digit in text[1:])
 
 
 def _metadata(fields: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
