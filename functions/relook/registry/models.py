@@ -1,4 +1,7 @@
-"""Model versions and their life: TRAINING, TRAINED, STARTING_HOSTING, HOSTED, STOPPING_HOSTING, TRAINED.
+"""Model versions and their life: TRAINING, TRAINED, STARTING_HOSTING, HOSTED, and back to TRAINED.
+
+Nothing runs while a version is hosted, so stopping and deleting are done at once: STOPPING_HOSTING and DELETING are
+names that clients of Lookout for Vision know, and no version stays in them.
 
 Every change of state is a conditional write, so two writers at once cannot both win. The project's item points
 to the version that inspects its uploads; pointer and state change in one transaction.
