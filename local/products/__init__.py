@@ -1,4 +1,4 @@
-"""The demo's products: photographs of parts that never existed, with exact masks of what is wrong with them.
+"""Products of the demo and the benchmarks: photographs of parts that never existed, with exact masks of their defects.
 
 numpy and Pillow only; nothing is downloaded and the same seed gives the same bytes.
 """

@@ -1,4 +1,4 @@
-"""The products of the demo, and a photograph of one of them with the exact mask of its defects."""
+"""The products, and a photograph of one of them with the exact mask of its defects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from local.products import board, bracket
+from local.products import board, bracket, screw, tile
 from local.products.camera import Shot, expose, photograph
 from local.products.surface import Field, Surface
 
@@ -39,6 +39,7 @@ class Product:
         build: one piece as it normally is, no two alike.
         table: (H, W, 3) linear, what it lies on.
         defects: type name (letters and digits) -> how it happens; their order gives the class indexes, from 1.
+        shot: how one is photographed.
     """
 
     height: int
@@ -46,6 +47,7 @@ class Product:
     build: Callable[[np.random.Generator], Surface]
     table: Callable[[np.random.Generator], Field]
     defects: Mapping[str, Defect]
+    shot: Callable[[np.random.Generator], Shot] = Shot.sample
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,29 @@ PRODUCTS: Mapping[str, Product] = {
             "stain": Defect("#F8E71C", board.stain),
         },
     ),
+    "screw": Product(
+        height=screw.SIDE,
+        width=screw.SIDE,
+        build=screw.build,
+        table=screw.felt,
+        defects={
+            "thread": Defect("#D0021B", screw.damaged_thread),
+            "bend": Defect("#4A90E2", screw.spoiled_tip),
+            "head": Defect("#F5A623", screw.chipped_head),
+        },
+    ),
+    "tile": Product(
+        height=tile.HEIGHT,
+        width=tile.WIDTH,
+        build=tile.build,
+        table=tile.nothing,
+        defects={
+            "crack": Defect("#D0021B", tile.crack),
+            "blowhole": Defect("#4A90E2", tile.blowhole),
+            "fray": Defect("#F5A623", tile.fray),
+        },
+        shot=tile.shot,
+    ),
 }
 
 
@@ -101,7 +126,7 @@ def render(product: str, seed: int, defects: Sequence[str] = ()) -> Picture:
     """
     item = PRODUCTS[product]
     rng = np.random.default_rng([seed, 0])
-    shot = Shot.sample(rng)
+    shot = item.shot(rng)
     surface, table = item.build(rng), item.table(rng)
     picture = photograph(surface, table, shot)
     mask = np.zeros((item.height, item.width), np.uint8)
@@ -123,7 +148,8 @@ def render(product: str, seed: int, defects: Sequence[str] = ()) -> Picture:
 
 def _visibly_changed(before: Field, after: Field) -> NDArray[np.bool_]:
     """(H, W) where a channel moved by what an eye can see, with the gaps inside a defect closed."""
-    changed: NDArray[np.bool_] = np.abs(after - before).max(axis=2) >= VISIBLE_LEVELS
+    red, green, blue = np.moveaxis(np.abs(after - before), 2, 0)
+    changed: NDArray[np.bool_] = np.maximum(np.maximum(red, green), blue) >= VISIBLE_LEVELS
     spots = Image.fromarray(changed.astype(np.uint8) * 255)
     frame = spots.getbbox()
     if frame is None:

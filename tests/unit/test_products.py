@@ -1,8 +1,9 @@
-"""The demo's pictures: repeatable, varied, and with masks that are exact."""
+"""The generated pictures: repeatable, varied, and with masks that are exact."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,9 @@ from local.products import PRODUCTS, Picture, render, write_dataset, write_manif
 from local.products.__main__ import main
 from local.products.picture import SMALLEST_DEFECT_PX, VISIBLE_LEVELS
 
-SIZES = {"bracket": (576, 768), "board": (640, 640)}
+SIZES = {"bracket": (576, 768), "board": (640, 640), "screw": (512, 512), "tile": (360, 480)}
 EVERY_DEFECT = [(product, name) for product, item in PRODUCTS.items() for name in item.defects]
+SPREAD = [("bracket", "dent"), ("board", "stain"), ("screw", "head"), ("tile", "fray")]
 
 
 @cache
@@ -38,17 +40,17 @@ def test_a_normal_piece_has_the_product_s_size_and_no_mask(product: str) -> None
     assert picture.types == ()
 
 
-def test_the_demo_has_two_products_with_colours_and_names_that_lookout_takes() -> None:
+def test_every_product_has_colours_and_names_that_lookout_takes() -> None:
     assert set(PRODUCTS) == set(SIZES)
-    assert len(EVERY_DEFECT) >= 4
     for item in PRODUCTS.values():
+        assert len(item.defects) >= 2
         assert all(re.fullmatch("[a-zA-Z0-9]+", name) for name in item.defects)
         colors = [defect.color for defect in item.defects.values()]
         assert all(re.fullmatch("#[0-9A-F]{6}", color) for color in colors)
         assert len({*colors, "#FFFFFF"}) == len(colors) + 1
 
 
-@pytest.mark.parametrize(("product", "name"), [("bracket", "dent"), ("board", "stain")])
+@pytest.mark.parametrize(("product", "name"), SPREAD)
 def test_the_same_seed_gives_the_same_pixels_and_another_seed_another_piece(product: str, name: str) -> None:
     first, again, other = photographed(product, 0, name), render(product, 0, [name]), render(product, 1, [name])
 
@@ -76,10 +78,49 @@ def test_a_defect_changes_the_pixels_of_its_mask_and_no_others(product: str, nam
 def test_every_type_can_be_on_one_piece(product: str) -> None:
     names = list(PRODUCTS[product].defects)
 
-    picture = render(product, 8, names)
+    picture = render(product, 9, names)
 
     assert picture.types == tuple(names)
     assert set(np.unique(picture.mask)) == {0, 1, 2, 3}
+
+
+def test_a_screw_lies_in_any_direction_and_wholly_in_the_frame() -> None:
+    directions = []
+    for seed in range(16):
+        surface = PRODUCTS["screw"].build(np.random.default_rng(seed))
+        directions.append(surface.sites["head"][0][2])
+        assert not any(edge.any() for edge in (surface.cover[:12], surface.cover[-12:]))
+        assert not any(edge.any() for edge in (surface.cover[:, :12], surface.cover[:, -12:]))
+
+    quarters = {int(direction // (math.pi / 2)) for direction in directions}
+    assert quarters == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("end", ["bent", "cut"])
+def test_a_screw_s_point_is_spoiled_where_it_was(end: str) -> None:
+    outlines = {}
+    for seed in range(12):
+        sound = PRODUCTS["screw"].build(np.random.default_rng(3))
+        spoiled = sound.copy()
+        PRODUCTS["screw"].defects["bend"].inflict(spoiled, np.random.default_rng(seed))
+        has_grown = bool((spoiled.cover > sound.cover + 0.5).any())
+        outlines["bent" if has_grown else "cut"] = (sound, spoiled)
+
+    sound, spoiled = outlines[end]
+    y, x, _ = sound.sites["bend"][0]
+    rows, columns = np.nonzero(np.abs(spoiled.cover - sound.cover) > 0.01)
+    assert len(rows) > 100
+    assert np.hypot(rows - y, columns - x).max() < 60
+    if end == "bent":
+        assert spoiled.cover.sum() == pytest.approx(sound.cover.sum(), rel=0.01)
+
+
+def test_a_tile_fills_the_frame_and_its_brightness_varies() -> None:
+    pictures = [photographed("tile", seed).image for seed in range(6)]
+
+    levels = [float(image.mean()) for image in pictures]
+    assert min(int(image.min()) for image in pictures) > 20
+    assert max(levels) - min(levels) > 10
 
 
 def test_a_screw_that_is_missing_cannot_go_missing_again(monkeypatch: MonkeyPatch) -> None:
