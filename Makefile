@@ -46,6 +46,7 @@ check: lint ## Lint, and the fast tests
 
 bench: setup ## Measure what the README claims
 	$(BIN)/python -m bench.pipeline
+	$(BIN)/python -m bench.detect
 
 synth: setup ## Write the CloudFormation template of STAGE (local, dev, prod) to cdk.out/
 	cdk synth --quiet -c stage=$(STAGE)

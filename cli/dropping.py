@@ -64,6 +64,19 @@ def drop(
     return [Drop(records[path], _overlay(stack, path, records[path], pictures)) for path in paths]
 
 
+def parse_metadata(texts: list[str]) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping.
+
+    Raises:
+        CommandError: one of them has no name or no `=`.
+    """
+    pairs = [text.partition("=") for text in texts]
+    wrong = [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]
+    if wrong:
+        raise CommandError(f"--metadata {wrong[0]!r} must look like camera=7")
+    return {name: value for name, _, value in pairs}
+
+
 @dataclass(frozen=True)
 class _Uploaded:
     uri: str

@@ -16,7 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
 from cli import output
-from cli.datasets import list_images, read_dataset
+from cli.datasets import read_dataset
+from cli.files import find_images
 from cli.output import CommandError, err, out, print_json
 from cli.stack import LOCAL_STAGE, connect
 from local.cloud import LocalCloud, LocalCloudError
@@ -30,13 +31,16 @@ app = typer.Typer(
 )
 local_app = typer.Typer(help="The laptop's AWS: the whole stack, without an account.", no_args_is_help=True)
 events_app = typer.Typer(help="What the Relook event bus says.", no_args_is_help=True)
+backbone_app = typer.Typer(help="A project's own feature ONNX in place of ours.", no_args_is_help=True)
 app.add_typer(local_app, name="local")
+app.add_typer(backbone_app, name="backbone")
 app.add_typer(events_app, name="events")
 
 Stage = Annotated[
     str, typer.Option(help="Which stack: local, or a deployed stage such as dev or prod.", envvar="RELOOK_STAGE")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
+Host = Annotated[bool, typer.Option(help="Let the new version inspect the project's uploads.")]
 Project = Annotated[str, typer.Argument(help="The product's name: the first segment of its images' keys.")]
 
 
@@ -100,24 +104,98 @@ def train(
     output_folder: Annotated[
         Path | None, typer.Option("--output", help="Write the model package to this folder and touch no cloud.")
     ] = None,
-    host: Annotated[bool, typer.Option(help="Let the new version inspect the project's uploads.")] = True,
+    backbone_file: Annotated[
+        Path | None,
+        typer.Option("--backbone", help="A feature ONNX to train with, in place of the project's own or ours."),
+    ] = None,
+    host: Host = True,
     stage: Stage = LOCAL_STAGE,
     as_json: Json = False,
 ) -> None:
     """Train a model version of a project, and host it. Example: relook train bracket photos/bracket"""
-    from cli import training
+    from cli import backbones, training
 
+    backbone = backbones.read_backbone(backbone_file) if backbone_file else None
     if output_folder:
         images = read_dataset(source, lambda: connect(stage).s3)
-        report = training.train_to_folder(project, images, output_folder)
+        report = training.train_to_folder(project, images, output_folder, backbone=backbone)
     else:
         stack = connect(stage)
         images = read_dataset(source, lambda: stack.s3)
-        report = training.train_and_register(stack, project, images, host=host)
+        report = training.train_and_register(stack, project, images, host=host, backbone=backbone)
     if as_json:
         print_json(report.to_json())
     else:
         training.print_report(report)
+
+
+@app.command()
+def register(
+    project: Project,
+    file: Annotated[Path, typer.Argument(help="An ONNX file that anomalib exported.")],
+    output_folder: Annotated[
+        Path | None, typer.Option("--output", help="Write the model package to this folder and touch no cloud.")
+    ] = None,
+    host: Host = True,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Register an anomalib export as a model version, and host it. Example: relook register bracket model.onnx"""
+    from cli import training
+
+    if output_folder:
+        training.package_file(project, file, "1").write_folder(output_folder)
+        place, is_hosted = str(output_folder), False
+    else:
+        place, is_hosted = f"{project}/{training.register_file(connect(stage), project, file, host=host)}", host
+    if as_json:
+        print_json({"model": place, "is_hosted": is_hosted})
+    else:
+        out.print(Text("model", "bold"), place + (" (hosted)" if is_hosted else ""), markup=False)
+
+
+@backbone_app.command("import")
+def backbone_import(
+    project: Project,
+    file: Annotated[Path, typer.Argument(help="A feature ONNX: an image in, maps of features out.")],
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Train the project with this backbone from now on. Example: relook backbone import bracket resnet18.onnx"""
+    from cli import backbones
+
+    described = backbones.describe(project, backbones.import_file(connect(stage), project, file))
+    if as_json:
+        print_json(described)
+    else:
+        backbones.print_description(described)
+
+
+@backbone_app.command("show")
+def backbone_show(project: Project, stage: Stage = LOCAL_STAGE, as_json: Json = False) -> None:
+    """What the project's own backbone is, and what it costs. Example: relook backbone show bracket"""
+    from cli import backbones
+
+    backbone = backbones.load(connect(stage), project)
+    described = backbones.describe(project, backbone) if backbone else None
+    if as_json:
+        print_json(described)
+    elif described:
+        backbones.print_description(described)
+    else:
+        out.print(f"{project} has no backbone of its own: it trains with ours", markup=False)
+
+
+@backbone_app.command("remove")
+def backbone_remove(project: Project, stage: Stage = LOCAL_STAGE, as_json: Json = False) -> None:
+    """Train the project with our backbone again. Example: relook backbone remove bracket"""
+    from cli import backbones
+
+    was_removed = backbones.remove(connect(stage), project)
+    if as_json:
+        print_json({"project": project, "was_removed": was_removed})
+    else:
+        err.print("removed" if was_removed else f"{project} had no backbone of its own", markup=False)
 
 
 @app.command()
@@ -133,8 +211,8 @@ def drop(
     """Upload images and wait for their verdicts. Example: relook drop bracket part.jpg --metadata line=2"""
     from cli import dropping
 
-    tags = _name_value_pairs(metadata or [])
-    paths = _images(files)
+    tags = dropping.parse_metadata(metadata or [])
+    paths = find_images(files)
     drops = dropping.drop(connect(stage), project, paths, tags, timeout_s=timeout_s, pictures=pictures)
     records = [drop.record for drop in drops]
     if as_json:
@@ -176,7 +254,7 @@ def detect(
     """Inspect images with a model package, without any AWS. Example: relook detect bracket-model part.jpg"""
     from cli import offline
 
-    paths = _images(files)
+    paths = find_images(files)
     records = offline.detect(package, paths, pictures)
     if as_json:
         for record in records:
@@ -219,24 +297,3 @@ def run() -> None:
 def _fail(message: str) -> None:
     err.print(Text("error:", "bold red"), " ".join(message.split()), soft_wrap=True, markup=False)
     sys.exit(1)
-
-
-def _images(paths: list[Path]) -> list[Path]:
-    """The files, and the images in the folders, each once."""
-    images: dict[Path, None] = {}
-    for path in paths:
-        if not path.exists():
-            raise CommandError(f"{path} does not exist")
-        found = list_images(path)
-        if not found:
-            raise CommandError(f"{path} has no .jpg or .png images")
-        images |= dict.fromkeys(found)
-    return list(images)
-
-
-def _name_value_pairs(texts: list[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    wrong = [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]
-    if wrong:
-        raise CommandError(f"--metadata {wrong[0]!r} must look like camera=7")
-    return {name: value for name, _, value in pairs}

@@ -1,7 +1,9 @@
-"""`relook train`: from labelled images to a model version that answers."""
+"""`relook train` and `relook register`: from labelled images, or another's model, to a model version that answers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,20 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from cli.files import read_onnx
 from cli.output import CommandError, out, progress
 from cli.stack import Stack
+from relook.detection.anomalib import package_export
+from relook.detection.backbone import Backbone
 from relook.detection.evaluation import Evaluation
 from relook.detection.model import Model
+from relook.detection.package import ModelPackage
 from relook.detection.samples import LabeledImage
 from relook.detection.training import TrainedModel, train
 from relook.errors import ConflictError, ResourceNotFoundError
-from relook.registry import datasets, models, packages, projects
+from relook.registry import backbones, datasets, models, packages, projects
 from relook.registry.datasets import DatasetType, ImageStats
+from relook.registry.table import Table
 
 
 @dataclass(frozen=True)
@@ -42,34 +49,62 @@ class Report:
         }
 
 
-def train_to_folder(project: str, images: list[LabeledImage], folder: Path) -> Report:
+def train_to_folder(
+    project: str, images: list[LabeledImage], folder: Path, *, backbone: Backbone | None = None
+) -> Report:
     """Train and write the package to a folder; no cloud is involved."""
-    if not projects.is_project_name(project):
-        raise CommandError(f"{project!r} cannot name a project; use letters, digits, '_' and '-'")
-    trained = _train(images, project, "1")
+    refuse_name(project)
+    trained = _train(images, project, "1", backbone)
     trained.package.write_folder(folder)
     return Report(str(folder), False, trained)
 
 
-def train_and_register(stack: Stack, project: str, images: list[LabeledImage], *, host: bool) -> Report:
-    """Train the project's next model version; the project is made if need be."""
+def train_and_register(
+    stack: Stack, project: str, images: list[LabeledImage], *, host: bool, backbone: Backbone | None = None
+) -> Report:
+    """Train the project's next model version, with the project's own backbone unless another one is given.
+
+    The project is made if need be.
+    """
     registry = stack.registry
-    try:
-        projects.describe_project(registry, project)
-    except ResourceNotFoundError:
-        projects.create_project(registry, project)
+    ensure_project(registry, project)
+    if backbone is None:
+        backbone = backbones.load_backbone(registry, stack.s3, stack.outputs["ModelsBucket"], project)
     _register_dataset(stack, project, images)
-    version = models.create_model(registry, project).version
-    try:
-        trained = _train(images, project, version)
+    with _new_version(stack, project) as version:
+        trained = _train(images, project, version, backbone)
         sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, trained.package)
-    except BaseException as error:  # also Ctrl-C: a version must not stay in training for ever
-        models.fail_training(registry, project, version, f"{type(error).__name__}: {error}")
-        raise
     models.finish_training(registry, project, version, sha256, _performance(trained), _message(trained))
     if host:
         _host(stack, project, version, sha256)
     return Report(f"{project}/{version}", host, trained)
+
+
+def package_file(project: str, path: Path, version: str) -> ModelPackage:
+    """An anomalib export, with the `metadata.json` beside it, if any, as a model package."""
+    refuse_name(project)
+    metadata = path.with_name("metadata.json")
+    return package_export(
+        read_onnx(path),
+        project=project,
+        version=version,
+        metadata=metadata.read_bytes() if metadata.is_file() else None,
+    )
+
+
+def register_file(stack: Stack, project: str, path: Path, *, host: bool) -> str:
+    """An anomalib export as the project's next model version, which is given back; the project is made if need be."""
+    registry = stack.registry
+    refuse_name(project)
+    ensure_project(registry, project)
+    with _new_version(stack, project) as version:
+        package = package_file(project, path, version)
+        sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, package)
+    message = f"The model was registered from {path.name}; how good it is was not measured here."
+    models.finish_training(registry, project, version, sha256, None, message)
+    if host:
+        _host(stack, project, version, sha256)
+    return version
 
 
 def print_report(report: Report) -> None:
@@ -92,7 +127,35 @@ def print_report(report: Report) -> None:
         out.print(Text("note", "yellow"), note, markup=False)
 
 
-def _train(images: list[LabeledImage], project: str, version: str) -> TrainedModel:
+def refuse_name(project: str) -> None:
+    """
+    Raises:
+        CommandError: no project may be called this.
+    """
+    if not projects.is_project_name(project):
+        raise CommandError(f"{project!r} cannot name a project; use letters, digits, '_' and '-'")
+
+
+def ensure_project(registry: Table, project: str) -> None:
+    """Make the project unless it exists."""
+    try:
+        projects.describe_project(registry, project)
+    except ResourceNotFoundError:
+        projects.create_project(registry, project)
+
+
+@contextmanager
+def _new_version(stack: Stack, project: str) -> Iterator[str]:
+    """The project's next model version; what goes wrong inside is noted with it."""
+    version = models.create_model(stack.registry, project).version
+    try:
+        yield version
+    except BaseException as error:  # also Ctrl-C: a version must not stay in training for ever
+        models.fail_training(stack.registry, project, version, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _train(images: list[LabeledImage], project: str, version: str, backbone: Backbone | None) -> TrainedModel:
     with progress() as bars:
         tasks: dict[str, Any] = {}
 
@@ -101,7 +164,7 @@ def _train(images: list[LabeledImage], project: str, version: str) -> TrainedMod
                 tasks[step] = bars.add_task(step, total=total)
             bars.update(tasks[step], completed=done, total=total)
 
-        return train(images, project=project, version=version, on_progress=show)
+        return train(images, project=project, version=version, backbone=backbone, on_progress=show)
 
 
 def _host(stack: Stack, project: str, version: str, sha256: str) -> None:

@@ -85,6 +85,10 @@ class PackageError(RelookError):
     """A model package is damaged, incomplete, or of a format this version cannot read."""
 
 
+class BackboneError(RelookError):
+    """A feature ONNX cannot serve as a backbone; the message says what was found and what is expected."""
+
+
 class TrainingDataError(RelookError):
     """The labelled images cannot train a model; the message says what is missing."""
 

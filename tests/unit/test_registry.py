@@ -7,7 +7,16 @@ from dataclasses import asdict
 
 import pytest
 
-from relook.errors import ConflictError, InvalidRequestError, PackageError, ResourceNotFoundError, ResourceType
+from relook.detection.anomalib import package_export
+from relook.errors import (
+    BackboneError,
+    ConflictError,
+    InvalidRequestError,
+    PackageError,
+    ResourceNotFoundError,
+    ResourceType,
+)
+from relook.registry.backbones import delete_backbone, load_backbone, save_backbone
 from relook.registry.datasets import (
     DatasetStatus,
     DatasetType,
@@ -37,6 +46,7 @@ from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
 from relook.registry.table import Table, Update
 from tests.unit.conftest import Cloud
+from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import classification_package, hosted_package
 
 
@@ -243,3 +253,48 @@ def test_packages_are_verified(cloud: Cloud) -> None:
 def test_hosting_a_package_end_to_end(cloud: Cloud) -> None:
     assert hosted_package(cloud.registry, cloud.s3, "bracket", classification_package()) == "1"
     assert hosted_version(cloud.registry) == "1"
+
+
+def test_a_project_keeps_its_own_backbone_until_it_is_removed(cloud: Cloud) -> None:
+    package = package_export(anomalib_onnx(), project="bracket", version="1")
+    create_project(cloud.registry, "bracket")
+    place = (cloud.registry, cloud.s3, "models", "bracket")
+    assert load_backbone(*place) is None
+    assert not delete_backbone(*place)
+    save_backbone(*place, feature_onnx(96))
+    second = save_backbone(*place, feature_onnx(64))
+    assert load_backbone(*place) == second
+    # A model version's files stay apart from it, and hosting one changes nothing about it
+    assert hosted_package(*place[:2], "bracket", package) == "1"
+    assert load_backbone(*place) == second
+    assert delete_backbone(*place)
+    assert load_backbone(*place) is None
+    keys = [each["Key"] for each in cloud.s3.list_objects_v2(Bucket="models")["Contents"]]
+    assert keys == ["bracket/1/graph.onnx", "bracket/1/model.json"]
+
+
+def test_a_backbone_is_verified_whenever_it_is_loaded(cloud: Cloud) -> None:
+    create_project(cloud.registry, "bracket")
+    place = (cloud.registry, cloud.s3, "models", "bracket")
+    with pytest.raises(BackboneError):
+        save_backbone(*place, b"no backbone")
+    assert load_backbone(*place) is None
+    saved = save_backbone(*place, feature_onnx(64))
+    cloud.s3.put_object(Bucket="models", Key="bracket/backbone.onnx", Body=feature_onnx(96))
+    with pytest.raises(BackboneError, match=f"imported was {saved.sha256}"):
+        load_backbone(*place)
+    cloud.s3.delete_object(Bucket="models", Key="bracket/backbone.onnx")
+    with pytest.raises(BackboneError, match="is gone"):
+        load_backbone(*place)
+
+
+def test_only_a_project_has_a_backbone(cloud: Cloud) -> None:
+    place = (cloud.registry, cloud.s3, "models", "nobody")
+    for call in (
+        lambda: save_backbone(*place, feature_onnx(64)),
+        lambda: load_backbone(*place),
+        lambda: delete_backbone(*place),
+    ):
+        with pytest.raises(ResourceNotFoundError):
+            call()
+    assert "Contents" not in cloud.s3.list_objects_v2(Bucket="models")

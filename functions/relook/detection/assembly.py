@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from relook.detection.alignment import Alignment, alignment_nodes, undo_nodes
+from relook.detection.arrays import FloatArray
+from relook.detection.backbone import Backbone
+from relook.detection.detail import Detail
 from relook.detection.evidence import (
     STATISTICS_PER_MAP,
     Scale,
     average_map,
     blur_nodes,
+    nearest_nodes,
     peak_nodes,
     statistics_nodes,
     texture_nodes,
 )
-from relook.detection.features import CHANNELS, INPUT_SIDE_PX, Responses, cell_features, filter_responses
+from relook.detection.features import INPUT_SIDE_PX, to_unit, unit_image
 from relook.detection.graph import GraphBuilder, Tensor
 from relook.detection.head import Head
 from relook.detection.normality import (
@@ -29,9 +33,28 @@ from relook.detection.normality import (
     whitening_nodes,
 )
 from relook.detection.package import TYPE_GRID
-from relook.detection.pixels import PIXEL_CHANNELS, PixelModel, pixel_features
+from relook.detection.pixels import PixelModel, pixel_channels, pixel_features
 
+DETAIL_MAP_GRID = 128
 _MAP_SHAPE = (1, 1, MAP_GRID, MAP_GRID)
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What turns pixels into whitened features.
+
+    Attributes:
+        alignment: None where pictures are taken as they are.
+        whitening: fitted on the features of aligned normal images.
+    """
+
+    backbone: Backbone
+    whitening: Whitening
+    alignment: Alignment | None = None
+
+    def features(self, graph: GraphBuilder, image: Tensor) -> Tensor:
+        """Nodes from (1, 3, 256, 256) RGB 0..1 to (1, d, 64, 64); whatever alignment there is has been done before."""
+        return whitening_nodes(graph, self.backbone.nodes(graph, image, MAP_GRID), self.whitening)
 
 
 @dataclass(frozen=True)
@@ -44,9 +67,11 @@ class Engine:
         head: None when there were too few anomalies to learn from.
         pixel_model: None for a classification model.
         classes: number of anomaly types.
+        normals: (n, e) embeddings of the normal images that an image is compared with.
+        detail: None for pictures that are small enough to be seen whole.
     """
 
-    whitening: Whitening
+    eye: Eye
     gaussians: Gaussians
     memory: Memory
     map_scales: tuple[Scale, Scale]
@@ -54,12 +79,17 @@ class Engine:
     head: Head | None
     pixel_model: PixelModel | None
     classes: int
+    normals: FloatArray
+    detail: Detail | None = None
 
     def graph(self) -> bytes:
-        """Pixels to `scores`, `map` and `types`, as `package.py` describes them."""
+        """Pixels to `scores`, `map`, `nearest` and `types`, as `package.py` describes them."""
         graph = GraphBuilder()
-        responses = _responses(graph)
-        whitened = whitening_nodes(graph, cell_features(graph, responses, MAP_GRID), self.whitening)
+        tiles = self.detail.tiles if self.detail else 1
+        picture = graph.input("image", np.uint8, (1, INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles, 3))
+        image = to_unit(graph, picture, tiles)
+        aligned = alignment_nodes(graph, image, self.eye.alignment) if self.eye.alignment else None
+        whitened = self.eye.features(graph, aligned.image if aligned else image)
         raw = (gaussian_map(graph, whitened, self.gaussians), memory_map(graph, whitened, self.memory))
         maps = [scale.nodes(graph, blur_nodes(graph, m)) for m, scale in zip(raw, self.map_scales, strict=True)]
         average = average_map(graph, *maps)
@@ -74,52 +104,72 @@ class Engine:
         ]
         types = None
         if self.pixel_model is not None:
-            types = self.pixel_model.nodes(graph, pixel_features(graph, responses))
+            plain = self.eye.features(graph, image) if aligned else whitened
+            types = self.pixel_model.nodes(graph, pixel_features(graph, image, plain))
         if self.head is not None:
             # log(1 + |z|) keeps its sign: how odd an image is matters, by how many thousand times does not
             size = graph.node("Log", graph.node("Add", graph.node("Abs", standard), graph.constant(1.0)))
             parts = [
                 graph.node("Mul", graph.node("Sign", standard), size),
-                texture_nodes(graph, whitened, self.whitening.dimensions),
+                texture_nodes(graph, whitened, self.eye.whitening.dimensions),
             ]
             if types is not None:
                 parts.append(peak_nodes(graph, types, self.classes, TYPE_GRID))
             scores.append(self.head.nodes(graph, graph.node("Concat", *parts, axis=1)))
+        shown, side = undo_nodes(graph, average, aligned.pose, MAP_GRID) if aligned else average, MAP_GRID
+        if self.detail is not None:
+            close, score = self.detail.nodes(graph, picture)
+            scores.append(score)
+            shown, side = _overlaid(graph, shown, close, self.detail), DETAIL_MAP_GRID
         graph.output("scores", graph.node("Concat", *scores, axis=0), (len(scores),))
-        graph.output("map", graph.reshape(average, MAP_GRID, MAP_GRID), (MAP_GRID, MAP_GRID))
+        graph.output("map", graph.reshape(shown, side, side), (side, side))
+        graph.output("nearest", nearest_nodes(graph, whitened, self.normals), (2,))
         if types is not None:
             shape = (self.classes + 1, TYPE_GRID, TYPE_GRID)
             graph.output("types", graph.reshape(types, *shape), shape)
         return graph.finish()
 
 
-def features_graph() -> bytes:
-    """`image` to `features`, (1, CHANNELS, 64, 64)."""
-    return _from_image(
-        "features",
-        (1, CHANNELS, MAP_GRID, MAP_GRID),
-        lambda graph, responses: cell_features(graph, responses, MAP_GRID),
-    )
+def _overlaid(graph: GraphBuilder, average: Tensor, close: Tensor, detail: Detail) -> Tensor:
+    """(1, 1, 128, 128): the higher of both maps, the close one's oddest cell of each field, brought to the other's
+    scale by what the oddest cell of a normal picture comes to."""
+    size = MAP_GRID * detail.tiles // DETAIL_MAP_GRID
+    fields = graph.node("MaxPool", close, kernel_shape=[size, size], strides=[size, size]) if size > 1 else close
+    usual = max(float(detail.statistics_scale.center[0]), 1.0)
+    wide = graph.to_grid(average, 1, MAP_GRID, DETAIL_MAP_GRID)
+    return graph.node("Max", wide, graph.node("Mul", fields, graph.constant(detail.usual_peak / usual)))
 
 
-def whitened_graph(whitening: Whitening) -> bytes:
+def features_graph(backbone: Backbone) -> bytes:
+    """`image` to `features`, (1, channels, 64, 64)."""
+    graph = GraphBuilder()
+    shape = (1, backbone.channels, MAP_GRID, MAP_GRID)
+    graph.output("features", backbone.nodes(graph, unit_image(graph), MAP_GRID), shape)
+    return graph.finish()
+
+
+def whitened_graph(eye: Eye) -> bytes:
     """`image` to `whitened`, (1, d, 64, 64)."""
-    return _from_image(
-        "whitened",
-        (1, whitening.dimensions, MAP_GRID, MAP_GRID),
-        lambda graph, responses: whitening_nodes(graph, cell_features(graph, responses, MAP_GRID), whitening),
-    )
+    graph = GraphBuilder()
+    shape = (1, eye.whitening.dimensions, MAP_GRID, MAP_GRID)
+    graph.output("whitened", eye.features(graph, unit_image(graph)), shape)
+    return graph.finish()
 
 
-def pixel_features_graph() -> bytes:
-    """`image` to `features`, (1, PIXEL_CHANNELS, 128, 128)."""
-    return _from_image("features", (1, PIXEL_CHANNELS, TYPE_GRID, TYPE_GRID), pixel_features)
+def pixel_features_graph(eye: Eye) -> bytes:
+    """`image` to `features`, (1, pixel_channels(d), 128, 128)."""
+    graph = GraphBuilder()
+    image = unit_image(graph)
+    features = pixel_features(graph, image, eye.features(graph, image))
+    graph.output("features", features, (1, pixel_channels(eye.whitening.dimensions), TYPE_GRID, TYPE_GRID))
+    return graph.finish()
 
 
-def types_graph(model: PixelModel, classes: int) -> bytes:
+def types_graph(eye: Eye, model: PixelModel, classes: int) -> bytes:
     """`image` to `types`, (1, classes + 1, 128, 128), and `peaks`, (1, classes)."""
     graph = GraphBuilder()
-    types = model.nodes(graph, pixel_features(graph, _responses(graph)))
+    image = unit_image(graph)
+    types = model.nodes(graph, pixel_features(graph, image, eye.features(graph, image)))
     graph.output("types", types, (1, classes + 1, TYPE_GRID, TYPE_GRID))
     graph.output("peaks", peak_nodes(graph, types, classes, TYPE_GRID), (1, classes))
     return graph.finish()
@@ -145,14 +195,4 @@ def evidence_graph(map_scales: tuple[Scale, Scale], dimensions: int) -> bytes:
     graph.output("map", average, _MAP_SHAPE)
     graph.output("statistics", statistics_nodes(graph, average, *maps), (1, 3 * STATISTICS_PER_MAP))
     graph.output("texture", texture_nodes(graph, whitened, dimensions), (1, 2 * dimensions))
-    return graph.finish()
-
-
-def _responses(graph: GraphBuilder) -> Responses:
-    return filter_responses(graph, graph.input("image", np.uint8, (1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3)))
-
-
-def _from_image(name: str, shape: tuple[int, ...], write: Callable[[GraphBuilder, Responses], Tensor]) -> bytes:
-    graph = GraphBuilder()
-    graph.output(name, write(graph, _responses(graph)), shape)
     return graph.finish()

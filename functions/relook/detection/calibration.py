@@ -1,4 +1,4 @@
-"""Scores to probabilities, and what is fitted for it. The first function is all that detection needs."""
+"""Scores to probabilities, and what is fitted for it. The first two functions are all that detection needs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ contradicted their confidence.
 
 
 def probability(scores: Sequence[float] | _Floats, calibration: Sequence[Calibration]) -> float:
-    """p(anomaly) of one image: the most alarmed of its calibrated scores decides."""
-    log_odds = max((float(s) - c.center) / c.scale for s, c in zip(scores, calibration, strict=True))
-    return 1 / (1 + math.exp(-min(max(log_odds, -60.0), 60.0)))
+    """p(anomaly) of one image."""
+    return 1 / (1 + math.exp(-min(max(log_odds(scores, calibration), -60.0), 60.0)))
+
+
+def log_odds(scores: Sequence[float] | _Floats, calibration: Sequence[Calibration]) -> float:
+    """Of being anomalous: the most alarmed of an image's calibrated scores decides."""
+    return max((float(s) - c.center) / c.scale for s, c in zip(scores, calibration, strict=True))
 
 
 def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
@@ -48,6 +52,13 @@ def fit_safety_net(normal_scores: _Floats) -> Calibration:
     center, spread = median_and_spread(normal_scores)
     limit = max(float(center + 5 * spread), float(np.quantile(normal_scores, 0.95)))
     return Calibration(limit, float(spread))
+
+
+def fit_detail_alarm(normal_scores: _Floats) -> Calibration:
+    """p = 0.5 for the score of the second look, which may only add alarms: 4 spreads above the median of the normals,
+    or a spread above the oddest of them."""
+    center, spread = median_and_spread(normal_scores)
+    return Calibration(max(float(center + 4 * spread), float(normal_scores.max() + spread)), float(spread))
 
 
 def fit_platt(scores: _Floats, is_anomalous: _Labels) -> Calibration:

@@ -6,13 +6,14 @@ that saw all normals, and normals with models that did not, makes anomalies look
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
-from relook.detection.assembly import evidence_graph, pixel_features_graph, raw_maps_graph, types_graph
+from relook.detection.assembly import Eye, evidence_graph, pixel_features_graph, raw_maps_graph, types_graph
 from relook.detection.calibration import median_and_spread
 from relook.detection.evidence import STATISTICS_PER_MAP, Scale
 from relook.detection.normality import MAP_GRID, CellSums, Gaussians, Memory, fit_gaussians, fit_memory
@@ -27,24 +28,50 @@ _Labels = NDArray[np.bool_]
 _Indices = NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class Features:
+    """Whitened features of all images, then of altered copies of normal ones, which are learnt from but not judged.
+
+    Attributes:
+        whitened: (n + copies, d, 64, 64).
+        is_normal: (n + copies,).
+        folds: (n + copies,); a copy is in the fold of its image.
+        count: n.
+    """
+
+    whitened: FloatArray
+    is_normal: _Labels
+    folds: _Indices
+    count: int
+
+    @property
+    def judged(self) -> FloatArray:
+        """(n, d, 64, 64) of the images themselves."""
+        return self.whitened[: self.count]
+
+
 def held_back_maps(
-    whitened: FloatArray,
-    is_anomalous: _Labels,
-    folds: _Indices,
-    generator: np.random.Generator,
-    on_progress: OnProgress,
-) -> tuple[FloatArray, CellSums]:
-    """(n, 2, 64, 64) Gaussian and memory maps of every image by models of the other folds; the sums of all normals."""
-    maps = np.empty((len(whitened), 2, MAP_GRID, MAP_GRID), np.float32)
+    features: Features, position_weights: Sequence[float], generator: np.random.Generator, on_progress: OnProgress
+) -> tuple[list[FloatArray], CellSums]:
+    """Gaussian and memory maps of every image by models of the other folds; the sums of all normals.
+
+    Returns:
+        (n, 2, 64, 64) maps for each of the memory's position weights.
+    """
+    whitened, normal, folds = features.whitened, features.is_normal, features.folds
+    maps = [np.empty((features.count, 2, MAP_GRID, MAP_GRID), np.float32) for _ in position_weights]
     rounds = np.unique(folds)
-    sums = [CellSums.of(whitened[(folds == fold) & ~is_anomalous]) for fold in rounds]
+    sums = [CellSums.of(whitened[(folds == fold) & normal]) for fold in rounds]
     total = sums[0]
     for part in sums[1:]:
         total = total + part
-    for fold in rounds:
-        memory = fit_memory(whitened, np.flatnonzero((folds != fold) & ~is_anomalous), generator)
-        maps[folds == fold] = raw_maps(fit_gaussians(total - sums[fold]), memory, whitened[folds == fold])
-        on_progress("learning what is normal", int(fold) + 1, len(rounds))
+    for done, fold in enumerate(rounds):
+        gaussians = fit_gaussians(total - sums[done])
+        held = folds[: features.count] == fold
+        for weight, into in zip(position_weights, maps, strict=True):
+            memory = fit_memory(whitened, np.flatnonzero((folds != fold) & normal), weight, generator)
+            into[held] = raw_maps(gaussians, memory, features.judged[held])
+        on_progress("learning what is normal", done + 1, len(rounds))
     return maps, total
 
 
@@ -121,11 +148,11 @@ class HeldBackTypes:
 
 
 def held_back_types(
-    data: TrainingSet, folds: _Indices, generator: np.random.Generator, on_progress: OnProgress
+    data: TrainingSet, eye: Eye, folds: _Indices, generator: np.random.Generator, on_progress: OnProgress
 ) -> HeldBackTypes:
     """Learn the pixels' types in four rounds, and once from all."""
     classes = len(data.types)
-    session = Session(pixel_features_graph(), threads=THREADS)
+    session = Session(pixel_features_graph(eye), threads=THREADS)
     owners, rows, labels = [], [], []
     for index in range(len(data.images)):
         if index in data.outlines or not data.is_anomalous[index]:
@@ -141,9 +168,8 @@ def held_back_types(
     probabilities = {}
     for held in range(int(rounds.max()) + 1):
         known = rounds[owner] != held
-        session = Session(
-            types_graph(fit_pixel_model(row[known], label[known], classes, generator), classes), threads=THREADS
-        )
+        fitted = fit_pixel_model(row[known], label[known], classes, generator)
+        session = Session(types_graph(eye, fitted, classes), threads=THREADS)
         for index in np.flatnonzero(rounds == held).tolist():
             out = session(image=data.pixels[index : index + 1])
             peaks[index] = out["peaks"][0]

@@ -12,6 +12,7 @@ from relook.detection.arrays import ByteArray
 
 _Floats = NDArray[np.floating]
 _Labels = NDArray[np.bool_]
+_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Evaluation:
     Attributes:
         protocol: how they were measured, in a sentence.
         false_alarm_share: normal images called anomalous.
+        calibration_error: expected calibration error of the anomaly probabilities.
         types: empty for a classification model.
         outcomes: one per image, in the order given to training.
     """
@@ -64,6 +66,7 @@ class Evaluation:
     roc_auc: float | None
     average_precision: float | None
     false_alarm_share: float
+    calibration_error: float
     types: tuple[TypeMetrics, ...]
     outcomes: tuple[ImageOutcome, ...]
 
@@ -86,6 +89,7 @@ def evaluate(
         roc_auc=roc_auc(probabilities, label) if known else None,
         average_precision=average_precision(probabilities, label) if known else None,
         false_alarm_share=float(found[~label].mean()),
+        calibration_error=expected_calibration_error(probabilities, label),
         types=tuple(types),
         outcomes=tuple(outcomes),
     )
@@ -110,6 +114,14 @@ def average_precision(scores: _Floats, label: _Labels) -> float:
     """Mean precision at each rank where an anomalous image appears; tied images share their last rank."""
     above = (scores[None] >= scores[label][:, None]).astype(float)
     return float(((above * label).sum(axis=1) / above.sum(axis=1)).mean())
+
+
+def expected_calibration_error(probabilities: _Floats, label: _Labels) -> float:
+    """Mean gap between the anomaly probability and how often it came true, over ten bins of equal width (Naeini et al.
+    2015), each weighing as many images as it holds."""
+    bins = np.minimum((np.asarray(probabilities) * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(float((probabilities[bins == b] - label[bins == b]).sum())) for b in range(_BINS)]
+    return sum(gaps) / len(label)
 
 
 def _overlap_metrics(found: _Labels, truth: _Labels) -> tuple[float, float, float, float]:

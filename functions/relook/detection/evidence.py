@@ -15,6 +15,7 @@ from relook.detection.normality import MAP_GRID
 
 STATISTICS_PER_MAP = 4
 _BLUR_SIGMA_CELLS = 1.0
+EMBEDDING_GRID = 4
 _TOP_SHARES = (0.01, 0.05)
 _PEAK_SHARE = 0.005
 
@@ -52,8 +53,8 @@ def statistics_nodes(graph: GraphBuilder, *maps: Tensor) -> Tensor:
     for one_map in maps:
         flat = graph.reshape(one_map, 1, cells)
         counts = [1, *(round(share * cells) for share in _TOP_SHARES)]
-        top = _top(graph, flat, counts[-1])
-        parts += [graph.mean(graph.take(top, 0, count, axis=1), 1, keepdims=True) for count in counts]
+        oddest = top(graph, flat, counts[-1])
+        parts += [graph.mean(graph.take(oddest, 0, count, axis=1), 1, keepdims=True) for count in counts]
         parts.append(_standard_deviation(graph, flat))
     return graph.node("Concat", *parts, axis=1)
 
@@ -66,16 +67,40 @@ def texture_nodes(graph: GraphBuilder, whitened: Tensor, dimensions: int) -> Ten
     return graph.node("Concat", *(graph.reshape(x, 1, dimensions) for x in (mean, spread)), axis=1)
 
 
+def embedding_nodes(graph: GraphBuilder, whitened: Tensor) -> Tensor:
+    """(1, 16 d): an image's features in 4 x 4 fields, to compare images with."""
+    field = MAP_GRID // EMBEDDING_GRID
+    fields = graph.node("AveragePool", whitened, kernel_shape=[field, field], strides=[field, field])
+    return graph.reshape(fields, 1, -1)
+
+
+def embeddings(whitened: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 16 d) of (n, d, 64, 64) features, as `embedding_nodes` gives them."""
+    count, dimensions = whitened.shape[:2]
+    field = MAP_GRID // EMBEDDING_GRID
+    fields = whitened.reshape(count, dimensions, EMBEDDING_GRID, field, EMBEDDING_GRID, field).mean(axis=(3, 5))
+    return np.asarray(fields.reshape(count, -1))
+
+
+def nearest_nodes(graph: GraphBuilder, whitened: Tensor, normals: NDArray[np.floating]) -> Tensor:
+    """(2,): which of (n, 16 d) embeddings of normal images is nearest, and its root mean squared distance."""
+    apart = graph.node("Sub", embedding_nodes(graph, whitened), graph.constant(normals))
+    distance = graph.node("Sqrt", graph.mean(graph.node("Mul", apart, apart), 1))
+    index = graph.node("ArgMin", distance, axis=0, keepdims=1)
+    number = graph.node("Cast", index, to=1)
+    return graph.node("Concat", number, graph.node("Gather", distance, index, axis=0), axis=0)
+
+
 def peak_nodes(graph: GraphBuilder, types: Tensor, classes: int, grid: int) -> Tensor:
     """(1, classes): log odds of the mean probability in the most suspicious 0.5 % of the cells, per type."""
     flat = graph.reshape(graph.take(types, 1, classes + 1, axis=1), classes, grid**2)
-    mean = graph.mean(_top(graph, flat, round(_PEAK_SHARE * grid**2)), 1)
+    mean = graph.mean(top(graph, flat, round(_PEAK_SHARE * grid**2)), 1)
     bounded = graph.node("Clip", mean, graph.constant(1e-4), graph.constant(1 - 1e-4))
     odds = graph.node("Div", bounded, graph.node("Sub", graph.constant(1.0), bounded))
     return graph.reshape(graph.node("Log", odds), 1, classes)
 
 
-def _top(graph: GraphBuilder, rows: Tensor, count: int) -> Tensor:
+def top(graph: GraphBuilder, rows: Tensor, count: int) -> Tensor:
     """The `count` largest of each row, largest first."""
     values, _ = graph.nodes("TopK", 2, rows, graph.constant(np.array([count])), axis=1)
     return values

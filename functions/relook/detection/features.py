@@ -32,10 +32,23 @@ class Responses:
     squares: Tensor
 
 
+def unit_image(graph: GraphBuilder) -> Tensor:
+    """The graph's input `image`, (1, 256, 256, 3) uint8, as (1, 3, 256, 256) RGB 0..1."""
+    return to_unit(graph, graph.input("image", np.uint8, (1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3)), 1)
+
+
+def to_unit(graph: GraphBuilder, image: Tensor, shrink: int) -> Tensor:
+    """Nodes from (1, h, w, 3) uint8 to (1, 3, h / shrink, w / shrink) RGB 0..1, in the steps of bytes."""
+    levels = graph.node("Transpose", graph.node("Cast", image, to=1), perm=[0, 3, 1, 2])
+    if shrink > 1:
+        mean = graph.node("AveragePool", levels, kernel_shape=[shrink, shrink], strides=[shrink, shrink])
+        levels = graph.node("Round", mean)
+    return graph.node("Mul", levels, graph.constant(1 / 255))
+
+
 def filter_responses(graph: GraphBuilder, image: Tensor) -> Responses:
-    """Nodes from `image`, (1, 256, 256, 3) uint8, to the responses that `cell_features` gathers."""
-    unit = graph.node("Mul", graph.node("Cast", image, to=1), graph.constant(1 / 255))
-    color = graph.convolve(graph.node("Transpose", unit, perm=[0, 3, 1, 2]), _OPPONENTS[:, :, None, None])
+    """Nodes from (1, 3, 256, 256) RGB 0..1 to the responses that `cell_features` gathers."""
+    color = graph.convolve(image, OPPONENTS[:, :, None, None])
     squares = graph.node("Mul", color, color)
     colors, energies = [color], []
     oriented = _oriented_kernels()
@@ -68,7 +81,7 @@ def cell_features(graph: GraphBuilder, responses: Responses, grid: int) -> Tenso
     return graph.node("Concat", *parts, _log(graph, contrast, 0.01), axis=1)
 
 
-_OPPONENTS = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2**0.5, -1 / 2**0.5, 0], [1 / 6**0.5, 1 / 6**0.5, -2 / 6**0.5]])
+OPPONENTS = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2**0.5, -1 / 2**0.5, 0], [1 / 6**0.5, 1 / 6**0.5, -2 / 6**0.5]])
 
 
 def _log(graph: GraphBuilder, x: Tensor, floor: float) -> Tensor:

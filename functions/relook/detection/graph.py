@@ -1,4 +1,4 @@
-"""A small hand to write ONNX graphs with. Used in training only; `onnx` itself is imported when a graph is finished."""
+"""A small hand to write ONNX graphs with. Used in training only, where `onnx` is installed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Tensor:
 class GraphBuilder:
     """Collects nodes in the order they are written; images and maps are (1, channels, height, width) float32."""
 
-    _nodes: list[tuple[str, list[str], list[str], dict[str, Any]]] = field(default_factory=list, init=False)
-    _constants: list[tuple[str, NDArray[Any]]] = field(default_factory=list, init=False)
+    _nodes: list[Any] = field(default_factory=list, init=False)
+    _constants: list[Any] = field(default_factory=list, init=False)
     _inputs: list[tuple[str, type[np.generic], tuple[int, ...]]] = field(default_factory=list, init=False)
     _outputs: list[tuple[str, tuple[int, ...]]] = field(default_factory=list, init=False)
 
@@ -35,15 +35,17 @@ class GraphBuilder:
 
     def output(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
         """A float32 value the caller gets back."""
-        self._nodes.append(("Identity", [value.name], [name], {}))
+        self._add("Identity", [value.name], [name])
         self._outputs.append((name, shape))
 
     def constant(self, value: NDArray[Any] | float) -> Tensor:
         """A float becomes a float32 scalar; an integer array becomes int64, what ONNX wants of shapes and axes."""
         array = np.asarray(value)
         kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32
+        from onnx import numpy_helper
+
         name = f"constant_{len(self._constants)}"
-        self._constants.append((name, np.ascontiguousarray(array, kind)))
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array, kind), name))
         return Tensor(name)
 
     def node(self, op: str, *inputs: Tensor | None, **attributes: Any) -> Tensor:
@@ -53,7 +55,7 @@ class GraphBuilder:
     def nodes(self, op: str, outputs: int, *inputs: Tensor | None, **attributes: Any) -> list[Tensor]:
         """One operator of several outputs."""
         names = [f"{op}_{len(self._nodes)}_{i}" for i in range(outputs)]
-        self._nodes.append((op, ["" if i is None else i.name for i in inputs], names, attributes))
+        self._add(op, ["" if i is None else i.name for i in inputs], names, **attributes)
         return [Tensor(name) for name in names]
 
     def convolve(
@@ -76,10 +78,34 @@ class GraphBuilder:
         """A square map brought from `size` to `grid` cells a side: block means down, bilinear up."""
         if size > grid:
             return self.node("AveragePool", x, kernel_shape=[size // grid] * 2, strides=[size // grid] * 2)
-        if size < grid:
-            shape = self.constant(np.array([1, channels, grid, grid]))
-            return self.node("Resize", x, None, None, shape, mode="linear", coordinate_transformation_mode="half_pixel")
-        return x
+        return x if size == grid else self.resize(x, channels, grid, grid)
+
+    def resize(self, x: Tensor, channels: int, height: int, width: int) -> Tensor:
+        """A map of any size brought to another one, bilinear."""
+        shape = self.constant(np.array([1, channels, height, width]))
+        return self.node("Resize", x, None, None, shape, mode="linear", coordinate_transformation_mode="half_pixel")
+
+    def splice(self, model: bytes, x: Tensor) -> list[Tensor]:
+        """A whole ONNX model of one input as part of this graph, its names kept apart; its outputs."""
+        import onnx
+
+        part = onnx.compose.add_prefix(onnx.load_from_string(model), f"spliced_{len(self._nodes)}_").graph
+        stored = {constant.name for constant in part.initializer}
+        (entry,) = (value.name for value in part.input if value.name not in stored)
+        self._add("Identity", [x.name], [entry])
+        self._nodes += part.node
+        self._constants += part.initializer
+        return [Tensor(value.name) for value in part.output]
+
+    def scan(self, body: GraphBuilder, *inputs: Tensor) -> Tensor:
+        """Run a graph of one output over the first axes of the inputs, one slice after the other; the outputs stacked.
+
+        A loop keeps the memory of one slice, where a batch would take that of all.
+        """
+        name = f"Scan_{len(self._nodes)}"
+        graph = body.as_graph(name + "_")
+        self._add("Scan", [i.name for i in inputs], [name], body=graph, num_scan_inputs=len(inputs))
+        return Tensor(name)
 
     def reshape(self, x: Tensor, *shape: int) -> Tensor:
         """Same values, other shape."""
@@ -95,16 +121,28 @@ class GraphBuilder:
 
     def finish(self) -> bytes:
         """The graph as ONNX bytes; the same calls give the same bytes."""
-        from onnx import TensorProto, helper, numpy_helper  # not in the inspecting function's asset
+        from onnx import helper
+
+        opset = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(self.as_graph(), producer_name="relook", opset_imports=opset)
+        model.ir_version = IR_VERSION
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def as_graph(self, prefix: str = "") -> Any:
+        """The bare ONNX graph; inside another one its names need a prefix of their own."""
+        from onnx import TensorProto, compose, helper
 
         kinds: dict[type[np.generic], int] = {np.uint8: TensorProto.UINT8, np.float32: TensorProto.FLOAT}
         graph = helper.make_graph(
-            [helper.make_node(op, inputs, outputs, **rest) for op, inputs, outputs, rest in self._nodes],
+            self._nodes,
             "relook",
             [helper.make_tensor_value_info(name, kinds[dtype], shape) for name, dtype, shape in self._inputs],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in self._outputs],
-            [numpy_helper.from_array(array, name) for name, array in self._constants],
+            self._constants,
         )
-        model = helper.make_model(graph, producer_name="relook", opset_imports=[helper.make_opsetid("", OPSET)])
-        model.ir_version = IR_VERSION
-        return bytes(model.SerializeToString(deterministic=True))
+        return compose.add_prefix_graph(graph, prefix) if prefix else graph
+
+    def _add(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        from onnx import helper
+
+        self._nodes.append(helper.make_node(op, inputs, outputs, **attributes))

@@ -39,7 +39,7 @@ class Model:
         """
         header = read_header(data)
         self._refuse_other_size(header)
-        outputs = self._look(data)
+        outputs = self.look(data)
         p = probability(outputs["scores"], self.manifest.calibration)
         is_anomalous = p >= self.manifest.threshold
         anomalies, mask = (
@@ -53,15 +53,12 @@ class Model:
             heat_map_png=heat_map_png(outputs["map"], self.manifest.heat_map, header.height, header.width),
         )
 
-    def scores(self, data: bytes) -> FloatArray:
-        """The (k,) scores of an image before calibration, whatever its size; what training compares with its own.
+    def look(self, data: bytes) -> dict[str, FloatArray]:
+        """The graph's raw outputs for an image of any size; what training and benchmarks compare.
 
         Raises:
             ImageRejectedError: the image cannot be read.
         """
-        return self._look(data)["scores"]
-
-    def _look(self, data: bytes) -> dict[str, FloatArray]:
         return self._session(image=decode_for_model(data, *self.manifest.input_size)[None])
 
     def _refuse_other_shapes(self) -> None:

@@ -21,9 +21,9 @@ GAUSSIAN_GRID = 32
 MAX_DIMENSIONS = 60
 MEMORY_SIZE = 1000
 _MEMORY_POOL = 8000
-_POSITION_WEIGHT = 1.0
 _WINDOW_REACH = 2
 _SHRINKAGE = 0.1
+_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,15 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class Memory:
-    """Patches of the normals, (n, d + 2): whitened features and weighted position."""
+    """Patches of the normals.
+
+    Attributes:
+        patches: (n, d + 2) whitened features and weighted position.
+        position_weight: 1 where a place says what belongs there, 0 where the same may be anywhere.
+    """
 
     patches: FloatArray
+    position_weight: float
 
 
 def fit_whitening(features: FloatArray) -> Whitening:
@@ -115,8 +121,10 @@ def fit_gaussians(sums: CellSums) -> Gaussians:
     return Gaussians(mean, _inverse_of_lower(np.linalg.cholesky(covariance)).transpose(0, 2, 1))
 
 
-def fit_memory(whitened: FloatArray, images: NDArray[np.intp], generator: np.random.Generator) -> Memory:
-    """A greedy coreset: each next patch is the one farthest from those taken.
+def fit_memory(
+    whitened: FloatArray, images: NDArray[np.intp], position_weight: float, generator: np.random.Generator
+) -> Memory:
+    """A coreset of the patches of some images.
 
     Args:
         whitened: (n, d, 64, 64).
@@ -126,17 +134,22 @@ def fit_memory(whitened: FloatArray, images: NDArray[np.intp], generator: np.ran
     drawn = generator.choice(available, min(_MEMORY_POOL, available), replace=False)
     index, cell = np.divmod(np.sort(drawn), MAP_GRID**2)
     patches = whitened.reshape(len(whitened), dimensions, -1)[images[index], :, cell]
-    pool = np.concatenate([patches, _weighted_positions(dimensions)[cell]], axis=1)
+    pool = np.concatenate([patches, weighted_positions(dimensions, position_weight)[cell]], axis=1)
+    return Memory(pool[coreset(pool, MEMORY_SIZE, generator)], position_weight)
+
+
+def coreset(pool: FloatArray, size: int, generator: np.random.Generator) -> list[int]:
+    """A greedy choice of rows: each next one is the farthest from those taken."""
     lengths, columns = (pool**2).sum(axis=1), np.ascontiguousarray(pool.T)
     taken = [int(generator.integers(len(pool)))]
     distance = np.full(len(pool), np.inf, np.float32)
-    while len(taken) < min(MEMORY_SIZE, len(pool)):
+    while len(taken) < min(size, len(pool)):
         last = taken[-1]
         # einsum, not BLAS: a thousand products this small cost BLAS more in waking threads than in arithmetic
         products = np.einsum("ji,j->i", columns, pool[last])
         np.minimum(distance, lengths + lengths[last] - 2 * products, out=distance)
         taken.append(int(distance.argmax()))
-    return Memory(pool[taken])
+    return taken
 
 
 def whitening_nodes(graph: GraphBuilder, features: Tensor, whitening: Whitening) -> Tensor:
@@ -157,11 +170,17 @@ def gaussian_map(graph: GraphBuilder, whitened: Tensor, gaussians: Gaussians) ->
     return graph.to_grid(coarse, 1, GAUSSIAN_GRID, MAP_GRID)
 
 
-def memory_map(graph: GraphBuilder, whitened: Tensor, memory: Memory) -> Tensor:
-    """Nodes from (1, d, 64, 64) to (1, 1, 64, 64): distance to the nearest remembered patch, over sqrt(d + 2)."""
+def memory_map(graph: GraphBuilder, whitened: Tensor, memory: Memory, positions: Tensor | None = None) -> Tensor:
+    """Nodes from (1, d, 64, 64) to (1, 1, 64, 64): distance to the nearest remembered patch, over sqrt(d + 2).
+
+    Args:
+        positions: (4096, 2) weighted; those of a whole picture when left out.
+    """
     cells, width = MAP_GRID**2, memory.patches.shape[1]
     rows = graph.node("Transpose", graph.reshape(whitened, width - 2, cells), perm=[1, 0])
-    query = graph.node("Concat", rows, graph.constant(_weighted_positions(width - 2)), axis=1)
+    if positions is None:
+        positions = graph.constant(weighted_positions(width - 2, memory.position_weight))
+    query = graph.node("Concat", rows, positions, axis=1)
     lengths = (memory.patches**2).sum(axis=1)
     # |q - p|^2 = |q|^2 + (|p|^2 - 2 q.p), the bracket as one matrix product
     bracket = graph.node("Gemm", query, graph.constant(-2 * memory.patches.T), graph.constant(lengths))
@@ -172,17 +191,19 @@ def memory_map(graph: GraphBuilder, whitened: Tensor, memory: Memory) -> Tensor:
 
 
 def _covariance(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of (n, D) rows, in slices of 32: products this small stay on one thread, where BLAS is many times faster than
-    with threads that a busy machine keeps waiting."""
-    slices = centred[: len(centred) // 32 * 32].reshape(-1, 32, centred.shape[1])
-    return np.asarray((slices.swapaxes(1, 2) @ slices).sum(axis=0) / slices[..., 0].size)
+    """Of (n, D) rows, by blocks: one product over all rows would hold a copy of them for every thread of BLAS."""
+    total = np.zeros((centred.shape[1], centred.shape[1]))
+    for start in range(0, len(centred), _ROWS_AT_ONCE):
+        block = centred[start : start + _ROWS_AT_ONCE]
+        total += block.T @ block
+    return total / len(centred)
 
 
-def _weighted_positions(dimensions: int) -> FloatArray:
-    """(4096, 2): (y, x) in [-1, 1], as heavy as all feature dimensions together."""
+def weighted_positions(dimensions: int, weight: float) -> FloatArray:
+    """(4096, 2): (y, x) in [-1, 1]; of weight 1 they are as heavy as all feature dimensions together."""
     axis = (np.arange(MAP_GRID) + 0.5) / MAP_GRID * 2 - 1
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.asarray(grid * _POSITION_WEIGHT * np.sqrt(dimensions), np.float32)
+    return np.asarray(grid * weight * np.sqrt(dimensions), np.float32)
 
 
 def _inverse_of_lower(matrices: FloatArray) -> FloatArray:

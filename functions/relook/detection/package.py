@@ -1,7 +1,7 @@
 """A model package: one ONNX graph and one JSON page about it, in memory or as a folder of two files.
 
 `model.json` says all that is needed to use `graph.onnx` elsewhere. The graph takes `image`, (1, height, width, 3) uint8
-RGB squashed to `input_size`, and gives `scores` (k,), `map` (64, 64) and, for segmentation, `types` (classes + 1, 128,
+RGB squashed to `input_size`, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes + 1, 128,
 128) probabilities, background first. Then, with one calibration per score,
 
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from relook.errors import PackageError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GRAPH_FILE = "graph.onnx"
 TYPE_GRID = 128
 MANIFEST_FILE = "model.json"
@@ -53,6 +53,21 @@ class HeatMapRange:
     high: float
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A way of working that training chose, and why.
+
+    Attributes:
+        scores: option -> score, of every option that was tried.
+        measure: what the scores are.
+    """
+
+    name: str
+    chosen: str
+    measure: str
+    scores: Mapping[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelManifest:
     """`model.json`, typed.
@@ -61,6 +76,8 @@ class ModelManifest:
         input_size: (height, width) the graph wants.
         image_size: (height, width) every training image had, which images to inspect must have too; None for mixed.
         classes: empty for a classification model.
+        normals: names of the normal images that `nearest` numbers; empty where the graph has no such output.
+        choices: what training chose by itself, for people.
         training: counts and score statistics, for people.
         libraries: versions that trained it, for people.
     """
@@ -74,6 +91,8 @@ class ModelManifest:
     classes: tuple[AnomalyClass, ...]
     heat_map: HeatMapRange
     graph_sha256: str
+    normals: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
     training: Mapping[str, float] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
@@ -108,6 +127,8 @@ class ModelManifest:
                 ),
                 heat_map=HeatMapRange(float(fields["heat_map"]["low"]), float(fields["heat_map"]["high"])),
                 graph_sha256=str(fields["graph_sha256"]),
+                normals=tuple(map(str, fields["normals"])),
+                choices=tuple(Choice(**choice) for choice in fields["choices"]),
                 training=dict(fields["training"]),
                 libraries=dict(fields["libraries"]),
             )

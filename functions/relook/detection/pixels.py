@@ -1,4 +1,4 @@
-"""Which type a place shows: a small network on the filter bank, asked at every cell of a 128 x 128 grid."""
+"""Which type a place shows: a small network on filter bank and backbone, asked at every cell of a 128 x 128 grid."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
-from relook.detection.features import CHANNELS, Responses, cell_features
+from relook.detection.features import CHANNELS, cell_features, filter_responses
 from relook.detection.graph import GraphBuilder, Tensor
 from relook.detection.package import TYPE_GRID
 
-PIXEL_CHANNELS = 2 * CHANNELS
 _CONTEXT_CELLS = 5
 _HIDDEN = (64, 32)
 _EPOCHS = 8
@@ -39,7 +38,7 @@ class PixelModel:
     layers: tuple[tuple[FloatArray, FloatArray], ...]
 
     def nodes(self, graph: GraphBuilder, features: Tensor) -> Tensor:
-        """Nodes from (1, PIXEL_CHANNELS, 128, 128) to (1, classes + 1, 128, 128) probabilities."""
+        """Nodes from (1, k, 128, 128) to (1, classes + 1, 128, 128) probabilities."""
         x = features
         for depth, (weights, bias) in enumerate(self.layers):
             x = graph.convolve(graph.node("Relu", x) if depth else x, weights.T[:, :, None, None], bias=bias)
@@ -47,10 +46,22 @@ class PixelModel:
         return graph.mean_filter(graph.node("Softmax", x, axis=1), 3)
 
 
-def pixel_features(graph: GraphBuilder, responses: Responses) -> Tensor:
-    """Nodes to (1, PIXEL_CHANNELS, 128, 128): each cell's own features and their mean around it."""
-    own = cell_features(graph, responses, TYPE_GRID)
-    return graph.node("Concat", own, graph.mean_filter(own, _CONTEXT_CELLS), axis=1)
+def pixel_channels(dimensions: int) -> int:
+    """Of `pixel_features`, with whitened features of so many dimensions."""
+    return 2 * CHANNELS + dimensions
+
+
+def pixel_features(graph: GraphBuilder, image: Tensor, whitened: Tensor) -> Tensor:
+    """Nodes to (1, pixel_channels(d), 128, 128): filter responses of each cell, their mean around it, the backbone.
+
+    Args:
+        image: (1, 3, 256, 256) RGB 0..1.
+        whitened: (1, d, 64, 64).
+    """
+    own = cell_features(graph, filter_responses(graph, image), TYPE_GRID)
+    scales = graph.constant(np.array([1.0, 1.0, 2.0, 2.0], np.float32))
+    finer = graph.node("Resize", whitened, None, scales, mode="linear", coordinate_transformation_mode="half_pixel")
+    return graph.node("Concat", own, graph.mean_filter(own, _CONTEXT_CELLS), finer, axis=1)
 
 
 def sample_cells(coverage: FloatArray, generator: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -81,7 +92,7 @@ def sample_cells(coverage: FloatArray, generator: np.random.Generator) -> tuple[
 def fit_pixel_model(
     features: FloatArray, labels: NDArray[np.intp], classes: int, generator: np.random.Generator
 ) -> PixelModel:
-    """Train on (n, PIXEL_CHANNELS) features and (n,) labels 0..classes. Adam, cross entropy, a falling step."""
+    """Train on (n, k) features and (n,) labels 0..classes. Adam, cross entropy, a falling step."""
     center, spread = features.mean(axis=0), features.std(axis=0) + 1e-3
     inputs = (features - center) / spread
     widths = (features.shape[1], *_HIDDEN, classes + 1)

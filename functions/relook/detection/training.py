@@ -1,26 +1,30 @@
 """Labelled images to a model package, with an honest account of how good it is.
 
-A baseline: hand-made features, two memories of what is normal, a small head when anomalies are labelled, a small pixel
-network when they are masked. Everything is fitted in numpy and asked through ONNX graphs, as detection will.
+A backbone's features, two memories of what is normal, a small head when anomalies are labelled, a small pixel network
+when they are masked. Everything is fitted in numpy and asked through ONNX graphs, as detection will.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version as library_version
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.detection.alignment import align
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.assembly import Engine, features_graph, types_graph, whitened_graph
+from relook.detection.assembly import Engine, Eye, features_graph, types_graph, whitened_graph
 from relook.detection.assessment import assess, odd_normals
-from relook.detection.calibration import THRESHOLD, median_and_spread
+from relook.detection.backbone import Backbone, our_backbone
+from relook.detection.calibration import THRESHOLD, median_and_spread, probability
+from relook.detection.choices import Ways, choose_ways
 from relook.detection.crossfit import (
     THREADS,
     Evidence,
+    Features,
     HeldBackTypes,
     fit_evidence,
     held_back_maps,
@@ -28,14 +32,16 @@ from relook.detection.crossfit import (
     raw_maps,
     weigh,
 )
+from relook.detection.detail import fit_detail
 from relook.detection.evaluation import Evaluation
-from relook.detection.evidence import STATISTICS_PER_MAP
+from relook.detection.evidence import STATISTICS_PER_MAP, embeddings
 from relook.detection.features import INPUT_SIDE_PX
 from relook.detection.folds import assign_folds, near_duplicate_groups
 from relook.detection.head import Head, fit_head
 from relook.detection.model import Model
 from relook.detection.normality import MAP_GRID, Whitening, fit_gaussians, fit_memory, fit_whitening
-from relook.detection.package import AnomalyClass, HeatMapRange, ModelManifest, ModelPackage
+from relook.detection.package import AnomalyClass, Calibration, HeatMapRange, ModelManifest, ModelPackage
+from relook.detection.painted import alter
 from relook.detection.pixels import fit_type_thresholds
 from relook.detection.samples import LabeledImage
 from relook.detection.session import Session
@@ -72,12 +78,14 @@ def train(
     project: str,
     version: str,
     seed: int = 0,
+    backbone: Backbone | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> TrainedModel:
     """Train, evaluate and package one model version. The same images and seed give the same package.
 
     Args:
         images: at least 10 normal ones; masks make it a segmentation model.
+        backbone: in place of ours.
         on_progress: called with what is being done, steps done and steps in all.
     Raises:
         TrainingDataError: the images cannot train a model; says which and why.
@@ -85,28 +93,47 @@ def train(
     """
     progress: OnProgress = on_progress or (lambda _stage, _done, _total: None)
     generator = np.random.default_rng(seed)
+    backbone = backbone or our_backbone()
     data = load_training_set(images, generator, progress)
+    ways = choose_ways(
+        data,
+        _folds(data, data.pixels, generator),
+        lambda pixels, normal: _whiten(pixels, Eye(backbone, _fit_whitening(pixels[normal], backbone, generator))),
+        generator,
+        progress,
+    )
+    pixels = align(data.pixels, ways.alignment, THREADS)[0] if ways.alignment else data.pixels
+    folds = _folds(data, pixels, generator)
     normals = np.flatnonzero(~data.is_anomalous)
-    folds = _folds(data, generator)
-    whitening = _fit_whitening(data, generator)
-    whitened = _whiten(data, whitening)
-    maps, sums = held_back_maps(whitened, data.is_anomalous, folds, generator, progress)
-    evidence = fit_evidence(whitened, maps, data.is_anomalous)
-    types = held_back_types(data, folds, generator, progress) if data.types else None
+    eye = Eye(backbone, _fit_whitening(pixels[normals], backbone, generator), ways.alignment)
+    features = _features(pixels, data.is_anomalous, folds, eye, generator)
+    (maps,), sums = held_back_maps(features, [ways.position_weight], generator, progress)
+    evidence = fit_evidence(features.judged, maps, data.is_anomalous)
+    types = held_back_types(data, eye, folds, generator, progress) if data.types else None
     decision = _decide(data, folds, evidence, types)
+    close = None
+    if data.tiles > 1:
+        peak = float(np.median(evidence.average[normals].max(axis=(1, 2))))
+        close = fit_detail(
+            data.images, data.is_anomalous, data.tiles, backbone, ways.position_weight, peak, generator, progress
+        )
+        decision = decision.with_alarm(close.alarm, close.scores)
+    compared = normals[:: -(-len(normals) // _COMPARED_WITH)]
     engine = Engine(
-        whitening=whitening,
+        eye=eye,
         gaussians=fit_gaussians(sums),
-        memory=fit_memory(whitened, normals, generator),
+        memory=fit_memory(features.whitened, np.flatnonzero(features.is_normal), ways.position_weight, generator),
         map_scales=evidence.map_scales,
         statistics_scale=evidence.statistics_scale,
         head=decision.head,
         pixel_model=types.model if types else None,
         classes=len(data.types),
+        normals=embeddings(features.whitened[compared]),
+        detail=close.detail if close else None,
     )
     classes = _classes(data, types)
-    package = _package(engine, decision.calibration, classes, data, evidence, project, version)
-    _verify(package, engine, data, whitened)
+    package = _package(engine, decision, classes, data, evidence, ways, compared, project, version)
+    _verify(package, engine, data, features.judged)
     progress("checking the package", 1, 1)
     evaluation = assess(data, evidence.one_class, decision.verdicts, types, classes)
     return TrainedModel(package, evaluation, (*data.notes, *odd_normals(evaluation)))
@@ -115,6 +142,9 @@ def train(
 _MIN_FOLDS_WITH_ANOMALIES = 3
 _MIN_FOLDS = 4
 _WHITENING_SAMPLES = 40_000
+_COMPARED_WITH = 300
+_ENOUGH_NORMALS = 60
+_COPIES = 2
 _VERIFIED_IMAGES = 8
 _TOLERANCE = 1e-3
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "pillow")
@@ -128,23 +158,30 @@ class _Decision:
     calibration: Calibrations
     verdicts: HeldBackVerdicts
 
+    def with_alarm(self, alarm: Calibration, scores: Mapping[int, float]) -> _Decision:
+        """One more score, which may only raise what the others say; known of some images only."""
+        probabilities = self.verdicts.probabilities.copy()
+        for index, score in scores.items():
+            probabilities[index] = max(probabilities[index], probability([score], [alarm]))
+        verdicts = replace(self.verdicts, probabilities=probabilities)
+        return replace(self, calibration=(*self.calibration, alarm), verdicts=verdicts)
 
-def _folds(data: TrainingSet, generator: np.random.Generator) -> NDArray[np.intp]:
+
+def _folds(data: TrainingSet, pixels: ByteArray, generator: np.random.Generator) -> NDArray[np.intp]:
     """Near-duplicates together, unless that would leave nothing to hold back."""
-    groups = near_duplicate_groups(data.pixels)
+    groups = near_duplicate_groups(pixels)
     _, copies = np.unique(groups[~data.is_anomalous], return_counts=True)
     if len(copies) < _MIN_FOLDS or copies.max() > copies.sum() / 2:
-        data.notes.append(
-            "Most normal images look like copies of each other: the evaluation may be too good to be true"
-        )
+        note = "Most normal images look like copies of each other: the evaluation may be too good to be true"
+        if note not in data.notes:
+            data.notes.append(note)
         groups = np.arange(len(groups))
     return assign_folds(groups, data.is_anomalous, generator)
 
 
-def _fit_whitening(data: TrainingSet, generator: np.random.Generator) -> Whitening:
-    """On cells drawn from all normal images."""
-    session = Session(features_graph(), threads=THREADS)
-    normals = data.pixels[~data.is_anomalous]
+def _fit_whitening(normals: ByteArray, backbone: Backbone, generator: np.random.Generator) -> Whitening:
+    """On cells drawn from all of (n, 256, 256, 3) normal images."""
+    session = Session(features_graph(backbone), threads=THREADS)
     each = min(MAP_GRID**2, _WHITENING_SAMPLES // len(normals))
     samples = []
     for image in normals:
@@ -153,12 +190,31 @@ def _fit_whitening(data: TrainingSet, generator: np.random.Generator) -> Whiteni
     return fit_whitening(np.concatenate(samples))
 
 
-def _whiten(data: TrainingSet, whitening: Whitening) -> FloatArray:
-    session = Session(whitened_graph(whitening), threads=THREADS)
-    whitened = np.empty((len(data.pixels), whitening.dimensions, MAP_GRID, MAP_GRID), np.float32)
-    for index, image in enumerate(data.pixels):
+def _whiten(pixels: ByteArray, eye: Eye) -> FloatArray:
+    session = Session(whitened_graph(eye), threads=THREADS)
+    whitened = np.empty((len(pixels), eye.whitening.dimensions, MAP_GRID, MAP_GRID), np.float32)
+    for index, image in enumerate(pixels):
         whitened[index] = session(image=image[None])["whitened"][0]
     return whitened
+
+
+def _features(
+    pixels: ByteArray,
+    is_anomalous: NDArray[np.bool_],
+    folds: NDArray[np.intp],
+    eye: Eye,
+    generator: np.random.Generator,
+) -> Features:
+    """Of all images; where normal ones are few, also of slightly altered copies of them."""
+    normals = np.flatnonzero(~is_anomalous)
+    copied = np.repeat(normals, _COPIES) if len(normals) < _ENOUGH_NORMALS else normals[:0]
+    copies = [alter(pixels[index], generator) for index in copied]
+    return Features(
+        whitened=_whiten(np.concatenate([pixels, np.stack(copies)]) if copies else pixels, eye),
+        is_normal=np.concatenate([~is_anomalous, np.ones(len(copied), bool)]),
+        folds=np.concatenate([folds, folds[copied]]),
+        count=len(pixels),
+    )
 
 
 def _decide(data: TrainingSet, folds: NDArray[np.intp], evidence: Evidence, types: HeldBackTypes | None) -> _Decision:
@@ -199,10 +255,12 @@ def _classes(data: TrainingSet, types: HeldBackTypes | None) -> tuple[AnomalyCla
 
 def _package(
     engine: Engine,
-    calibration: Calibrations,
+    decision: _Decision,
     classes: tuple[AnomalyClass, ...],
     data: TrainingSet,
     evidence: Evidence,
+    ways: Ways,
+    compared: NDArray[np.intp],
     project: str,
     version: str,
 ) -> ModelPackage:
@@ -216,13 +274,15 @@ def _package(
     manifest = ModelManifest(
         project=project,
         version=version,
-        input_size=(INPUT_SIDE_PX, INPUT_SIDE_PX),
+        input_size=(INPUT_SIDE_PX * data.tiles, INPUT_SIDE_PX * data.tiles),
         image_size=data.size,
         threshold=THRESHOLD,
-        calibration=calibration,
+        calibration=decision.calibration,
         classes=classes,
         heat_map=HeatMapRange(low, high),
         graph_sha256=hashlib.sha256(graph).hexdigest(),
+        normals=tuple(data.images[index].name for index in compared),
+        choices=ways.choices,
         training={
             "normal_images": int((~label).sum()),
             "anomalous_images": int(label.sum()),
@@ -245,7 +305,8 @@ def _verify(package: ModelPackage, engine: Engine, data: TrainingSet, whitened: 
     checked = np.arange(0, len(data.images), -(-len(data.images) // _VERIFIED_IMAGES))
     scored = _scores_of_parts(engine, data.pixels[checked], whitened[checked])
     for index, expected in zip(checked, scored, strict=True):
-        found = model.scores(data.images[index].read())
+        found = model.look(data.images[index].read())["scores"]
+        found = found[: len(expected)]  # the second look's own score is computed by the graph alone
         if not np.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise PackageError(f"The package scores {data.images[index].name} {found}, training scored it {expected}")
 
@@ -259,7 +320,7 @@ def _scores_of_parts(engine: Engine, pixels: ByteArray, whitened: FloatArray) ->
     if engine.head is not None:
         peaks = None
         if engine.pixel_model is not None:
-            session = Session(types_graph(engine.pixel_model, engine.classes), threads=THREADS)
+            session = Session(types_graph(engine.eye, engine.pixel_model, engine.classes), threads=THREADS)
             peaks = np.concatenate([session(image=image[None])["peaks"] for image in pixels])
         columns, _ = _head_columns(standard, texture, peaks)
         scores.append(engine.head.scores(columns))

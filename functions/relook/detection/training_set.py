@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,8 @@ MAX_IMAGES = 1000
 _FEW_NORMAL_IMAGES = 15
 _FEW_IMAGES_OF_A_TYPE = 5
 _OUTLINE_SIDE_PX = 512
+_SEEN_WHOLE_PX = 1024
+_SIZED = 16
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -37,6 +40,8 @@ class TrainingSet:
         pixels: (n, 256, 256, 3) uint8.
         is_anomalous: (n,) bool.
         size: (height, width) of every image, None when they differ.
+        aspect: width / height of the usual image.
+        tiles: into how many tiles a side images are cut for a second look; 1 where they are small.
         types: name -> colour, only types that some mask shows.
         outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 512.
         notes: sentences for the person who labelled the images.
@@ -46,6 +51,8 @@ class TrainingSet:
     pixels: ByteArray
     is_anomalous: NDArray[np.bool_]
     size: tuple[int, int] | None
+    aspect: float
+    tiles: int
     types: dict[str, str]
     outlines: dict[int, ByteArray]
     notes: list[str] = field(default_factory=list)
@@ -79,8 +86,9 @@ def load_training_set(
     sizes: Counter[tuple[int, int]] = Counter()
     types: dict[str, str] = {}
     outlines: dict[int, ByteArray] = {}
+    tiles = _tiles(chosen)
     for index, image in enumerate(chosen):
-        size = _read_image(image, pixels[index])
+        size = _read_image(image, pixels[index], tiles)
         sizes[size] += 1
         if image.is_anomalous and image.read_mask is not None:
             outlines[index] = _read_outline(image, image.read_mask, size, types)
@@ -90,6 +98,8 @@ def load_training_set(
         pixels=pixels,
         is_anomalous=np.array([image.is_anomalous for image in chosen]),
         size=next(iter(sizes)) if len(sizes) == 1 else None,
+        aspect=_usual_aspect(sizes),
+        tiles=tiles,
         types=types,
         outlines=outlines,
     )
@@ -115,14 +125,33 @@ def _sample(images: Sequence[LabeledImage], generator: np.random.Generator) -> l
 _TYPE_NAME = re.compile(r"[a-zA-Z0-9]{1,256}")
 
 
-def _read_image(image: LabeledImage, into: ByteArray) -> tuple[int, int]:
+def _tiles(images: Sequence[LabeledImage]) -> int:
+    """By the longest side of some of the images: none up to 1024 px, then about 512 px a tile, an even number."""
+    sides = []
+    for image in images[:: -(-len(images) // _SIZED)]:
+        with _blaming(image):
+            header = read_header(image.read())
+        sides.append(max(header.height, header.width))
+    usual = float(np.median(sides))
+    return 1 if usual <= _SEEN_WHOLE_PX else 2 * min(max(round(usual / 1024), 1), 4)
+
+
+def _read_image(image: LabeledImage, into: ByteArray, tiles: int) -> tuple[int, int]:
     data = image.read()
-    try:
+    with _blaming(image):
         header = read_header(data)
-        into[:] = decode_for_model(data, *into.shape[:2])
+        large = decode_for_model(data, INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles)
+    fields = large.reshape(INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, tiles, 3)
+    into[:] = np.rint(fields.mean(axis=(1, 3), dtype=np.float32))
+    return header.height, header.width
+
+
+@contextmanager
+def _blaming(image: LabeledImage) -> Iterator[None]:
+    try:
+        yield
     except ImageRejectedError as error:
         raise TrainingDataError(f"{image.name} cannot be used: {error.message}") from error
-    return header.height, header.width
 
 
 def _read_outline(
@@ -152,6 +181,11 @@ def _drop_unseen_types(data: TrainingSet) -> None:
     numbers[seen] = np.arange(1, len(seen) + 1)
     data.outlines = {i: numbers[outline] for i, outline in data.outlines.items()} if seen else {}
     data.types = {names[i - 1]: data.types[names[i - 1]] for i in seen}
+
+
+def _usual_aspect(sizes: Counter[tuple[int, int]]) -> float:
+    ((height, width), _), *_ = sizes.most_common(1)
+    return width / height
 
 
 def _notes(data: TrainingSet, given: int, normals: int, sizes: Counter[tuple[int, int]]) -> list[str]:

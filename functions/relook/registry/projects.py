@@ -29,12 +29,14 @@ class Project:
     Attributes:
         hosted: the model version that inspects this project's uploads; None while none is hosted.
         latest_version: number of the newest model version; 0 while there is none.
+        backbone_sha256: of the feature ONNX it trains with in place of ours; None for ours.
     """
 
     name: str
     created_at: datetime
     hosted: HostedModel | None
     latest_version: int
+    backbone_sha256: str | None
 
 
 def is_project_name(name: str) -> bool:
@@ -85,6 +87,18 @@ def list_projects(table: Table) -> Iterator[Project]:
     return (_project(item) for item in table.query(("kind", ResourceType.PROJECT), index="by_kind"))
 
 
+def set_backbone(table: Table, name: str, sha256: str | None) -> None:
+    """Note which backbone the project's next trainings use; None for ours.
+
+    Raises:
+        ResourceNotFoundError: there is none of this name.
+    """
+    try:
+        table.update(Update(project_key(name), {"backbone_sha256": sha256}))
+    except ConditionFailedError:
+        raise ResourceNotFoundError(ResourceType.PROJECT, name) from None
+
+
 def delete_project(table: Table, name: str) -> None:
     """Delete an empty project. Images and inspections stay.
 
@@ -116,4 +130,5 @@ def _project(item: Item) -> Project:
         created_at=datetime.fromisoformat(item["created_at"]),
         hosted=HostedModel(item["project"], **item["hosted"]) if "hosted" in item else None,
         latest_version=item["latest_version"],
+        backbone_sha256=item.get("backbone_sha256"),
     )

@@ -1,0 +1,72 @@
+"""`relook backbone`: a project's own feature ONNX in place of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from cli.files import read_onnx
+from cli.output import out
+from cli.stack import Stack
+from cli.training import ensure_project, refuse_name
+from relook.detection.backbone import Backbone
+from relook.registry import backbones
+
+
+def read_backbone(path: Path) -> Backbone:
+    """
+    Raises:
+        BackboneError: the file cannot serve as a backbone.
+    """
+    return Backbone.from_bytes(read_onnx(path))
+
+
+def import_file(stack: Stack, project: str, path: Path) -> Backbone:
+    """Have the project train with this backbone from now on; the project is made if need be."""
+    data = read_onnx(path)
+    Backbone.from_bytes(data)  # before a project is made for it
+    refuse_name(project)
+    ensure_project(stack.registry, project)
+    return backbones.save_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project, data)
+
+
+def load(stack: Stack, project: str) -> Backbone | None:
+    """The project's own backbone; None where it trains with ours."""
+    return backbones.load_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
+
+
+def remove(stack: Stack, project: str) -> bool:
+    """Have the project train with ours again; whether it had its own."""
+    return backbones.delete_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
+
+
+def describe(project: str, backbone: Backbone) -> dict[str, Any]:
+    """What it is, and what one forward pass takes on this machine."""
+    return {
+        "project": project,
+        "side_px": backbone.side,
+        "maps": [list(shape) for shape in backbone.maps],
+        "channels": backbone.channels,
+        "size_bytes": len(backbone.model),
+        "sha256": backbone.sha256,
+        "cost_ms": {str(threads): round(backbone.cost_ms(threads=threads), 1) for threads in (1, 2)},
+    }
+
+
+def print_description(described: dict[str, Any]) -> None:
+    """The same for people."""
+    table = RichTable(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    side = described["side_px"]
+    table.add_row("project", described["project"])
+    table.add_row("takes", f"{side} x {side} pixels")
+    table.add_row("gives", ", ".join(" x ".join(map(str, shape)) for shape in described["maps"]))
+    table.add_row("channels", str(described["channels"]))
+    table.add_row("size", f"{described['size_bytes'] / 1e6:.1f} MB")
+    table.add_row("SHA-256", described["sha256"])
+    one, two = described["cost_ms"]["1"], described["cost_ms"]["2"]
+    table.add_row("costs", f"{one} ms an image on one thread, {two} ms on two, on this machine")
+    out.print(table)

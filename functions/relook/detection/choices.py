@@ -1,0 +1,133 @@
+"""Ways of looking that differ from product to product, chosen on the training images by cross-validation.
+
+Alignment: as they are, turned and shifted a little, or lying anyhow. Scorer: objects, where a place says what belongs
+there, or textures, where the same may be anywhere. Each way is scored by how well models of the other folds tell
+held-back normal images from anomalies: the labelled ones, or defects painted on held-back normals. Source of the rules:
+our own measurements; painted defects choose poses well and scorers only where the difference is clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.alignment import ANY_DEG, SLIGHT_DEG, Alignment, align, fit_alignment, likeness_as_they_are
+from relook.detection.arrays import ByteArray
+from relook.detection.crossfit import THREADS, Features, fit_evidence, held_back_maps
+from relook.detection.evaluation import roc_auc
+from relook.detection.package import Choice
+from relook.detection.painted import paint_defect
+from relook.detection.training_set import OnProgress, TrainingSet
+
+OBJECT, TEXTURE = 1.0, 0.0
+_SCORERS = {"object": OBJECT, "texture": TEXTURE}
+_TRIED_ON = 40
+_FOLDS = 4
+_MIN_ANOMALIES = 10
+_BELIEVABLE = 0.85
+_RISE = 0.05
+_GAIN = 0.01
+
+Whiten = Callable[[ByteArray, NDArray[np.bool_]], NDArray[np.float32]]
+"""Whitened features of pixels; the whitening is fitted on those the mask marks."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What was chosen.
+
+    Attributes:
+        position_weight: of the memory.
+        choices: with the scores that decided, for people.
+    """
+
+    alignment: Alignment | None
+    position_weight: float
+    choices: tuple[Choice, ...]
+
+
+@dataclass
+class _Trial:
+    """A few images that all ways are tried on: normals, then anomalies."""
+
+    pixels: ByteArray
+    is_normal: NDArray[np.bool_]
+    folds: NDArray[np.intp]
+    anomalies: str
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def choose_ways(
+    data: TrainingSet,
+    folds: NDArray[np.intp],
+    whiten: Whiten,
+    generator: np.random.Generator,
+    on_progress: OnProgress,
+) -> Ways:
+    """Try what is believable; stay with the plain way, objects as they are, unless another is clearly better."""
+    normals = data.pixels[~data.is_anomalous]
+    trial = _trial(data, folds, generator)
+    before = float(likeness_as_they_are(normals, normals).mean())
+    likeness = {"none": before}
+    alignments: dict[str, Alignment | None] = {"none": None}
+    for name, reach in (("slight", SLIGHT_DEG), ("any angle", ANY_DEG)):
+        on_progress("choosing a way to look", len(likeness) - 1, 3)
+        fitted, likeness[name] = fit_alignment(normals, reach, data.aspect, THREADS)
+        others = max(value for other, value in likeness.items() if other != name)
+        if likeness[name] >= max(_BELIEVABLE, others + _RISE):
+            alignments[name] = fitted
+    scores = {name: _score(trial, fitted, whiten, generator) for name, fitted in alignments.items()}
+    on_progress("choosing a way to look", 3, 3)
+    chosen = "none"
+    for name in alignments:
+        if scores[name]["object"] > scores[chosen]["object"] + _GAIN:
+            chosen = name
+    scorer = "texture" if scores[chosen]["texture"] > scores[chosen]["object"] + _GAIN else "object"
+    return Ways(
+        alignments[chosen],
+        _SCORERS[scorer],
+        (
+            Choice(
+                "alignment", chosen, f"AUROC against {trial.anomalies}", {k: v["object"] for k, v in scores.items()}
+            ),
+            Choice("likeness to the template", chosen, "mean correlation of the normal images", likeness),
+            Choice("scorer", scorer, f"AUROC against {trial.anomalies}", scores[chosen]),
+        ),
+    )
+
+
+def _trial(data: TrainingSet, folds: NDArray[np.intp], generator: np.random.Generator) -> _Trial:
+    normals, anomalies = np.flatnonzero(~data.is_anomalous), np.flatnonzero(data.is_anomalous)
+    normals = normals[:: -(-len(normals) // _TRIED_ON)]
+    if len(anomalies) >= _MIN_ANOMALIES:
+        anomalies = anomalies[:: -(-len(anomalies) // _TRIED_ON)]
+        against, others, name = data.pixels[anomalies], anomalies, "labelled anomalies"
+    else:
+        against = np.stack([paint_defect(data.pixels[i], generator) for i in normals])
+        others, name = normals, "defects painted on held-back normals"
+    members = np.concatenate([normals, others])
+    rounds = np.unique(folds[normals], return_inverse=True)[1] % _FOLDS
+    known = dict(zip(folds[normals].tolist(), rounds.tolist(), strict=True))
+    return _Trial(
+        pixels=np.concatenate([data.pixels[normals], against]),
+        is_normal=np.arange(len(members)) < len(normals),
+        folds=np.array([known.get(int(f), int(f) % _FOLDS) for f in folds[members]]),
+        anomalies=name,
+    )
+
+
+def _score(
+    trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator
+) -> dict[str, float]:
+    """AUROC of each scorer."""
+    pixels = align(trial.pixels, alignment, THREADS)[0] if alignment else trial.pixels
+    whitened = whiten(pixels, trial.is_normal)
+    features = Features(whitened, trial.is_normal, trial.folds, len(pixels))
+    by_scorer, _ = held_back_maps(features, list(_SCORERS.values()), generator, lambda *_: None)
+    return {
+        name: roc_auc(fit_evidence(whitened, maps, ~trial.is_normal).one_class, ~trial.is_normal)
+        for name, maps in zip(_SCORERS, by_scorer, strict=True)
+    }

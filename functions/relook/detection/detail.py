@@ -1,0 +1,211 @@
+"""The second look at large pictures, tile by tile, for what 256 pixels cannot show.
+
+A picture is squashed to k x k tiles of 256 pixels. Each tile passes the backbone, and its patches are looked up in a
+memory of normal patches of all tiles. The oddest few cells of the whole picture make a score of its own, which alarms
+by itself: a scratch of ten cells among a quarter of a million moves no statistic of the first look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.arrays import ByteArray, FloatArray
+from relook.detection.backbone import Backbone
+from relook.detection.calibration import fit_detail_alarm, median_and_spread
+from relook.detection.evidence import Scale, blur_nodes, top
+from relook.detection.features import INPUT_SIDE_PX, to_unit
+from relook.detection.graph import GraphBuilder, Tensor
+from relook.detection.image import decode_for_model
+from relook.detection.normality import (
+    MAP_GRID,
+    Memory,
+    Whitening,
+    coreset,
+    fit_whitening,
+    memory_map,
+    weighted_positions,
+    whitening_nodes,
+)
+from relook.detection.package import Calibration
+from relook.detection.samples import LabeledImage
+from relook.detection.session import Session
+from relook.detection.training_set import OnProgress
+
+DETAIL_STATISTICS = 2
+_ODDEST_CELLS = 16
+_LEARNT_FROM = 24
+_TILES_OF_AN_IMAGE = 12
+_CELLS_OF_A_TILE = 150
+_POOL = 16_000
+_MEMORY_SIZE = 1500
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The fitted second look.
+
+    Attributes:
+        tiles: k, a side.
+        map_scale: scalar.
+        statistics_scale: (2,) of the oddest cell and the mean of the oddest 16.
+        usual_peak: what the first look's map comes to at its oddest cell in a normal picture.
+    """
+
+    tiles: int
+    backbone: Backbone
+    whitening: Whitening
+    memory: Memory
+    map_scale: Scale
+    statistics_scale: Scale
+    usual_peak: float
+
+    def nodes(self, graph: GraphBuilder, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Nodes from (1, 256 k, 256 k, 3) uint8 to the (1, 1, 64 k, 64 k) map and a (1,) score."""
+        raw = _map_nodes(graph, image, self.tiles, self.backbone, self.whitening, self.memory)
+        found = self.map_scale.nodes(graph, raw)
+        standard = self.statistics_scale.nodes(graph, _statistics_nodes(graph, found, self.tiles))
+        return found, graph.node("ReduceSum", standard, graph.constant(np.array([1])), keepdims=0)
+
+
+@dataclass(frozen=True)
+class FittedDetail:
+    """What fitting gives.
+
+    Attributes:
+        alarm: calibration of the score.
+        scores: image index -> score by a memory that did not see the image; of some images only.
+    """
+
+    detail: Detail
+    alarm: Calibration
+    scores: dict[int, float]
+
+
+def fit_detail(
+    images: Sequence[LabeledImage],
+    is_anomalous: NDArray[np.bool_],
+    tiles: int,
+    backbone: Backbone,
+    position_weight: float,
+    usual_peak: float,
+    generator: np.random.Generator,
+    on_progress: OnProgress,
+) -> FittedDetail:
+    """From up to 24 normal images, judged by memories of each other's half, and up to 24 anomalous ones."""
+    normals, anomalies = (_some(np.flatnonzero(is_anomalous == label)) for label in (False, True))
+    steps = 2 * len(normals) + len(anomalies)
+    features, places, owners = _sample(images, normals, tiles, backbone, generator, on_progress, steps)
+    whitening = fit_whitening(features)
+    weight = position_weight * np.sqrt(whitening.dimensions)
+    pool = np.concatenate([(features - whitening.mean) @ whitening.projection, places * weight], axis=1)
+    halves = [_memory(pool[owners % 2 != half], position_weight, generator) for half in (0, 1)]
+    judges = [Session(_map_graph(tiles, backbone, whitening, memory), threads=_THREADS) for memory in halves]
+    values, found = [], {}
+    for order, index in enumerate([*normals.tolist(), *anomalies.tolist()]):
+        pixels = decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles)
+        out = judges[order % 2](image=pixels[None])
+        found[index] = out["statistics"][0]
+        if not is_anomalous[index]:
+            values.append(out["map"].ravel()[:: 16 * tiles])
+        on_progress("looking closely", len(normals) + order + 1, steps)
+    map_scale = Scale(*median_and_spread(np.concatenate(values)))
+    statistics = {index: (raw - map_scale.center) / map_scale.spread for index, raw in found.items()}
+    scale = Scale(*median_and_spread(np.stack([statistics[index] for index in normals.tolist()])))
+    scores = {index: float(((s - scale.center) / scale.spread).sum()) for index, s in statistics.items()}
+    return FittedDetail(
+        Detail(tiles, backbone, whitening, _memory(pool, position_weight, generator), map_scale, scale, usual_peak),
+        fit_detail_alarm(np.array([scores[index] for index in normals.tolist()])),
+        scores,
+    )
+
+
+_THREADS = 2
+
+
+def _some(indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    return indices[:: max(1, -(-len(indices) // _LEARNT_FROM))]
+
+
+def _sample(
+    images: Sequence[LabeledImage],
+    normals: NDArray[np.intp],
+    tiles: int,
+    backbone: Backbone,
+    generator: np.random.Generator,
+    on_progress: OnProgress,
+    steps: int,
+) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
+    """(n, C) features of cells of tiles of normal images, their (n, 2) places in the picture, their (n,) images."""
+    graph = GraphBuilder()
+    tile = graph.input("image", np.uint8, (1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3))
+    shape = (1, backbone.channels, MAP_GRID, MAP_GRID)
+    graph.output("features", backbone.nodes(graph, to_unit(graph, tile, 1), MAP_GRID), shape)
+    session = Session(graph.finish(), threads=_THREADS)
+    local = weighted_positions(1, 1.0)
+    features, places, owners = [], [], []
+    for order, index in enumerate(normals.tolist()):
+        cut = _cut(decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles), tiles)
+        for number in generator.permutation(len(cut))[:_TILES_OF_AN_IMAGE].tolist():
+            cells = generator.permutation(MAP_GRID**2)[:_CELLS_OF_A_TILE]
+            features.append(session(image=cut[number : number + 1])["features"].reshape(shape[1], -1)[:, cells].T)
+            places.append(local[cells] / tiles + _centers(tiles)[number])
+            owners.append(np.full(len(cells), order))
+        on_progress("looking closely", order + 1, steps)
+    return np.concatenate(features), np.concatenate(places), np.concatenate(owners)
+
+
+def _memory(pool: FloatArray, position_weight: float, generator: np.random.Generator) -> Memory:
+    drawn = pool[generator.permutation(len(pool))[:_POOL]]
+    return Memory(drawn[coreset(drawn, _MEMORY_SIZE, generator)], position_weight)
+
+
+def _map_graph(tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory) -> bytes:
+    """`image` to the raw `map` and its `statistics` (1, 2)."""
+    graph = GraphBuilder()
+    side = INPUT_SIDE_PX * tiles
+    raw = _map_nodes(graph, graph.input("image", np.uint8, (1, side, side, 3)), tiles, backbone, whitening, memory)
+    graph.output("map", raw, (1, 1, MAP_GRID * tiles, MAP_GRID * tiles))
+    graph.output("statistics", _statistics_nodes(graph, raw, tiles), (1, DETAIL_STATISTICS))
+    return graph.finish()
+
+
+def _map_nodes(
+    graph: GraphBuilder, image: Tensor, tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory
+) -> Tensor:
+    """Nodes from (1, 256 k, 256 k, 3) uint8 to the raw (1, 1, 64 k, 64 k) map."""
+    rows = graph.reshape(image, tiles, INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, 3)
+    cut = graph.reshape(graph.node("Transpose", rows, perm=[0, 2, 1, 3, 4]), tiles**2, INPUT_SIDE_PX, INPUT_SIDE_PX, 3)
+    weight = memory.position_weight * np.sqrt(whitening.dimensions)
+    body = GraphBuilder()
+    tile = body.input("tile", np.uint8, (INPUT_SIDE_PX, INPUT_SIDE_PX, 3))
+    center = body.input("center", np.float32, (1, 2))
+    unit = to_unit(body, body.reshape(tile, 1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3), 1)
+    whitened = whitening_nodes(body, backbone.nodes(body, unit, MAP_GRID), whitening)
+    places = body.node("Add", body.constant(weighted_positions(1, weight / tiles)), center)
+    found = blur_nodes(body, memory_map(body, whitened, memory, places))
+    body.output("found", body.reshape(found, MAP_GRID, MAP_GRID), (MAP_GRID, MAP_GRID))
+    maps = graph.scan(body, cut, graph.constant(_centers(tiles)[:, None] * weight))
+    square = graph.node("Transpose", graph.reshape(maps, tiles, tiles, MAP_GRID, MAP_GRID), perm=[0, 2, 1, 3])
+    return graph.reshape(square, 1, 1, MAP_GRID * tiles, MAP_GRID * tiles)
+
+
+def _statistics_nodes(graph: GraphBuilder, found: Tensor, tiles: int) -> Tensor:
+    """(1, 2): the oddest cell, and the mean of the oddest 16."""
+    oddest = top(graph, graph.reshape(found, 1, (MAP_GRID * tiles) ** 2), _ODDEST_CELLS)
+    return graph.node("Concat", graph.take(oddest, 0, 1, axis=1), graph.mean(oddest, 1, keepdims=True), axis=1)
+
+
+def _cut(pixels: ByteArray, tiles: int) -> ByteArray:
+    """(k * k, 256, 256, 3) tiles, row by row."""
+    rows = pixels.reshape(tiles, INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, 3)
+    return np.ascontiguousarray(rows.swapaxes(1, 2).reshape(-1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3))
+
+
+def _centers(tiles: int) -> FloatArray:
+    """(k * k, 2) y, x of the tiles' centres, the picture being -1..1."""
+    axis = (np.arange(tiles) + 0.5) / tiles * 2 - 1
+    return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)

@@ -1,0 +1,66 @@
+"""A project's own backbone: in the models bucket beside the model versions, and in the project's item with its SHA-256.
+
+The object's key cannot be a package's: those have a version, a number, where this one has a file name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from relook.detection.backbone import Backbone
+from relook.errors import BackboneError
+from relook.registry.projects import describe_project, set_backbone
+from relook.registry.table import Table
+
+
+def save_backbone(table: Table, s3: Any, bucket: str, project: str, data: bytes) -> Backbone:
+    """Check a feature ONNX and have the project's next trainings use it.
+
+    Args:
+        s3: a boto3 S3 client.
+    Raises:
+        BackboneError: it cannot serve as a backbone; nothing was stored.
+        ResourceNotFoundError: no such project.
+    """
+    backbone = Backbone.from_bytes(data)
+    describe_project(table, project)
+    s3.put_object(Bucket=bucket, Key=_key(project), Body=data)
+    set_backbone(table, project, backbone.sha256)
+    return backbone
+
+
+def load_backbone(table: Table, s3: Any, bucket: str, project: str) -> Backbone | None:
+    """The project's own backbone, checked again; None where it has none.
+
+    Raises:
+        BackboneError: it is gone, or not the one that was imported.
+        ResourceNotFoundError: no such project.
+    """
+    expected = describe_project(table, project).backbone_sha256
+    if expected is None:
+        return None
+    try:
+        data = s3.get_object(Bucket=bucket, Key=_key(project))["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        raise BackboneError(f"The backbone of {project} is gone (s3://{bucket}/{_key(project)})") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise BackboneError(f"The backbone of {project} has SHA-256 {found}, imported was {expected}")
+    return Backbone.from_bytes(data)
+
+
+def delete_backbone(table: Table, s3: Any, bucket: str, project: str) -> bool:
+    """Have the project's next trainings use ours again; whether it had one of its own.
+
+    Raises:
+        ResourceNotFoundError: no such project.
+    """
+    had_one = describe_project(table, project).backbone_sha256 is not None
+    set_backbone(table, project, None)  # first: a pointer to nothing would stop trainings
+    s3.delete_object(Bucket=bucket, Key=_key(project))
+    return had_one
+
+
+def _key(project: str) -> str:
+    return f"{project}/backbone.onnx"

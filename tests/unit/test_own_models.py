@@ -1,0 +1,157 @@
+"""A backbone and a model that others made, through the `relook` command, with AWS in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner
+
+import cli.main
+from cli import training
+from cli.output import CommandError
+from cli.stack import Stack
+from relook.errors import BackboneError, PackageError, TrainingDataError
+from relook.registry.models import ModelStatus, describe_model, list_models
+from relook.registry.projects import describe_project, list_projects
+from tests.unit.conftest import Cloud
+from tests.unit.foreign import anomalib_metadata, anomalib_model, anomalib_onnx, feature_onnx, with_outside_weights
+from tests.unit.parts import part_png
+
+
+def relook(*arguments: object) -> Any:
+    """Run the command; what it printed as JSON."""
+    result = run(*arguments, "--json")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code in (0, 3), result.output
+    return json.loads(result.stdout)
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(cli.main.app, [str(each) for each in arguments])
+
+
+@pytest.fixture
+def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """The command finds this process's AWS."""
+    outputs = {"ModelsBucket": "models", "RegistryTable": "registry"}
+    monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, boto3.client))
+    return cloud
+
+
+@pytest.fixture
+def resnet(tmp_path: Path) -> Path:
+    path = tmp_path / "resnet.onnx"
+    path.write_bytes(feature_onnx(64))
+    return path
+
+
+def test_a_backbone_is_imported_shown_and_removed(stack: Cloud, resnet: Path) -> None:
+    found = relook("backbone", "import", "cup", resnet)
+    cost = found.pop("cost_ms")
+    assert set(cost) == {"1", "2"} and all(ms > 0 for ms in cost.values())
+    assert (found["project"], found["side_px"], found["channels"]) == ("cup", 64, 20)
+    assert found["maps"] == [[8, 16, 16], [12, 8, 8]]
+    assert describe_project(stack.registry, "cup").backbone_sha256 == found["sha256"]
+    assert relook("backbone", "show", "cup") | {"cost_ms": cost} == found | {"cost_ms": cost}
+    assert "64 x 64 pixels" in run("backbone", "show", "cup").output
+    assert relook("backbone", "remove", "cup") == {"project": "cup", "was_removed": True}
+    assert relook("backbone", "remove", "cup") == {"project": "cup", "was_removed": False}
+    assert relook("backbone", "show", "cup") is None
+    assert "has no backbone of its own" in run("backbone", "show", "cup").output
+
+
+def test_what_is_no_backbone_leaves_no_trace(stack: Cloud, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(anomalib_onnx())
+    with pytest.raises(BackboneError, match="pred_label as bool"):
+        relook("backbone", "import", "cup", path)
+    assert not list(list_projects(stack.registry))
+    path.write_bytes(feature_onnx(64))
+    with pytest.raises(CommandError, match="cannot name a project"):
+        relook("backbone", "import", "a/b", path)
+
+
+def test_training_uses_the_projects_backbone(
+    stack: Cloud, resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def stop_before_training(images: Any, *, backbone: Any, **rest: Any) -> None:
+        seen.append(backbone and backbone.side)
+        raise TrainingDataError("enough is known")
+
+    def train(*options: object) -> None:
+        with pytest.raises(TrainingDataError):
+            relook("train", "cup", photos, *options)
+
+    monkeypatch.setattr(training, "train", stop_before_training)
+    photos, other = tmp_path / "photos", tmp_path / "other.onnx"
+    (photos / "normal").mkdir(parents=True)
+    (photos / "normal" / "0.png").write_bytes(part_png(0))
+    other.write_bytes(feature_onnx(96))
+
+    relook("backbone", "import", "cup", resnet)
+    train()
+    train("--backbone", other)
+    train("--output", tmp_path / "out")
+    train("--output", tmp_path / "out", "--backbone", other)
+    relook("backbone", "remove", "cup")
+    train()
+
+    assert seen == [64, 96, None, 96, None]
+
+
+@pytest.mark.parametrize("keeps_weights_outside", [False, True])
+def test_an_anomalib_export_inspects_uploads(stack: Cloud, tmp_path: Path, keeps_weights_outside: bool) -> None:
+    path = tmp_path / "model.onnx"
+    model = anomalib_model(size=None, batch=2, opset=18)
+    path.write_bytes(with_outside_weights(model, path) if keeps_weights_outside else model.SerializeToString())
+
+    assert relook("register", "cup", path) == {"model": "cup/1", "is_hosted": True}
+
+    version = describe_model(stack.registry, "cup", "1")
+    assert (version.status, version.performance) == (ModelStatus.HOSTED, None)
+    messages = [
+        stack.upload("cup/good.png", part_png(1000)),
+        stack.upload("cup/bad.png", part_png(1001, is_scratched=True)),
+    ]
+    for message in messages:
+        assert stack.deliver(message) == []
+    found = {record["image_uri"]: record for record in stack.records()}
+    good, bad = found["s3://images/cup/good.png"], found["s3://images/cup/bad.png"]
+    assert (good["is_anomalous"], bad["is_anomalous"]) == (False, True)
+    assert float(bad["confidence"]) == pytest.approx(0.81, abs=0.02)
+    assert "heat_map_uri" in bad and "mask_uri" not in bad
+
+
+def test_an_export_of_anomalib_1_brings_its_metadata(stack: Cloud, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(anomalib_onnx(major=1))
+    with pytest.raises(PackageError, match=r"metadata\.json"):
+        relook("register", "cup", path)
+    (failed,) = list_models(stack.registry, "cup")
+    assert failed.status is ModelStatus.TRAINING_FAILED
+    path.with_name("metadata.json").write_bytes(anomalib_metadata())
+    assert relook("register", "cup", path, "--no-host") == {"model": "cup/2", "is_hosted": False}
+
+
+def test_an_export_works_without_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.main, "connect", lambda stage: pytest.fail("no cloud is needed"))
+    path, image, folder = (tmp_path / name for name in ("model.onnx", "bad.png", "package"))
+    path.write_bytes(anomalib_onnx())
+    image.write_bytes(part_png(1001, is_scratched=True))
+    assert relook("register", "cup", path, "--output", folder)["model"] == str(folder)
+    record = relook("detect", folder, image, "--pictures", tmp_path / "pictures")
+    assert (record["is_anomalous"], Path(record["overlay"]).exists()) == (True, True)
+
+
+def test_weights_that_are_nowhere_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(with_outside_weights(anomalib_model()))
+    with pytest.raises(CommandError, match="keeps its weights in another file that cannot be read"):
+        relook("register", "cup", path, "--output", tmp_path / "package")
