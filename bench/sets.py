@@ -43,7 +43,7 @@ def generated_set(product: str, normals: int, anomalies: int) -> LabeledSet:
         image = _encoded(found.image, "JPEG")
         if not spoiled:
             return LabeledImage(f"{product}/normal-{seed}.jpg", lambda: image, False)
-        palette = np.array([(255, 255, 255), *(bytes.fromhex(color[1:]) for color in colors.values())], np.uint8)
+        palette = np.array([list(bytes.fromhex(color[1:])) for color in ("#FFFFFF", *colors.values())], np.uint8)
         mask = _encoded(palette[found.mask], "PNG")
         return LabeledImage(f"{product}/anomaly-{seed}.jpg", lambda: image, True, lambda: mask, colors)
 

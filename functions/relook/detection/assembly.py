@@ -9,12 +9,14 @@ import numpy as np
 from relook.detection.alignment import Alignment, alignment_nodes, undo_nodes
 from relook.detection.arrays import FloatArray
 from relook.detection.backbone import Backbone
-from relook.detection.detail import Detail
+from relook.detection.detail import DETAIL_GRID, Detail
 from relook.detection.evidence import (
     STATISTICS_PER_MAP,
     Scale,
+    Scorer,
     average_map,
     blur_nodes,
+    log_map,
     nearest_nodes,
     peak_nodes,
     statistics_nodes,
@@ -35,7 +37,6 @@ from relook.detection.normality import (
 from relook.detection.package import TYPE_GRID
 from relook.detection.pixels import PixelModel, pixel_channels, pixel_features
 
-DETAIL_MAP_GRID = 128
 _MAP_SHAPE = (1, 1, MAP_GRID, MAP_GRID)
 
 
@@ -62,8 +63,8 @@ class Engine:
     """All fitted parts of one model.
 
     Attributes:
-        map_scales: of the Gaussian map and of the memory map, scalars.
-        statistics_scale: (12,) of the statistics of average, Gaussian and memory map.
+        map_scales: (64, 64) of the Gaussian log map and of the memory's.
+        statistics_scale: (15,) of the statistics of average, Gaussian and memory map.
         head: None when there were too few anomalies to learn from.
         pixel_model: None for a classification model.
         classes: number of anomaly types.
@@ -76,6 +77,7 @@ class Engine:
     memory: Memory
     map_scales: tuple[Scale, Scale]
     statistics_scale: Scale
+    scorer: Scorer
     head: Head | None
     pixel_model: PixelModel | None
     classes: int
@@ -91,17 +93,12 @@ class Engine:
         aligned = alignment_nodes(graph, image, self.eye.alignment) if self.eye.alignment else None
         whitened = self.eye.features(graph, aligned.image if aligned else image)
         raw = (gaussian_map(graph, whitened, self.gaussians), memory_map(graph, whitened, self.memory))
-        maps = [scale.nodes(graph, blur_nodes(graph, m)) for m, scale in zip(raw, self.map_scales, strict=True)]
+        logs = [log_map(graph, blur_nodes(graph, m)) for m in raw]
+        maps = [scale.nodes(graph, m) for m, scale in zip(logs, self.map_scales, strict=True)]
         average = average_map(graph, *maps)
         standard = self.statistics_scale.nodes(graph, statistics_nodes(graph, average, *maps))
-        scores = [
-            graph.node(
-                "ReduceSum",
-                graph.take(standard, 0, STATISTICS_PER_MAP, axis=1),
-                graph.constant(np.array([1])),
-                keepdims=0,
-            )
-        ]
+        own = graph.take(standard, 0, STATISTICS_PER_MAP, axis=1)
+        scores = [graph.reshape(graph.node("MatMul", own, graph.constant(np.array(self.scorer.weights)[:, None])), 1)]
         types = None
         if self.pixel_model is not None:
             plain = self.eye.features(graph, image) if aligned else whitened
@@ -120,7 +117,7 @@ class Engine:
         if self.detail is not None:
             close, score = self.detail.nodes(graph, picture)
             scores.append(score)
-            shown, side = _overlaid(graph, shown, close, self.detail), DETAIL_MAP_GRID
+            shown, side = _overlaid(graph, shown, close, self.detail), DETAIL_GRID
         graph.output("scores", graph.node("Concat", *scores, axis=0), (len(scores),))
         graph.output("map", graph.reshape(shown, side, side), (side, side))
         graph.output("nearest", nearest_nodes(graph, whitened, self.normals), (2,))
@@ -131,13 +128,10 @@ class Engine:
 
 
 def _overlaid(graph: GraphBuilder, average: Tensor, close: Tensor, detail: Detail) -> Tensor:
-    """(1, 1, 128, 128): the higher of both maps, the close one's oddest cell of each field, brought to the other's
-    scale by what the oddest cell of a normal picture comes to."""
-    size = MAP_GRID * detail.tiles // DETAIL_MAP_GRID
-    fields = graph.node("MaxPool", close, kernel_shape=[size, size], strides=[size, size]) if size > 1 else close
+    """(1, 1, 128, 128): the higher of both maps, brought to one scale by their oddest fields in normal pictures."""
     usual = max(float(detail.statistics_scale.center[0]), 1.0)
-    wide = graph.to_grid(average, 1, MAP_GRID, DETAIL_MAP_GRID)
-    return graph.node("Max", wide, graph.node("Mul", fields, graph.constant(detail.usual_peak / usual)))
+    wide = graph.to_grid(average, 1, MAP_GRID, DETAIL_GRID)
+    return graph.node("Max", wide, graph.node("Mul", close, graph.constant(detail.usual_peak / usual)))
 
 
 def features_graph(backbone: Backbone) -> bytes:
@@ -176,21 +170,20 @@ def types_graph(eye: Eye, model: PixelModel, classes: int) -> bytes:
 
 
 def raw_maps_graph(gaussians: Gaussians, memory: Memory) -> bytes:
-    """`whitened` to the blurred, unscaled `gaussian` and `memory` maps."""
+    """`whitened` to the blurred `gaussian` and `memory` log maps."""
     graph = GraphBuilder()
     dimensions = gaussians.mean.shape[1]
     whitened = graph.input("whitened", np.float32, (1, dimensions, MAP_GRID, MAP_GRID))
-    graph.output("gaussian", blur_nodes(graph, gaussian_map(graph, whitened, gaussians)), _MAP_SHAPE)
-    graph.output("memory", blur_nodes(graph, memory_map(graph, whitened, memory)), _MAP_SHAPE)
+    graph.output("gaussian", log_map(graph, blur_nodes(graph, gaussian_map(graph, whitened, gaussians))), _MAP_SHAPE)
+    graph.output("memory", log_map(graph, blur_nodes(graph, memory_map(graph, whitened, memory))), _MAP_SHAPE)
     return graph.finish()
 
 
-def evidence_graph(map_scales: tuple[Scale, Scale], dimensions: int) -> bytes:
-    """`whitened` and the unscaled maps to the average `map`, `statistics` (1, 12) and `texture` (1, 2 d)."""
+def evidence_graph(dimensions: int) -> bytes:
+    """`whitened` and standardised maps to the average `map`, `statistics` (1, 15) and `texture` (1, 2 d)."""
     graph = GraphBuilder()
     whitened = graph.input("whitened", np.float32, (1, dimensions, MAP_GRID, MAP_GRID))
-    raw = [graph.input(name, np.float32, _MAP_SHAPE) for name in ("gaussian", "memory")]
-    maps = [scale.nodes(graph, m) for m, scale in zip(raw, map_scales, strict=True)]
+    maps = [graph.input(name, np.float32, _MAP_SHAPE) for name in ("gaussian", "memory")]
     average = average_map(graph, *maps)
     graph.output("map", average, _MAP_SHAPE)
     graph.output("statistics", statistics_nodes(graph, average, *maps), (1, 3 * STATISTICS_PER_MAP))

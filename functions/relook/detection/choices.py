@@ -3,33 +3,35 @@
 Alignment: as they are, turned and shifted a little, or lying anyhow. Scorer: objects, where a place says what belongs
 there, or textures, where the same may be anywhere. Each way is scored by how well models of the other folds tell
 held-back normal images from anomalies: the labelled ones, or defects painted on held-back normals. Source of the rules:
-our own measurements; painted defects choose poses well and scorers only where the difference is clear.
+our own measurements. Painted defects choose poses well and scorers badly; without labelled anomalies the scorer follows
+from how much of the features' variance the place in the picture explains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.alignment import ANY_DEG, SLIGHT_DEG, Alignment, align, fit_alignment, likeness_as_they_are
-from relook.detection.arrays import ByteArray
+from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.crossfit import THREADS, Features, fit_evidence, held_back_maps
 from relook.detection.evaluation import roc_auc
+from relook.detection.evidence import SCORERS, Scorer
 from relook.detection.package import Choice
 from relook.detection.painted import paint_defect
 from relook.detection.training_set import OnProgress, TrainingSet
 
-OBJECT, TEXTURE = 1.0, 0.0
-_SCORERS = {"object": OBJECT, "texture": TEXTURE}
 _TRIED_ON = 40
 _FOLDS = 4
 _MIN_ANOMALIES = 10
 _BELIEVABLE = 0.85
 _RISE = 0.05
 _GAIN = 0.01
+_PLACE_MATTERS = 0.25
+_LEADING, _BORDER = 20, 8
 
 Whiten = Callable[[ByteArray, NDArray[np.bool_]], NDArray[np.float32]]
 """Whitened features of pixels; the whitening is fitted on those the mask marks."""
@@ -40,12 +42,11 @@ class Ways:
     """What was chosen.
 
     Attributes:
-        position_weight: of the memory.
         choices: with the scores that decided, for people.
     """
 
     alignment: Alignment | None
-    position_weight: float
+    scorer: Scorer
     choices: tuple[Choice, ...]
 
 
@@ -57,7 +58,7 @@ class _Trial:
     is_normal: NDArray[np.bool_]
     folds: NDArray[np.intp]
     anomalies: str
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    is_labelled: bool
 
 
 def choose_ways(
@@ -79,22 +80,27 @@ def choose_ways(
         others = max(value for other, value in likeness.items() if other != name)
         if likeness[name] >= max(_BELIEVABLE, others + _RISE):
             alignments[name] = fitted
-    scores = {name: _score(trial, fitted, whiten, generator) for name, fitted in alignments.items()}
+    tried = {name: _try(trial, fitted, whiten, generator) for name, fitted in alignments.items()}
+    scores = {name: found for name, (found, _) in tried.items()}
     on_progress("choosing a way to look", 3, 3)
     chosen = "none"
     for name in alignments:
-        if scores[name]["object"] > scores[chosen]["object"] + _GAIN:
+        if max(scores[name].values()) > max(scores[chosen].values()) + _GAIN:
             chosen = name
-    scorer = "texture" if scores[chosen]["texture"] > scores[chosen]["object"] + _GAIN else "object"
+    place = tried[chosen][1]
+    scorer = "object" if place >= _PLACE_MATTERS else "texture"
+    other = "texture" if scorer == "object" else "object"
+    if trial.is_labelled and scores[chosen][other] > scores[chosen][scorer] + _GAIN:
+        scorer = other
+    against = f"AUROC against {trial.anomalies}"
     return Ways(
         alignments[chosen],
-        _SCORERS[scorer],
+        SCORERS[scorer],
         (
-            Choice(
-                "alignment", chosen, f"AUROC against {trial.anomalies}", {k: v["object"] for k, v in scores.items()}
-            ),
-            Choice("likeness to the template", chosen, "mean correlation of the normal images", likeness),
-            Choice("scorer", scorer, f"AUROC against {trial.anomalies}", scores[chosen]),
+            Choice("alignment", chosen, against, {name: max(found.values()) for name, found in scores.items()}),
+            Choice("template", chosen, "mean correlation of the normal images with it", likeness),
+            Choice("scorer", scorer, against, scores[chosen]),
+            Choice("place", scorer, f"variance it explains, object from {_PLACE_MATTERS:.0%}", {"share": place}),
         ),
     )
 
@@ -116,18 +122,31 @@ def _trial(data: TrainingSet, folds: NDArray[np.intp], generator: np.random.Gene
         is_normal=np.arange(len(members)) < len(normals),
         folds=np.array([known.get(int(f), int(f) % _FOLDS) for f in folds[members]]),
         anomalies=name,
+        is_labelled=others is anomalies,
     )
 
 
-def _score(
+def _try(
     trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator
-) -> dict[str, float]:
-    """AUROC of each scorer."""
+) -> tuple[dict[str, float], float]:
+    """AUROC of each scorer, and how much the place in the picture says."""
     pixels = align(trial.pixels, alignment, THREADS)[0] if alignment else trial.pixels
     whitened = whiten(pixels, trial.is_normal)
     features = Features(whitened, trial.is_normal, trial.folds, len(pixels))
-    by_scorer, _ = held_back_maps(features, list(_SCORERS.values()), generator, lambda *_: None)
-    return {
-        name: roc_auc(fit_evidence(whitened, maps, ~trial.is_normal).one_class, ~trial.is_normal)
-        for name, maps in zip(_SCORERS, by_scorer, strict=True)
+    weights = [scorer.position_weight for scorer in SCORERS.values()]
+    by_scorer, _ = held_back_maps(features, weights, generator, lambda *_: None)
+    found = {
+        name: roc_auc(fit_evidence(whitened, maps, ~trial.is_normal, scorer).one_class, ~trial.is_normal)
+        for (name, scorer), maps in zip(SCORERS.items(), by_scorer, strict=True)
     }
+    return found, _said_by_place(whitened[trial.is_normal])
+
+
+def _said_by_place(normals: FloatArray) -> float:
+    """Share 0..1 of the leading features' variance in (n, d, 64, 64) normal images that the place explains.
+
+    Cells near the border are left out, where the backbone sees that there is one.
+    """
+    cells = normals[:, :_LEADING, _BORDER:-_BORDER, _BORDER:-_BORDER]
+    between = cells.mean(axis=0).var(axis=(1, 2)) - cells.var(axis=0).mean(axis=(1, 2)) / len(cells)
+    return float((between / cells.var(axis=(0, 2, 3))).mean())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from relook.detection.arrays import FloatArray
 from relook.detection.assembly import Eye, evidence_graph, pixel_features_graph, raw_maps_graph, types_graph
 from relook.detection.calibration import median_and_spread
-from relook.detection.evidence import STATISTICS_PER_MAP, Scale
+from relook.detection.evidence import STATISTICS_PER_MAP, Scale, Scorer, standardised
 from relook.detection.normality import MAP_GRID, CellSums, Gaussians, Memory, fit_gaussians, fit_memory
 from relook.detection.pixels import PixelModel, fit_pixel_model, sample_cells
 from relook.detection.session import Session
@@ -76,7 +76,7 @@ def held_back_maps(
 
 
 def raw_maps(gaussians: Gaussians, memory: Memory, whitened: FloatArray) -> FloatArray:
-    """(n, 2, 64, 64) blurred, unscaled Gaussian and memory maps of (n, d, 64, 64)."""
+    """(n, 2, 64, 64) blurred Gaussian and memory log maps of (n, d, 64, 64)."""
     session = Session(raw_maps_graph(gaussians, memory), threads=THREADS)
     found = (session(whitened=whitened[i : i + 1]) for i in range(len(whitened)))
     return np.concatenate([np.concatenate([out["gaussian"], out["memory"]], axis=1) for out in found])
@@ -87,9 +87,11 @@ class Evidence:
     """What maps and features of images come to, standardised on held-back normals.
 
     Attributes:
+        map_scales: (64, 64) each, of the Gaussian and the memory log map.
         average: (n, 64, 64) anomaly maps.
-        standard: (n, 12) standardised statistics.
+        standard: (n, 15) standardised statistics.
         texture: (n, 2 d).
+        one_class: (n,) the score that needs no labelled anomaly.
     """
 
     map_scales: tuple[Scale, Scale]
@@ -97,31 +99,26 @@ class Evidence:
     average: FloatArray
     standard: FloatArray
     texture: FloatArray
-
-    @property
-    def one_class(self) -> FloatArray:
-        """(n,) the score that needs no labelled anomaly: the statistics of the average map, added up."""
-        return np.asarray(self.standard[:, :STATISTICS_PER_MAP].sum(axis=1))
+    one_class: FloatArray
 
 
-def fit_evidence(whitened: FloatArray, maps: FloatArray, is_anomalous: _Labels) -> Evidence:
+def fit_evidence(whitened: FloatArray, maps: FloatArray, is_anomalous: _Labels, scorer: Scorer) -> Evidence:
     """Find the scales of maps and statistics on the normals, and apply them to all.
 
     Args:
         maps: as `held_back_maps` gives them.
     """
-    normal_maps = maps[~is_anomalous]
-    gaussian, memory = (Scale(*median_and_spread(normal_maps[:, kind].ravel())) for kind in (0, 1))
-    average, statistics, texture = weigh(whitened, maps, (gaussian, memory))
+    (gaussian, gaussian_scale), (memory, memory_scale) = (standardised(maps[:, k], is_anomalous) for k in (0, 1))
+    average, statistics, texture = weigh(whitened, np.stack([gaussian, memory], axis=1))
     scale = Scale(*median_and_spread(statistics[~is_anomalous]))
-    return Evidence((gaussian, memory), scale, average, (statistics - scale.center) / scale.spread, texture)
+    standard = (statistics - scale.center) / scale.spread
+    one_class = standard[:, :STATISTICS_PER_MAP] @ np.array(scorer.weights)
+    return Evidence((gaussian_scale, memory_scale), scale, average, standard, texture, one_class)
 
 
-def weigh(
-    whitened: FloatArray, maps: FloatArray, map_scales: tuple[Scale, Scale]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Average maps (n, 64, 64), raw statistics (n, 12) and texture (n, 2 d)."""
-    session = Session(evidence_graph(map_scales, whitened.shape[1]), threads=THREADS)
+def weigh(whitened: FloatArray, maps: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Average maps (n, 64, 64), raw statistics (n, 15) and texture (n, 2 d), from standardised maps (n, 2, 64, 64)."""
+    session = Session(evidence_graph(whitened.shape[1]), threads=THREADS)
     found = [
         session(whitened=whitened[i : i + 1], gaussian=maps[i : i + 1, :1], memory=maps[i : i + 1, 1:])
         for i in range(len(maps))

@@ -1,8 +1,9 @@
 """The second look at large pictures, tile by tile, for what 256 pixels cannot show.
 
 A picture is squashed to k x k tiles of 256 pixels. Each tile passes the backbone, and its patches are looked up in a
-memory of normal patches of all tiles. The oddest few cells of the whole picture make a score of its own, which alarms
-by itself: a scratch of ten cells among a quarter of a million moves no statistic of the first look.
+memory of normal patches of all tiles. What it finds is compared with what normal pictures show thereabouts, for edges
+always look odder than plain places. The oddest few of 128 x 128 fields make a score of its own, which alarms by itself:
+a scratch of ten cells among a quarter of a million moves no statistic of the first look.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ from relook.detection.samples import LabeledImage
 from relook.detection.session import Session
 from relook.detection.training_set import OnProgress
 
-DETAIL_STATISTICS = 2
-_ODDEST_CELLS = 16
+DETAIL_GRID = 128
+_ODDEST_FIELDS = 8
+_REACH_FIELDS = 1
+_BLUR_FIELDS = 2
 _LEARNT_FROM = 24
 _TILES_OF_AN_IMAGE = 12
 _CELLS_OF_A_TILE = 150
@@ -50,8 +53,8 @@ class Detail:
 
     Attributes:
         tiles: k, a side.
-        map_scale: scalar.
-        statistics_scale: (2,) of the oddest cell and the mean of the oddest 16.
+        usual: (128, 128) what each field's oddest cell comes to in normal pictures.
+        statistics_scale: (2,) of the oddest field and the mean of the oddest 8.
         usual_peak: what the first look's map comes to at its oddest cell in a normal picture.
     """
 
@@ -59,15 +62,19 @@ class Detail:
     backbone: Backbone
     whitening: Whitening
     memory: Memory
-    map_scale: Scale
+    usual: Scale
     statistics_scale: Scale
     usual_peak: float
 
     def nodes(self, graph: GraphBuilder, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Nodes from (1, 256 k, 256 k, 3) uint8 to the (1, 1, 64 k, 64 k) map and a (1,) score."""
-        raw = _map_nodes(graph, image, self.tiles, self.backbone, self.whitening, self.memory)
-        found = self.map_scale.nodes(graph, raw)
-        standard = self.statistics_scale.nodes(graph, _statistics_nodes(graph, found, self.tiles))
+        """Nodes from (1, 256 k, 256 k, 3) uint8 to the (1, 1, 128, 128) map and a (1,) score."""
+        raw = _field_nodes(graph, image, self.tiles, self.backbone, self.whitening, self.memory)
+        found = self.usual.nodes(graph, raw)
+        oddest = top(graph, graph.reshape(found, 1, DETAIL_GRID**2), _ODDEST_FIELDS)
+        statistics = graph.node(
+            "Concat", graph.take(oddest, 0, 1, axis=1), graph.mean(oddest, 1, keepdims=True), axis=1
+        )
+        standard = self.statistics_scale.nodes(graph, statistics)
         return found, graph.node("ReduceSum", standard, graph.constant(np.array([1])), keepdims=0)
 
 
@@ -103,21 +110,22 @@ def fit_detail(
     weight = position_weight * np.sqrt(whitening.dimensions)
     pool = np.concatenate([(features - whitening.mean) @ whitening.projection, places * weight], axis=1)
     halves = [_memory(pool[owners % 2 != half], position_weight, generator) for half in (0, 1)]
-    judges = [Session(_map_graph(tiles, backbone, whitening, memory), threads=_THREADS) for memory in halves]
-    values, found = [], {}
+    judges = [Session(_field_graph(tiles, backbone, whitening, memory), threads=_THREADS) for memory in halves]
+    found = {}
     for order, index in enumerate([*normals.tolist(), *anomalies.tolist()]):
         pixels = decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles)
-        out = judges[order % 2](image=pixels[None])
-        found[index] = out["statistics"][0]
-        if not is_anomalous[index]:
-            values.append(out["map"].ravel()[:: 16 * tiles])
+        found[index] = judges[order % 2](image=pixels[None])["fields"][0, 0]
         on_progress("looking closely", len(normals) + order + 1, steps)
-    map_scale = Scale(*median_and_spread(np.concatenate(values)))
-    statistics = {index: (raw - map_scale.center) / map_scale.spread for index, raw in found.items()}
+    of_normals = np.stack([found[index] for index in normals.tolist()])
+    usual = _usual(of_normals)
+    statistics = {index: _statistics((fields - usual.center) / usual.spread) for index, fields in found.items()}
+    for order, index in enumerate(normals.tolist()):  # what a normal picture is compared with must not know it
+        others = _usual(np.delete(of_normals, order, axis=0))
+        statistics[index] = _statistics((found[index] - others.center) / others.spread)
     scale = Scale(*median_and_spread(np.stack([statistics[index] for index in normals.tolist()])))
     scores = {index: float(((s - scale.center) / scale.spread).sum()) for index, s in statistics.items()}
     return FittedDetail(
-        Detail(tiles, backbone, whitening, _memory(pool, position_weight, generator), map_scale, scale, usual_peak),
+        Detail(tiles, backbone, whitening, _memory(pool, position_weight, generator), usual, scale, usual_peak),
         fit_detail_alarm(np.array([scores[index] for index in normals.tolist()])),
         scores,
     )
@@ -163,20 +171,40 @@ def _memory(pool: FloatArray, position_weight: float, generator: np.random.Gener
     return Memory(drawn[coreset(drawn, _MEMORY_SIZE, generator)], position_weight)
 
 
-def _map_graph(tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory) -> bytes:
-    """`image` to the raw `map` and its `statistics` (1, 2)."""
+def _usual(fields: FloatArray) -> Scale:
+    """Of (n, 128, 128) normal pictures: mean and spread of the oddest cell within a field and those around it, since
+    parts move."""
+    size = 2 * _REACH_FIELDS + 1
+    padded = np.pad(fields, ((0, 0), (_REACH_FIELDS, _REACH_FIELDS), (_REACH_FIELDS, _REACH_FIELDS)), mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2)).max(axis=(3, 4))
+    variance = around.var(axis=0)
+    size = 2 * _BLUR_FIELDS + 1
+    padded = np.pad(variance, _BLUR_FIELDS, mode="edge")
+    smooth = np.lib.stride_tricks.sliding_window_view(padded, (size, size)).mean(axis=(2, 3))
+    spread = np.sqrt(smooth)
+    return Scale(around.mean(axis=0), np.maximum(spread, 0.5 * np.median(spread)) + 1e-3)
+
+
+def _statistics(standard: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(2,) as the graph computes them."""
+    oddest = np.sort(standard, axis=None)[-_ODDEST_FIELDS:]
+    return np.array([oddest[-1], oddest.mean()])
+
+
+def _field_graph(tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory) -> bytes:
+    """`image` to the raw `fields`, (1, 1, 128, 128)."""
     graph = GraphBuilder()
     side = INPUT_SIDE_PX * tiles
-    raw = _map_nodes(graph, graph.input("image", np.uint8, (1, side, side, 3)), tiles, backbone, whitening, memory)
-    graph.output("map", raw, (1, 1, MAP_GRID * tiles, MAP_GRID * tiles))
-    graph.output("statistics", _statistics_nodes(graph, raw, tiles), (1, DETAIL_STATISTICS))
+    image = graph.input("image", np.uint8, (1, side, side, 3))
+    fields = _field_nodes(graph, image, tiles, backbone, whitening, memory)
+    graph.output("fields", fields, (1, 1, DETAIL_GRID, DETAIL_GRID))
     return graph.finish()
 
 
-def _map_nodes(
+def _field_nodes(
     graph: GraphBuilder, image: Tensor, tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory
 ) -> Tensor:
-    """Nodes from (1, 256 k, 256 k, 3) uint8 to the raw (1, 1, 64 k, 64 k) map."""
+    """Nodes from (1, 256 k, 256 k, 3) uint8 to the distance of the oddest cell in each of (1, 1, 128, 128) fields."""
     rows = graph.reshape(image, tiles, INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, 3)
     cut = graph.reshape(graph.node("Transpose", rows, perm=[0, 2, 1, 3, 4]), tiles**2, INPUT_SIDE_PX, INPUT_SIDE_PX, 3)
     weight = memory.position_weight * np.sqrt(whitening.dimensions)
@@ -190,13 +218,9 @@ def _map_nodes(
     body.output("found", body.reshape(found, MAP_GRID, MAP_GRID), (MAP_GRID, MAP_GRID))
     maps = graph.scan(body, cut, graph.constant(_centers(tiles)[:, None] * weight))
     square = graph.node("Transpose", graph.reshape(maps, tiles, tiles, MAP_GRID, MAP_GRID), perm=[0, 2, 1, 3])
-    return graph.reshape(square, 1, 1, MAP_GRID * tiles, MAP_GRID * tiles)
-
-
-def _statistics_nodes(graph: GraphBuilder, found: Tensor, tiles: int) -> Tensor:
-    """(1, 2): the oddest cell, and the mean of the oddest 16."""
-    oddest = top(graph, graph.reshape(found, 1, (MAP_GRID * tiles) ** 2), _ODDEST_CELLS)
-    return graph.node("Concat", graph.take(oddest, 0, 1, axis=1), graph.mean(oddest, 1, keepdims=True), axis=1)
+    cells = graph.reshape(square, 1, 1, MAP_GRID * tiles, MAP_GRID * tiles)
+    size = MAP_GRID * tiles // DETAIL_GRID
+    return graph.node("MaxPool", cells, kernel_shape=[size, size], strides=[size, size])
 
 
 def _cut(pixels: ByteArray, tiles: int) -> ByteArray:

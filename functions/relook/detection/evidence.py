@@ -1,6 +1,7 @@
 """From maps to the few numbers per image that a verdict is made of, as ONNX nodes.
 
-Source of the statistics and their sum: our own measurements (no single one is best on every material).
+A map is judged against what normal images show at the same place, on a logarithmic scale: edges always look odder than
+plain places. Source of that, and of the statistics: our own measurements.
 """
 
 from __future__ import annotations
@@ -13,11 +14,33 @@ from numpy.typing import NDArray
 from relook.detection.graph import GraphBuilder, Tensor
 from relook.detection.normality import MAP_GRID
 
-STATISTICS_PER_MAP = 4
+STATISTICS_PER_MAP = 5
 _BLUR_SIGMA_CELLS = 1.0
 EMBEDDING_GRID = 4
-_TOP_SHARES = (0.01, 0.05)
+_TOP_CELLS = (1, 4, 41, 205)
+_LOG_FLOOR = 1e-3
+_CENTER_SIGMA_CELLS, _SPREAD_SIGMA_CELLS = 2.0, 3.0
 _PEAK_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """How an image's score is made of the statistics of its map.
+
+    Attributes:
+        position_weight: of the memory: whether a place says what belongs there, or the same may be anywhere.
+        weights: of the statistics, as `statistics_nodes` orders them.
+    """
+
+    position_weight: float
+    weights: tuple[float, ...]
+
+
+SCORERS = {
+    "object": Scorer(1.0, (1.0, 1.0, 0.0, 0.0, 0.0)),
+    "texture": Scorer(0.0, (0.25, 0.0, 0.0, 0.0, 1.0)),
+}
+"""A defect of an object is what looks oddest; a crack in a random texture shows in how uneven the whole map is."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +64,43 @@ def blur_nodes(graph: GraphBuilder, raw_map: Tensor) -> Tensor:
     return graph.convolve(graph.pad_edges(tall, 0, reach), kernel.reshape(1, 1, 1, -1))
 
 
+def log_map(graph: GraphBuilder, distances: Tensor) -> Tensor:
+    """The logarithm of a map of distances."""
+    return graph.node("Log", graph.node("Add", distances, graph.constant(_LOG_FLOOR)))
+
+
+def usual_scale(maps: NDArray[np.float32]) -> Scale:
+    """(64, 64) mean and spread of (n, 64, 64) normal log maps at each place, smoothed over the places around it."""
+    mean, square = maps.mean(axis=0, dtype=np.float64), (maps.astype(np.float64) ** 2).mean(axis=0)
+    return _smooth_scale(mean, square)
+
+
+def standardised(maps: NDArray[np.float32], is_anomalous: NDArray[np.bool_]) -> tuple[NDArray[np.float32], Scale]:
+    """(n, 64, 64) log maps on the scale of the normal ones, and that scale. A normal one is measured by the others,
+    for it would look too usual beside itself."""
+    normals = maps[~is_anomalous]
+    scale = usual_scale(normals)
+    found = ((maps - scale.center) / scale.spread).astype(np.float32)
+    total, squares = normals.sum(axis=0, dtype=np.float64), (normals.astype(np.float64) ** 2).sum(axis=0)
+    for index in np.flatnonzero(~is_anomalous):
+        own = maps[index].astype(np.float64)
+        others = _smooth_scale((total - own) / (len(normals) - 1), (squares - own**2) / (len(normals) - 1))
+        found[index] = (own - others.center) / others.spread
+    return found, scale
+
+
 def average_map(graph: GraphBuilder, gaussian: Tensor, memory: Tensor) -> Tensor:
     """The anomaly map: the mean of two standardised maps."""
     return graph.node("Mul", graph.node("Add", gaussian, memory), graph.constant(0.5))
 
 
 def statistics_nodes(graph: GraphBuilder, *maps: Tensor) -> Tensor:
-    """(1, 4 * maps): maximum, means of the top 1 % and 5 %, standard deviation of each map in turn."""
-    cells = MAP_GRID**2
+    """(1, 5 * maps): the oddest cell, the means of the oddest 4, 1 % and 5 %, the standard deviation of each map."""
     parts = []
     for one_map in maps:
-        flat = graph.reshape(one_map, 1, cells)
-        counts = [1, *(round(share * cells) for share in _TOP_SHARES)]
-        oddest = top(graph, flat, counts[-1])
-        parts += [graph.mean(graph.take(oddest, 0, count, axis=1), 1, keepdims=True) for count in counts]
+        flat = graph.reshape(one_map, 1, MAP_GRID**2)
+        oddest = top(graph, flat, _TOP_CELLS[-1])
+        parts += [graph.mean(graph.take(oddest, 0, count, axis=1), 1, keepdims=True) for count in _TOP_CELLS]
         parts.append(_standard_deviation(graph, flat))
     return graph.node("Concat", *parts, axis=1)
 
@@ -110,3 +156,17 @@ def _standard_deviation(graph: GraphBuilder, rows: Tensor) -> Tensor:
     """Of each row, (n, 1)."""
     centred = graph.node("Sub", rows, graph.mean(rows, 1, keepdims=True))
     return graph.node("Sqrt", graph.mean(graph.node("Mul", centred, centred), 1, keepdims=True))
+
+
+def _smooth_scale(mean: NDArray[np.float64], square: NDArray[np.float64]) -> Scale:
+    variance = _smooth(np.maximum(square - mean**2, 0), _SPREAD_SIGMA_CELLS)
+    spread = np.sqrt(variance)
+    return Scale(_smooth(mean, _CENTER_SIGMA_CELLS), np.maximum(spread, 0.5 * np.median(spread)) + 1e-3)
+
+
+def _smooth(field: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Gaussian blur of a (64, 64) field, narrower at the border."""
+    places = np.arange(MAP_GRID)
+    kernel = np.exp(-((places[:, None] - places) ** 2) / (2 * sigma**2))
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    return np.asarray(kernel @ field @ kernel.T)

@@ -107,24 +107,27 @@ def train(
     normals = np.flatnonzero(~data.is_anomalous)
     eye = Eye(backbone, _fit_whitening(pixels[normals], backbone, generator), ways.alignment)
     features = _features(pixels, data.is_anomalous, folds, eye, generator)
-    (maps,), sums = held_back_maps(features, [ways.position_weight], generator, progress)
-    evidence = fit_evidence(features.judged, maps, data.is_anomalous)
+    (maps,), sums = held_back_maps(features, [ways.scorer.position_weight], generator, progress)
+    evidence = fit_evidence(features.judged, maps, data.is_anomalous, ways.scorer)
     types = held_back_types(data, eye, folds, generator, progress) if data.types else None
     decision = _decide(data, folds, evidence, types)
     close = None
     if data.tiles > 1:
         peak = float(np.median(evidence.average[normals].max(axis=(1, 2))))
         close = fit_detail(
-            data.images, data.is_anomalous, data.tiles, backbone, ways.position_weight, peak, generator, progress
+            data.images, data.is_anomalous, data.tiles, backbone, ways.scorer.position_weight, peak, generator, progress
         )
         decision = decision.with_alarm(close.alarm, close.scores)
     compared = normals[:: -(-len(normals) // _COMPARED_WITH)]
     engine = Engine(
         eye=eye,
         gaussians=fit_gaussians(sums),
-        memory=fit_memory(features.whitened, np.flatnonzero(features.is_normal), ways.position_weight, generator),
+        memory=fit_memory(
+            features.whitened, np.flatnonzero(features.is_normal), ways.scorer.position_weight, generator
+        ),
         map_scales=evidence.map_scales,
         statistics_scale=evidence.statistics_scale,
+        scorer=ways.scorer,
         head=decision.head,
         pixel_model=types.model if types else None,
         classes=len(data.types),
@@ -313,10 +316,11 @@ def _verify(package: ModelPackage, engine: Engine, data: TrainingSet, whitened: 
 
 def _scores_of_parts(engine: Engine, pixels: ByteArray, whitened: FloatArray) -> FloatArray:
     """(n, k) scores as training computes them on its way."""
-    maps = raw_maps(engine.gaussians, engine.memory, whitened)
-    _, statistics, texture = weigh(whitened, maps, engine.map_scales)
+    logs = raw_maps(engine.gaussians, engine.memory, whitened)
+    maps = [(logs[:, kind] - scale.center) / scale.spread for kind, scale in enumerate(engine.map_scales)]
+    _, statistics, texture = weigh(whitened, np.stack(maps, axis=1).astype(np.float32))
     standard = (statistics - engine.statistics_scale.center) / engine.statistics_scale.spread
-    scores = [standard[:, :STATISTICS_PER_MAP].sum(axis=1)]
+    scores = [standard[:, :STATISTICS_PER_MAP] @ np.array(engine.scorer.weights)]
     if engine.head is not None:
         peaks = None
         if engine.pixel_model is not None:
