@@ -75,6 +75,8 @@ def alignment_nodes(graph: GraphBuilder, image: Tensor, alignment: Alignment) ->
     turned = _sample(graph, fine, graph.reshape(poses, tried, 3), tried, alignment.aspect)
     pads = graph.constant(np.array([0, 0, _NUDGE_CELLS, _NUDGE_CELLS] * 2))
     likeness = graph.convolve(graph.node("Pad", turned, pads, mode="edge"), pattern[None])
+    # A picture that is turned is blurred a little, one that is not turned is not: by product alone it would win
+    likeness = graph.node("Div", likeness, graph.reshape(_lengths(graph, turned, window), tried, 1, 1, 1))
     best = graph.node("ArgMax", graph.reshape(likeness, -1), axis=0, keepdims=1)
     nudges = np.arange(-_NUDGE_CELLS, _NUDGE_CELLS + 1) * 2 / _FINE
     turn, dy, dx = np.meshgrid(near[:, 0], nudges, nudges, indexing="ij")
@@ -289,6 +291,15 @@ def _sample(graph: GraphBuilder, fine: Tensor, poses: Tensor, count: int, aspect
 
 def _correlation(graph: GraphBuilder, pictures: Tensor, pattern: FloatArray, window: FloatArray) -> Tensor:
     """(k,) normalised cross-correlation of (k, 3, 64, 64) pictures with the pattern, under the window."""
+    axes = graph.constant(np.array([1, 2, 3]))
+    common = graph.node("ReduceSum", graph.node("Mul", pictures, graph.constant(pattern)), axes, keepdims=0)
+    scale = np.sqrt(((pattern**2) / np.maximum(window, 1e-6)).sum())
+    length = graph.node("Mul", _lengths(graph, pictures, window), graph.constant(float(scale)))
+    return graph.node("Div", common, length)
+
+
+def _lengths(graph: GraphBuilder, pictures: Tensor, window: FloatArray) -> Tensor:
+    """(k,) lengths above 0 of (k, 3, 64, 64) pictures without their mean, under the window."""
     weights = np.broadcast_to(window / window.sum(), (3, _FINE, _FINE))
     mean = graph.node(
         "ReduceSum", graph.node("Mul", pictures, graph.constant(weights)), graph.constant(np.array([2, 3]))
@@ -296,7 +307,4 @@ def _correlation(graph: GraphBuilder, pictures: Tensor, pattern: FloatArray, win
     centred = graph.node("Mul", graph.node("Sub", pictures, mean), graph.constant(np.sqrt(window)))
     axes = graph.constant(np.array([1, 2, 3]))
     energy = graph.node("ReduceSum", graph.node("Mul", centred, centred), axes, keepdims=0)
-    common = graph.node("ReduceSum", graph.node("Mul", pictures, graph.constant(pattern)), axes, keepdims=0)
-    scale = np.sqrt(((pattern**2) / np.maximum(window, 1e-6)).sum())
-    length = graph.node("Mul", graph.node("Sqrt", energy), graph.constant(float(scale)))
-    return graph.node("Div", common, graph.node("Add", length, graph.constant(1e-6)))
+    return graph.node("Add", graph.node("Sqrt", energy), graph.constant(1e-6))

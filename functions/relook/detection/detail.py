@@ -1,9 +1,10 @@
 """The second look at large pictures, tile by tile, for what 256 pixels cannot show.
 
-A picture is squashed to k x k tiles of 256 pixels. Each tile passes the backbone, and its patches are looked up in a
-memory of normal patches of all tiles. What it finds is compared with what normal pictures show thereabouts, for edges
-always look odder than plain places. The oddest few of 128 x 128 fields make a score of its own, which alarms by itself:
-a scratch of ten cells among a quarter of a million moves no statistic of the first look.
+A picture is squashed to k x k tiles of 256 pixels. The edges and lines in each are looked up in a memory of normal ones
+(a backbone's features, which look farther, hardly move for a scratch one pixel wide). What is found is compared with
+what normal pictures show thereabouts, for edges always look odder than plain places. The oddest few of 128 x 128 fields
+make a score of its own, which alarms by itself: a scratch of ten cells among a quarter of a million moves no statistic
+of the first look.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.backbone import Backbone
 from relook.detection.calibration import fit_detail_alarm, median_and_spread
 from relook.detection.evidence import Scale, blur_nodes, top
-from relook.detection.features import INPUT_SIDE_PX, to_unit
+from relook.detection.features import FINE_CHANNELS, INPUT_SIDE_PX, fine_features, to_unit, unit_image
 from relook.detection.graph import GraphBuilder, Tensor
 from relook.detection.image import decode_for_model
 from relook.detection.normality import (
@@ -28,7 +28,6 @@ from relook.detection.normality import (
     coreset,
     fit_whitening,
     memory_map,
-    weighted_positions,
     whitening_nodes,
 )
 from relook.detection.package import Calibration
@@ -59,7 +58,6 @@ class Detail:
     """
 
     tiles: int
-    backbone: Backbone
     whitening: Whitening
     memory: Memory
     usual: Scale
@@ -68,7 +66,7 @@ class Detail:
 
     def nodes(self, graph: GraphBuilder, image: Tensor) -> tuple[Tensor, Tensor]:
         """Nodes from (1, 256 k, 256 k, 3) uint8 to the (1, 1, 128, 128) map and a (1,) score."""
-        raw = _field_nodes(graph, image, self.tiles, self.backbone, self.whitening, self.memory)
+        raw = _field_nodes(graph, image, self.tiles, self.whitening, self.memory)
         found = self.usual.nodes(graph, raw)
         oddest = top(graph, graph.reshape(found, 1, DETAIL_GRID**2), _ODDEST_FIELDS)
         statistics = graph.node(
@@ -96,8 +94,6 @@ def fit_detail(
     images: Sequence[LabeledImage],
     is_anomalous: NDArray[np.bool_],
     tiles: int,
-    backbone: Backbone,
-    position_weight: float,
     usual_peak: float,
     generator: np.random.Generator,
     on_progress: OnProgress,
@@ -105,12 +101,11 @@ def fit_detail(
     """From up to 24 normal images, judged by memories of each other's half, and up to 24 anomalous ones."""
     normals, anomalies = (_some(np.flatnonzero(is_anomalous == label)) for label in (False, True))
     steps = 2 * len(normals) + len(anomalies)
-    features, places, owners = _sample(images, normals, tiles, backbone, generator, on_progress, steps)
+    features, owners = _sample(images, normals, tiles, generator, on_progress, steps)
     whitening = fit_whitening(features)
-    weight = position_weight * np.sqrt(whitening.dimensions)
-    pool = np.concatenate([(features - whitening.mean) @ whitening.projection, places * weight], axis=1)
-    halves = [_memory(pool[owners % 2 != half], position_weight, generator) for half in (0, 1)]
-    judges = [Session(_field_graph(tiles, backbone, whitening, memory), threads=_THREADS) for memory in halves]
+    pool = np.asarray((features - whitening.mean) @ whitening.projection, np.float32)
+    halves = [_memory(pool[owners % 2 != half], generator) for half in (0, 1)]
+    judges = [Session(_field_graph(tiles, whitening, memory), threads=_THREADS) for memory in halves]
     found = {}
     for order, index in enumerate([*normals.tolist(), *anomalies.tolist()]):
         pixels = decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles)
@@ -125,7 +120,7 @@ def fit_detail(
     scale = Scale(*median_and_spread(np.stack([statistics[index] for index in normals.tolist()])))
     scores = {index: float(((s - scale.center) / scale.spread).sum()) for index, s in statistics.items()}
     return FittedDetail(
-        Detail(tiles, backbone, whitening, _memory(pool, position_weight, generator), usual, scale, usual_peak),
+        Detail(tiles, whitening, _memory(pool, generator), usual, scale, usual_peak),
         fit_detail_alarm(np.array([scores[index] for index in normals.tolist()])),
         scores,
     )
@@ -142,33 +137,31 @@ def _sample(
     images: Sequence[LabeledImage],
     normals: NDArray[np.intp],
     tiles: int,
-    backbone: Backbone,
     generator: np.random.Generator,
     on_progress: OnProgress,
     steps: int,
-) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
-    """(n, C) features of cells of tiles of normal images, their (n, 2) places in the picture, their (n,) images."""
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """(n, FINE_CHANNELS) features of cells of tiles of normal images, and their (n,) images."""
     graph = GraphBuilder()
-    tile = graph.input("image", np.uint8, (1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3))
-    shape = (1, backbone.channels, MAP_GRID, MAP_GRID)
-    graph.output("features", backbone.nodes(graph, to_unit(graph, tile, 1), MAP_GRID), shape)
+    graph.output("features", fine_features(graph, unit_image(graph), MAP_GRID), (1, FINE_CHANNELS, MAP_GRID, MAP_GRID))
     session = Session(graph.finish(), threads=_THREADS)
-    local = weighted_positions(1, 1.0)
-    features, places, owners = [], [], []
+    features, owners = [], []
     for order, index in enumerate(normals.tolist()):
         cut = _cut(decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles), tiles)
         for number in generator.permutation(len(cut))[:_TILES_OF_AN_IMAGE].tolist():
             cells = generator.permutation(MAP_GRID**2)[:_CELLS_OF_A_TILE]
-            features.append(session(image=cut[number : number + 1])["features"].reshape(shape[1], -1)[:, cells].T)
-            places.append(local[cells] / tiles + _centers(tiles)[number])
+            found = session(image=cut[number : number + 1])["features"]
+            features.append(found.reshape(FINE_CHANNELS, -1)[:, cells].T)
             owners.append(np.full(len(cells), order))
         on_progress("looking closely", order + 1, steps)
-    return np.concatenate(features), np.concatenate(places), np.concatenate(owners)
+    return np.concatenate(features), np.concatenate(owners)
 
 
-def _memory(pool: FloatArray, position_weight: float, generator: np.random.Generator) -> Memory:
+def _memory(pool: FloatArray, generator: np.random.Generator) -> Memory:
+    """Of whitened features; no position goes with them, for the same edge may be anywhere."""
     drawn = pool[generator.permutation(len(pool))[:_POOL]]
-    return Memory(drawn[coreset(drawn, _MEMORY_SIZE, generator)], position_weight)
+    chosen = drawn[coreset(drawn, _MEMORY_SIZE, generator)]
+    return Memory(np.concatenate([chosen, np.zeros((len(chosen), 2), np.float32)], axis=1), 0.0)
 
 
 def _usual(fields: FloatArray) -> Scale:
@@ -191,32 +184,28 @@ def _statistics(standard: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.array([oddest[-1], oddest.mean()])
 
 
-def _field_graph(tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory) -> bytes:
+def _field_graph(tiles: int, whitening: Whitening, memory: Memory) -> bytes:
     """`image` to the raw `fields`, (1, 1, 128, 128)."""
     graph = GraphBuilder()
     side = INPUT_SIDE_PX * tiles
     image = graph.input("image", np.uint8, (1, side, side, 3))
-    fields = _field_nodes(graph, image, tiles, backbone, whitening, memory)
+    fields = _field_nodes(graph, image, tiles, whitening, memory)
     graph.output("fields", fields, (1, 1, DETAIL_GRID, DETAIL_GRID))
     return graph.finish()
 
 
-def _field_nodes(
-    graph: GraphBuilder, image: Tensor, tiles: int, backbone: Backbone, whitening: Whitening, memory: Memory
-) -> Tensor:
+def _field_nodes(graph: GraphBuilder, image: Tensor, tiles: int, whitening: Whitening, memory: Memory) -> Tensor:
     """Nodes from (1, 256 k, 256 k, 3) uint8 to the distance of the oddest cell in each of (1, 1, 128, 128) fields."""
     rows = graph.reshape(image, tiles, INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, 3)
-    cut = graph.reshape(graph.node("Transpose", rows, perm=[0, 2, 1, 3, 4]), tiles**2, INPUT_SIDE_PX, INPUT_SIDE_PX, 3)
-    weight = memory.position_weight * np.sqrt(whitening.dimensions)
+    side = INPUT_SIDE_PX
+    cut = graph.reshape(graph.node("Transpose", rows, perm=[0, 2, 1, 3, 4]), tiles**2, side, side, 3)
     body = GraphBuilder()
-    tile = body.input("tile", np.uint8, (INPUT_SIDE_PX, INPUT_SIDE_PX, 3))
-    center = body.input("center", np.float32, (1, 2))
-    unit = to_unit(body, body.reshape(tile, 1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3), 1)
-    whitened = whitening_nodes(body, backbone.nodes(body, unit, MAP_GRID), whitening)
-    places = body.node("Add", body.constant(weighted_positions(1, weight / tiles)), center)
-    found = blur_nodes(body, memory_map(body, whitened, memory, places))
+    tile = body.input("tile", np.uint8, (side, side, 3))
+    unit = to_unit(body, body.reshape(tile, 1, side, side, 3), 1)
+    whitened = whitening_nodes(body, fine_features(body, unit, MAP_GRID), whitening)
+    found = blur_nodes(body, memory_map(body, whitened, memory))
     body.output("found", body.reshape(found, MAP_GRID, MAP_GRID), (MAP_GRID, MAP_GRID))
-    maps = graph.scan(body, cut, graph.constant(_centers(tiles)[:, None] * weight))
+    maps = graph.scan(body, cut)
     square = graph.node("Transpose", graph.reshape(maps, tiles, tiles, MAP_GRID, MAP_GRID), perm=[0, 2, 1, 3])
     cells = graph.reshape(square, 1, 1, MAP_GRID * tiles, MAP_GRID * tiles)
     size = MAP_GRID * tiles // DETAIL_GRID
@@ -227,9 +216,3 @@ def _cut(pixels: ByteArray, tiles: int) -> ByteArray:
     """(k * k, 256, 256, 3) tiles, row by row."""
     rows = pixels.reshape(tiles, INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, 3)
     return np.ascontiguousarray(rows.swapaxes(1, 2).reshape(-1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3))
-
-
-def _centers(tiles: int) -> FloatArray:
-    """(k * k, 2) y, x of the tiles' centres, the picture being -1..1."""
-    axis = (np.arange(tiles) + 0.5) / tiles * 2 - 1
-    return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)

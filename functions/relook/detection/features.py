@@ -14,6 +14,8 @@ from relook.detection.graph import GraphBuilder, Tensor
 
 INPUT_SIDE_PX = 256
 LEVELS = 5
+_FINE_LEVELS = 2
+FINE_CHANNELS = 10 * _FINE_LEVELS
 CHANNELS = 13 * LEVELS  # 10 energies a level, 3 colours a level but the finest, 3 contrasts
 
 
@@ -46,14 +48,14 @@ def to_unit(graph: GraphBuilder, image: Tensor, shrink: int) -> Tensor:
     return graph.node("Mul", levels, graph.constant(1 / 255))
 
 
-def filter_responses(graph: GraphBuilder, image: Tensor) -> Responses:
+def filter_responses(graph: GraphBuilder, image: Tensor, depth: int = LEVELS) -> Responses:
     """Nodes from (1, 3, 256, 256) RGB 0..1 to the responses that `cell_features` gathers."""
     color = graph.convolve(image, OPPONENTS[:, :, None, None])
     squares = graph.node("Mul", color, color)
     colors, energies = [color], []
     oriented = _oriented_kernels()
     margin = oriented.shape[-1] // 2
-    for level in range(LEVELS):
+    for level in range(depth):
         if level:
             colors.append(graph.convolve(graph.pad_edges(colors[-1], 1, 1), _halving_kernel(), group=3, strides=[2, 2]))
         padded = graph.pad_edges(colors[-1], margin, margin)
@@ -79,6 +81,18 @@ def cell_features(graph: GraphBuilder, responses: Responses, grid: int) -> Tenso
     variance = graph.node("Relu", graph.node("Sub", square_mean, graph.node("Mul", mean, mean)))
     contrast = graph.node("Sqrt", graph.node("Add", variance, graph.constant(1e-6)))
     return graph.node("Concat", *parts, _log(graph, contrast, 0.01), axis=1)
+
+
+def fine_features(graph: GraphBuilder, image: Tensor, grid: int) -> Tensor:
+    """Nodes from (1, 3, 256, 256) RGB 0..1 to (1, FINE_CHANNELS, grid, grid): the strongest edges and lines of one and
+    two pixels within each cell, which a mean over the cell would hide."""
+    levels = filter_responses(graph, image, _FINE_LEVELS).energies
+    parts = []
+    for level, energy in enumerate(levels):
+        size = (INPUT_SIDE_PX >> level) // grid
+        strongest = graph.node("MaxPool", energy, kernel_shape=[size, size], strides=[size, size])
+        parts.append(_log(graph, strongest, 0.01))
+    return graph.node("Concat", *parts, axis=1)
 
 
 OPPONENTS = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2**0.5, -1 / 2**0.5, 0], [1 / 6**0.5, 1 / 6**0.5, -2 / 6**0.5]])

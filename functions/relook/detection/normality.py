@@ -134,7 +134,7 @@ def fit_memory(
     drawn = generator.choice(available, min(_MEMORY_POOL, available), replace=False)
     index, cell = np.divmod(np.sort(drawn), MAP_GRID**2)
     patches = whitened.reshape(len(whitened), dimensions, -1)[images[index], :, cell]
-    pool = np.concatenate([patches, weighted_positions(dimensions, position_weight)[cell]], axis=1)
+    pool = np.concatenate([patches, _weighted_positions(dimensions, position_weight)[cell]], axis=1)
     return Memory(pool[coreset(pool, MEMORY_SIZE, generator)], position_weight)
 
 
@@ -170,16 +170,11 @@ def gaussian_map(graph: GraphBuilder, whitened: Tensor, gaussians: Gaussians) ->
     return graph.to_grid(coarse, 1, GAUSSIAN_GRID, MAP_GRID)
 
 
-def memory_map(graph: GraphBuilder, whitened: Tensor, memory: Memory, positions: Tensor | None = None) -> Tensor:
-    """Nodes from (1, d, 64, 64) to (1, 1, 64, 64): distance to the nearest remembered patch, over sqrt(d + 2).
-
-    Args:
-        positions: (4096, 2) weighted; those of a whole picture when left out.
-    """
+def memory_map(graph: GraphBuilder, whitened: Tensor, memory: Memory) -> Tensor:
+    """Nodes from (1, d, 64, 64) to (1, 1, 64, 64): distance to the nearest remembered patch, over sqrt(d + 2)."""
     cells, width = MAP_GRID**2, memory.patches.shape[1]
     rows = graph.node("Transpose", graph.reshape(whitened, width - 2, cells), perm=[1, 0])
-    if positions is None:
-        positions = graph.constant(weighted_positions(width - 2, memory.position_weight))
+    positions = graph.constant(_weighted_positions(width - 2, memory.position_weight))
     query = graph.node("Concat", rows, positions, axis=1)
     lengths = (memory.patches**2).sum(axis=1)
     # |q - p|^2 = |q|^2 + (|p|^2 - 2 q.p), the bracket as one matrix product
@@ -199,7 +194,7 @@ def _covariance(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     return total / len(centred)
 
 
-def weighted_positions(dimensions: int, weight: float) -> FloatArray:
+def _weighted_positions(dimensions: int, weight: float) -> FloatArray:
     """(4096, 2): (y, x) in [-1, 1]; of weight 1 they are as heavy as all feature dimensions together."""
     axis = (np.arange(MAP_GRID) + 0.5) / MAP_GRID * 2 - 1
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)

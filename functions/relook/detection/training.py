@@ -114,9 +114,7 @@ def train(
     close = None
     if data.tiles > 1:
         peak = float(np.median(evidence.average[normals].max(axis=(1, 2))))
-        close = fit_detail(
-            data.images, data.is_anomalous, data.tiles, backbone, ways.scorer.position_weight, peak, generator, progress
-        )
+        close = fit_detail(data.images, data.is_anomalous, data.tiles, peak, generator, progress)
         decision = decision.with_alarm(close.alarm, close.scores)
     compared = normals[:: -(-len(normals) // _COMPARED_WITH)]
     engine = Engine(
