@@ -13,7 +13,7 @@ from cli.output import CommandError, progress
 from cli.pictures import overlay
 from cli.stack import Stack
 from relook.errors import ResourceNotFoundError
-from relook.registry.projects import describe_project, is_project_name
+from relook.registry.projects import is_project_name
 
 _POLL_S = 0.2
 
@@ -88,12 +88,9 @@ def _hosted_version(stack: Stack, project: str) -> str | None:
     if not is_project_name(project):
         raise CommandError(f"{project!r} cannot name a project; use letters, digits, '_' and '-'")
     try:
-        hosted = describe_project(stack.registry, project).hosted
+        return stack.hosted_model(project).version
     except ResourceNotFoundError:
         return None
-    if hosted is None:
-        raise CommandError(f"Project {project} has no hosted model version; train one: relook train {project} FOLDER")
-    return hosted.version
 
 
 def _upload(stack: Stack, path: Path, key: str, metadata: Mapping[str, str]) -> _Uploaded:

@@ -15,12 +15,13 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from cli import output
+from cli import local_aws, output
+from cli.arguments import Files, Host, Json, Project, Stage
 from cli.datasets import read_dataset
 from cli.files import find_images
 from cli.output import CommandError, err, out, print_json
 from cli.stack import LOCAL_STAGE, connect
-from local.cloud import LocalCloud, LocalCloudError
+from local.cloud import LocalCloudError
 from relook.errors import RelookError
 
 app = typer.Typer(
@@ -29,72 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-local_app = typer.Typer(help="The laptop's AWS: the whole stack, without an account.", no_args_is_help=True)
 events_app = typer.Typer(help="What the Relook event bus says.", no_args_is_help=True)
 backbone_app = typer.Typer(help="A project's own feature ONNX in place of ours.", no_args_is_help=True)
-app.add_typer(local_app, name="local")
+app.add_typer(local_aws.app, name="local")
 app.add_typer(backbone_app, name="backbone")
 app.add_typer(events_app, name="events")
-
-Stage = Annotated[
-    str, typer.Option(help="Which stack: local, or a deployed stage such as dev or prod.", envvar="RELOOK_STAGE")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
-Host = Annotated[bool, typer.Option(help="Let the new version inspect the project's uploads.")]
-Project = Annotated[str, typer.Argument(help="The product's name: the first segment of its images' keys.")]
-
-
-@local_app.command("up")
-def local_up(as_json: Json = False) -> None:
-    """Start the local AWS and deploy the stack to it. Example: relook local up"""
-    cloud = LocalCloud()
-    was_running = cloud.status().pid is not None
-    try:
-        with output.progress() as bars:
-            starting = bars.add_task("starting the local AWS", total=1)
-            cloud.start()
-            bars.update(starting, completed=1)
-            bars.add_task("deploying the stack", total=None)
-            outputs = cloud.deploy()
-    except BaseException:  # Ctrl-C too: half of it is of no use to anyone
-        if not was_running:
-            cloud.stop()
-        raise
-    if as_json:
-        print_json(outputs)
-        return
-    for name, value in sorted(outputs.items()):
-        out.print(f"[bold]{name}[/bold]  {value}")
-
-
-@local_app.command("down")
-def local_down() -> None:
-    """Stop the local AWS and forget everything in it. Example: relook local down"""
-    LocalCloud().stop()
-    err.print("stopped")
-
-
-@local_app.command("status")
-def local_status(as_json: Json = False) -> None:
-    """Whether the local AWS runs, and where; exit code 1 when it does not. Example: relook local status"""
-    cloud = LocalCloud()
-    status = cloud.status()
-    is_running = status.pid is not None
-    if as_json:
-        print_json({"is_running": is_running, "endpoint_url": cloud.endpoint_url, "outputs": status.outputs})
-    else:
-        stack = "with the stack deployed" if status.outputs else "without a stack"
-        out.print(f"running at {cloud.endpoint_url}, {stack}" if is_running else "not running")
-    raise typer.Exit(0 if is_running else 1)
-
-
-@local_app.command("reset")
-def local_reset() -> None:
-    """Empty the running local AWS and deploy the stack afresh. Example: relook local reset"""
-    cloud = LocalCloud()
-    cloud.reset()
-    cloud.deploy()
-    err.print("emptied, and the stack deployed again")
 
 
 @app.command()
@@ -201,7 +141,7 @@ def backbone_remove(project: Project, stage: Stage = LOCAL_STAGE, as_json: Json 
 @app.command()
 def drop(
     project: Project,
-    files: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    files: Files,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the verdicts.")] = 120,
     pictures: Annotated[Path, typer.Option(help="Where the overlays go.")] = Path("relook-pictures"),
     metadata: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for every image; repeatable.")] = None,
@@ -247,7 +187,7 @@ def results(
 @app.command()
 def detect(
     package: Annotated[Path, typer.Argument(help="A folder that relook train --output wrote.")],
-    files: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    files: Files,
     pictures: Annotated[Path, typer.Option(help="Where the overlays go.")] = Path("relook-pictures"),
     as_json: Json = False,
 ) -> None:
@@ -261,6 +201,30 @@ def detect(
             print_json(record)
     else:
         output.print_verdicts(records, [Path(record["overlay"]) for record in records if "overlay" in record])
+    raise typer.Exit(output.exit_code(records))
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="A folder that relook train --output wrote, or a project's name.")],
+    files: Files,
+    normals: Annotated[
+        Path | None, typer.Option(help="The folder the model was trained on: shows the most similar normal image.")
+    ] = None,
+    pictures: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("relook-pictures"),
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Show what verdicts rest on. Example: relook explain bracket part.jpg --normals photos/bracket"""
+    from cli import explaining
+
+    paths = find_images(files)
+    records = explaining.explain(explaining.load_model(model, lambda: connect(stage)), paths, pictures, normals)
+    if as_json:
+        for record in records:
+            print_json(record)
+    else:
+        explaining.print_explanations(records)
     raise typer.Exit(output.exit_code(records))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from PIL.Image import Image
 
 from cli.datasets import short_names
 from cli.output import CommandError, progress
 from cli.pictures import overlay
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
-from relook.detection.result import BACKGROUND
+from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.errors import ImageRejectedError
 
 
@@ -25,8 +28,27 @@ def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict
     """
     if not package_folder.is_dir():
         raise CommandError(f"{package_folder} is not a folder; make one with: relook train PROJECT FOLDER --output DIR")
-    package = ModelPackage.read_folder(package_folder)
-    model = Model(package)
+    model = Model(ModelPackage.read_folder(package_folder))
+
+    def draw(data: bytes, result: DetectAnomalyResult, _: str) -> Image:
+        return overlay(data, result.mask_png, result.heat_map_png)
+
+    return inspect(model, paths, pictures, "overlay", draw)
+
+
+def inspect(
+    model: Model,
+    paths: list[Path],
+    pictures: Path,
+    kind: str,
+    draw: Callable[[bytes, DetectAnomalyResult, str], Image],
+) -> list[dict[str, Any]]:
+    """Verdicts in the shape of inspection records, with what a record has no room for.
+
+    Args:
+        kind: what the pictures are: part of their files' names, and where a record has its picture's path.
+        draw: gives the picture of an encoded image, its verdict and its name.
+    """
     records = []
     with progress() as bars:
         for path, name in bars.track(list(zip(paths, short_names(paths), strict=True)), description="inspecting"):
@@ -34,18 +56,27 @@ def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict
             record: dict[str, Any] = {
                 "image_uri": path.resolve().as_uri(),
                 "inspection_id": hashlib.sha256(data).hexdigest()[:32],
-                "project": package.manifest.project,
-                "model_version": package.manifest.version,
+                "project": model.manifest.project,
+                "model_version": model.manifest.version,
             }
             try:
                 result = model.detect(data)
             except ImageRejectedError as error:
                 records.append(record | {"status": "REJECTED", "reason": error.reason, "message": error.message})
                 continue
-            target = pictures / f"{name}.overlay.jpg"
+            target = pictures / f"{name}.{kind}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
-            overlay(data, result.mask_png, result.heat_map_png).save(target, quality=90)
-            found = [asdict(each) for each in result.anomalies or () if each.name != BACKGROUND]
-            verdict = {"is_anomalous": result.is_anomalous, "confidence": result.confidence, "anomalies": found}
-            records.append(record | {"status": "INSPECTED", "overlay": str(target)} | verdict)
+            draw(data, result, name).save(target, quality=90)
+            records.append(record | {"status": "INSPECTED", kind: str(target)} | _verdict(model, result))
     return records
+
+
+def _verdict(model: Model, result: DetectAnomalyResult) -> dict[str, Any]:
+    return {
+        "is_anomalous": result.is_anomalous,
+        "confidence": result.confidence,
+        "anomaly_probability": result.anomaly_probability,
+        "threshold": model.manifest.threshold,
+        "anomalies": [asdict(each) for each in result.anomalies or () if each.name != BACKGROUND],
+        "nearest_normal": asdict(result.nearest_normal) if result.nearest_normal else None,
+    }

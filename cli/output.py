@@ -49,21 +49,28 @@ def progress() -> Iterator[Progress]:
         yield bars
 
 
-def print_verdicts(records: Sequence[Mapping[str, Any]], overlays: Sequence[Path] = ()) -> None:
+def print_verdicts(
+    records: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Path] = (),
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Inspections as people read them, and below them where their pictures are.
 
     Args:
         records: items of the Inspections table.
+        more: further columns, a cell for each record.
     """
     table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in ("image", "verdict", "confidence", "found", "model"):
+    more = more or {}
+    for column in ("image", "verdict", "confidence", "found", *more, "model"):
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
-    for record in records:
+    for index, record in enumerate(records):
         image = record["image_uri"].split("/", 3)[3]
-        table.add_row(Text(image), *_verdict_cells(record), str(record.get("model_version", "-")))
+        cells = [Text(column[index]) for column in more.values()]
+        table.add_row(Text(image), *_verdict_cells(record), *cells, str(record.get("model_version", "-")))
     out.print(table)
-    for path in overlays:
-        out.print(Text("overlay", "dim"), str(path), soft_wrap=True, markup=False)
+    for path in pictures:
+        out.print(Text("picture", "dim"), str(path), soft_wrap=True, markup=False)
 
 
 def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:

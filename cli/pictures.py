@@ -1,13 +1,16 @@
-"""Pictures of a verdict: the image, with what was found painted on it."""
+"""Pictures of a verdict: the image with what was found painted on it, and a sheet that explains it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from relook.detection.image import decode
+from relook.detection.result import BACKGROUND, DetectAnomalyResult
+from relook.inspection.publish import percent
 
 MAX_SIDE_PX = 1024
 
@@ -29,6 +32,131 @@ def overlay(image: bytes, mask_png: bytes | None, heat_map_png: bytes | None) ->
         sheet.paste(panel, (left, 0))
         left += panel.width
     return sheet
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A picture with what it shows, and lines under that: a colour, if any, and a text."""
+
+    picture: Image.Image
+    title: str
+    lines: list[tuple[str | None, str]]
+    scale: Image.Image | None = None
+
+
+def explanation(
+    image: bytes, result: DetectAnomalyResult, name: str, threshold: float, nearest: bytes | None
+) -> Image.Image:
+    """A sheet: the verdict, and below it the image, its heat map, its types and the nearest normal image side by side.
+
+    Args:
+        image: an encoded image that was inspected.
+        threshold: the anomaly probability from which an image is anomalous.
+        nearest: the nearest normal image, encoded; None where it is not at hand.
+    """
+    whole = Image.fromarray(decode(image))
+    picture = ImageOps.contain(whole, (_PANEL_PX, _PANEL_PX))
+    panels = [_Panel(picture, "image", [(None, f"{whole.width} x {whole.height} pixels")])]
+    known = result.nearest_normal
+    if known and not nearest:
+        panels[0].lines.append((None, f"most similar: {known.name}"))
+    if result.heat_map_png:
+        heat = _with_heat(picture, result.heat_map_png)
+        panels.append(_Panel(heat, "how odd each place is", [], _heat_scale(result.heat_map_png)))
+    if result.mask_png:
+        found = [each for each in result.anomalies or () if each.name != BACKGROUND]
+        lines: list[tuple[str | None, str]] = [
+            (each.color, f"{each.name}  {percent(each.area_share)}") for each in found
+        ]
+        panels.append(_Panel(_with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
+    if known and nearest:
+        fitted = ImageOps.pad(Image.fromarray(decode(nearest)), picture.size, color=_FAINT)
+        lines = [(None, known.name), (None, f"distance {known.distance:.2f}")]
+        panels.append(_Panel(fitted, "most similar normal image", lines))
+    return _sheet(panels, result, name, threshold)
+
+
+_PANEL_PX, _MIN_PANEL_PX = 480, 300
+_MARGIN_PX, _GAP_PX, _LINE_PX, _HEADER_PX = 32, 24, 30, 116
+_INK, _SOFT, _FAINT, _PAPER = "#1F2328", "#656D76", "#EAEEF2", "#FFFFFF"
+_GOOD, _BAD = "#1A7F37", "#CF222E"
+
+
+def _sheet(panels: list[_Panel], result: DetectAnomalyResult, name: str, threshold: float) -> Image.Image:
+    height = panels[0].picture.height
+    step = max(panels[0].picture.width, _MIN_PANEL_PX) + _GAP_PX
+    captions = max(len(panel.lines) + bool(panel.scale) for panel in panels) + 1
+    width = 2 * _MARGIN_PX - _GAP_PX + step * len(panels)
+    sheet = Image.new("RGB", (width, _HEADER_PX + height + _MARGIN_PX + _LINE_PX * captions + 12), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _header(draw, result, name, threshold, width)
+    for number, panel in enumerate(panels):
+        left, top = _MARGIN_PX + step * number, _HEADER_PX
+        sheet.paste(panel.picture, (left, top))
+        top += height + 12
+        room = step - _GAP_PX
+        draw.text((left, top), panel.title, _INK, _font(20))
+        if panel.scale:
+            top += _LINE_PX
+            _scale(sheet, draw, panel.scale, left, top, room)
+        for color, text in panel.lines:
+            top += _LINE_PX
+            if color:
+                draw.rounded_rectangle((left, top + 4, left + 16, top + 20), 4, color)
+            indent = 26 if color else 0
+            draw.text((left + indent, top), _fitting(text, room - indent, 18), _SOFT, _font(18))
+    return sheet
+
+
+def _header(draw: ImageDraw.ImageDraw, result: DetectAnomalyResult, name: str, threshold: float, width: int) -> None:
+    """The verdict and the file's name; under them the probability as a bar, with a tick at the threshold."""
+    color = _BAD if result.is_anomalous else _GOOD
+    verdict = "anomalous" if result.is_anomalous else "normal"
+    text = f"{verdict}, {result.confidence:.1%} sure"
+    draw.text((_MARGIN_PX, 22), text, color, _font(30))
+    left = _MARGIN_PX + round(_font(30).getlength(text)) + _GAP_PX
+    draw.text((left, 32), _fitting(name, width - _MARGIN_PX - left, 20), _SOFT, _font(20))
+    left, right, top = _MARGIN_PX, _MARGIN_PX + _BAR_PX, 80
+    draw.rounded_rectangle((left, top, right, top + 10), 5, _FAINT)
+    end = left + max(10, round(_BAR_PX * result.anomaly_probability))
+    draw.rounded_rectangle((left, top, end, top + 10), 5, color)
+    tick = left + round(_BAR_PX * threshold)
+    draw.rectangle((tick - 1, top - 5, tick + 1, top + 15), _INK)
+    text = f"anomaly probability {result.anomaly_probability:.3f}, threshold {threshold:g}"
+    draw.text((right + 14, top - 7), text, _SOFT, _font(18))
+
+
+_BAR_PX = 220
+
+
+def _scale(sheet: Image.Image, draw: ImageDraw.ImageDraw, colors: Image.Image, left: int, top: int, width: int) -> None:
+    """The heat map's colours between the words for their ends."""
+    font = _font(18)
+    before, after = round(font.getlength("usual")) + 10, round(font.getlength("odd")) + 10
+    sheet.paste(colors.resize((width - before - after, 12)), (left + before, top + 7))
+    draw.text((left, top), "usual", _SOFT, font)
+    draw.text((left + width - after + 10, top), "odd", _SOFT, font)
+
+
+def _heat_scale(heat_map_png: bytes) -> Image.Image | None:
+    """The map's palette as a strip, darkest first."""
+    palette = Image.open(BytesIO(heat_map_png)).getpalette("RGB")
+    return Image.fromarray(np.array(palette, np.uint8).reshape(1, -1, 3)) if palette else None
+
+
+def _fitting(text: str, width: int, size: int) -> str:
+    """The text, or as much of its end as there is room for."""
+    if _font(size).getlength(text) <= width:
+        return text
+    while text and _font(size).getlength("…" + text) > width:
+        text = text[1:]
+    return "…" + text
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels have FreeType
+    return font
 
 
 def _with_mask(picture: Image.Image, mask_png: bytes) -> Image.Image:

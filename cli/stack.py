@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.output import CommandError
 from local.cloud import LocalCloud
+from relook.registry.projects import HostedModel, describe_project
 from relook.registry.table import Table
 
 LOCAL_STAGE = "local"
@@ -43,6 +44,20 @@ class Stack:
     def inspections(self) -> Table:
         """The records."""
         return Table(self.client("dynamodb"), self.outputs["InspectionsTable"])
+
+    def hosted_model(self, project: str) -> HostedModel:
+        """The model version that inspects the project's uploads.
+
+        Raises:
+            CommandError: it has none.
+            ResourceNotFoundError: no such project.
+        """
+        hosted = describe_project(self.registry, project).hosted
+        if hosted is None:
+            raise CommandError(
+                f"Project {project} has no hosted model version; train one: relook train {project} FOLDER"
+            )
+        return hosted
 
 
 def connect(stage: str) -> Stack:

@@ -41,9 +41,12 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
+        manifest = self.trained.package.manifest
         return {
             "model": self.place,
             "is_hosted": self.is_hosted,
+            "backbone": asdict(manifest.backbone) if manifest.backbone else None,
+            "choices": [asdict(choice) for choice in manifest.choices],
             "evaluation": _metrics(self.trained.evaluation),
             "notes": list(self.trained.notes),
         }
@@ -108,17 +111,25 @@ def register_file(stack: Stack, project: str, path: Path, *, host: bool) -> str:
 
 
 def print_report(report: Report) -> None:
-    """The evaluation as a table, then what its owner should know."""
-    found = report.trained.evaluation
+    """What was chosen and how good it is as a table, then what its owner should know."""
+    found, manifest = report.trained.evaluation, report.trained.package.manifest
     table = RichTable(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("model", report.place + (" (hosted)" if report.is_hosted else ""))
     table.add_row("trained on", f"{found.normal_images} normal and {found.anomalous_images} anomalous images")
+    if manifest.backbone:
+        table.add_row("backbone", f"{manifest.backbone.name}, SHA-256 {manifest.backbone.sha256[:12]}…")
+    for choice in manifest.choices:
+        scores = ", ".join(f"{option} {score:.2f}" for option, score in choice.scores.items())
+        table.add_row(choice.name, f"{choice.chosen} ({choice.measure}: {scores})")
     if found.f1 is not None:
         shares = f"precision {found.precision:.2f}, recall {found.recall:.2f}"
-        table.add_row("verdicts", f"F1 {found.f1:.2f} ({shares}), AUROC {found.roc_auc:.2f}")
+        table.add_row(
+            "verdicts", f"F1 {found.f1:.2f} ({shares}), AUROC {found.roc_auc:.2f}, AUPR {found.average_precision:.2f}"
+        )
     table.add_row("false alarms", f"{found.false_alarm_share:.1%} of the normal images")
+    table.add_row("confidence", f"off by {found.calibration_error:.1%} on average (expected calibration error)")
     for kind in found.types:
         table.add_row(kind.name, f"IoU {kind.iou:.2f} (precision {kind.precision:.2f}, recall {kind.recall:.2f})")
     table.add_row("measured", found.protocol)

@@ -26,7 +26,7 @@ _NUDGE_CELLS = 3
 _STEP_DEG = 4.0
 _TURNS_DEG = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 _ROUNDS = 2
-_LEARNT_FROM = 24
+_LEARNT_FROM = 16
 
 
 @dataclass(frozen=True)

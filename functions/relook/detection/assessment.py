@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.detection.calibration import median_and_spread
+from relook.detection.calibration import THRESHOLD, median_and_spread
 from relook.detection.crossfit import HeldBackTypes
 from relook.detection.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate, type_metrics
 from relook.detection.package import AnomalyClass
@@ -20,7 +22,8 @@ PROTOCOL = (
     "fitted on all."
 )
 _ODD = 6.0
-_ODD_SHOWN = 5
+_SEEMINGLY_NORMAL = 0.1
+_SHOWN = 5
 
 
 def assess(
@@ -43,13 +46,30 @@ def assess(
     return evaluate(PROTOCOL, outcomes, verdicts.probabilities, _assess_types(data, verdicts, types, classes))
 
 
-def odd_normals(evaluation: Evaluation) -> list[str]:
-    """The images labelled normal that look least so, worst first."""
+def suspicious_images(evaluation: Evaluation) -> list[str]:
+    """Images that look mislabelled, a sentence each: normal ones first, the worst of each kind first."""
+    return [*_odd_normals(evaluation), *_normal_looking_anomalies(evaluation)]
+
+
+def _odd_normals(evaluation: Evaluation) -> list[str]:
     normals = [outcome for outcome in evaluation.outcomes if not outcome.is_anomalous and outcome.oddness > _ODD]
-    worst = sorted(normals, key=lambda outcome: (-outcome.oddness, outcome.name))[:_ODD_SHOWN]
+    worst = sorted(normals, key=lambda outcome: (-outcome.oddness, outcome.name))[:_SHOWN]
     return [
         f"{outcome.name} is labelled normal but lies {outcome.oddness:.1f} usual spreads from the other normal images: "
         "check its label and framing"
+        for outcome in worst
+    ]
+
+
+def _normal_looking_anomalies(evaluation: Evaluation) -> list[str]:
+    """Those hardly suspected at all, or less than the median normal image."""
+    usual = median(outcome.anomaly_probability for outcome in evaluation.outcomes if not outcome.is_anomalous)
+    limit = min(max(_SEEMINGLY_NORMAL, usual), THRESHOLD)
+    missed = [each for each in evaluation.outcomes if each.is_anomalous and each.anomaly_probability < limit]
+    worst = sorted(missed, key=lambda outcome: (outcome.anomaly_probability, outcome.name))[:_SHOWN]
+    return [
+        f"{outcome.name} is labelled anomalous but looks normal (anomaly probability "
+        f"{outcome.anomaly_probability:.1%}): check its label, and whether its defect can be seen"
         for outcome in worst
     ]
 

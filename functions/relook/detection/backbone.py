@@ -20,6 +20,7 @@ import numpy as np
 from relook.detection.arrays import FloatArray
 from relook.detection.features import INPUT_SIDE_PX
 from relook.detection.graph import OPSET, GraphBuilder, Tensor
+from relook.detection.package import BackboneIdentity
 from relook.detection.session import Session
 from relook.errors import BackboneError, PackageError
 
@@ -92,6 +93,11 @@ class Backbone:
     def channels(self) -> int:
         """Of all maps together."""
         return sum(channels for channels, _, _ in self.maps)
+
+    @property
+    def identity(self) -> BackboneIdentity:
+        """For the manifest of a model that sees with it."""
+        return BackboneIdentity("relook" if self.sha256 == our_backbone().sha256 else "own", self.sha256)
 
     def nodes(self, graph: GraphBuilder, image: Tensor, grid: int) -> Tensor:
         """Nodes from (1, 3, 256, 256) RGB 0..1 to (1, channels, grid, grid), each map averaged over 3 x 3 first."""

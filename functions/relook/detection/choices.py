@@ -28,10 +28,13 @@ _TRIED_ON = 40
 _FOLDS = 4
 _MIN_ANOMALIES = 10
 _BELIEVABLE = 0.85
+_SETTLED = 0.95
 _RISE = 0.05
 _GAIN = 0.01
+_GAIN_OF_A_POSE = 0.04
 _PLACE_MATTERS = 0.25
 _LEADING, _BORDER = 20, 8
+_DEAD = 1e-6
 
 Whiten = Callable[[ByteArray, NDArray[np.bool_]], NDArray[np.float32]]
 """Whitened features of pixels; the whitening is fitted on those the mask marks."""
@@ -50,7 +53,15 @@ class Ways:
     choices: tuple[Choice, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Tried:
+    """AUROC of each scorer, and how much of the features' variance the place in the picture says."""
+
+    scores: dict[str, float]
+    place: float
+
+
+@dataclass(frozen=True)
 class _Trial:
     """A few images that all ways are tried on: normals, then anomalies."""
 
@@ -75,32 +86,34 @@ def choose_ways(
     likeness = {"none": before}
     alignments: dict[str, Alignment | None] = {"none": None}
     for name, reach in (("slight", SLIGHT_DEG), ("any angle", ANY_DEG)):
-        on_progress("choosing a way to look", len(likeness) - 1, 3)
         fitted, likeness[name] = fit_alignment(normals, reach, data.aspect, THREADS)
+        on_progress("choosing a way to look", len(likeness) - 1, 3)
         others = max(value for other, value in likeness.items() if other != name)
         if likeness[name] >= max(_BELIEVABLE, others + _RISE):
             alignments[name] = fitted
+        if likeness[name] >= _SETTLED:
+            break
     tried = {name: _try(trial, fitted, whiten, generator) for name, fitted in alignments.items()}
-    scores = {name: found for name, (found, _) in tried.items()}
     on_progress("choosing a way to look", 3, 3)
+    best = {name: max(found.scores.values()) for name, found in tried.items()}
     chosen = "none"
     for name in alignments:
-        if max(scores[name].values()) > max(scores[chosen].values()) + _GAIN:
+        if best[name] > best[chosen] + _GAIN_OF_A_POSE:
             chosen = name
-    place = tried[chosen][1]
+    place, scores = tried[chosen].place, tried[chosen].scores
     scorer = "object" if place >= _PLACE_MATTERS else "texture"
     other = "texture" if scorer == "object" else "object"
-    if trial.is_labelled and scores[chosen][other] > scores[chosen][scorer] + _GAIN:
+    if trial.is_labelled and scores[other] > scores[scorer] + _GAIN:
         scorer = other
     against = f"AUROC against {trial.anomalies}"
+    correlation = f"correlation of the normal images with the template, tried from {_BELIEVABLE} on"
     return Ways(
         alignments[chosen],
         SCORERS[scorer],
         (
-            Choice("alignment", chosen, against, {name: max(found.values()) for name, found in scores.items()}),
-            Choice("template", chosen, "mean correlation of the normal images with it", likeness),
-            Choice("scorer", scorer, against, scores[chosen]),
-            Choice("place", scorer, f"variance it explains, object from {_PLACE_MATTERS:.0%}", {"share": place}),
+            Choice("alignment", chosen, *((against, best) if len(best) > 1 else (correlation, likeness))),
+            Choice("scorer", scorer, against, scores),
+            Choice("scorer", scorer, f"variance said by the place, object from {_PLACE_MATTERS} on", {"share": place}),
         ),
     )
 
@@ -126,10 +139,7 @@ def _trial(data: TrainingSet, folds: NDArray[np.intp], generator: np.random.Gene
     )
 
 
-def _try(
-    trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator
-) -> tuple[dict[str, float], float]:
-    """AUROC of each scorer, and how much the place in the picture says."""
+def _try(trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator) -> _Tried:
     pixels = align(trial.pixels, alignment, THREADS)[0] if alignment else trial.pixels
     whitened = whiten(pixels, trial.is_normal)
     features = Features(whitened, trial.is_normal, trial.folds, len(pixels))
@@ -139,7 +149,7 @@ def _try(
         name: roc_auc(fit_evidence(whitened, maps, ~trial.is_normal, scorer).one_class, ~trial.is_normal)
         for (name, scorer), maps in zip(SCORERS.items(), by_scorer, strict=True)
     }
-    return found, _said_by_place(whitened[trial.is_normal])
+    return _Tried(found, _said_by_place(whitened[trial.is_normal]))
 
 
 def _said_by_place(normals: FloatArray) -> float:
@@ -149,4 +159,6 @@ def _said_by_place(normals: FloatArray) -> float:
     """
     cells = normals[:, :_LEADING, _BORDER:-_BORDER, _BORDER:-_BORDER]
     between = cells.mean(axis=0).var(axis=(1, 2)) - cells.var(axis=0).mean(axis=(1, 2)) / len(cells)
-    return float((between / cells.var(axis=(0, 2, 3))).mean())
+    total = cells.var(axis=(0, 2, 3))
+    alive = total > _DEAD  # some backbones have features that never say anything
+    return float((between[alive] / total[alive]).mean()) if alive.any() else 1.0

@@ -153,11 +153,13 @@ def held_back_types(
     owners, rows, labels = [], [], []
     for index in range(len(data.images)):
         if index in data.outlines or not data.is_anomalous[index]:
-            cells, numbers = sample_cells(data.coverage(index), generator)
-            features = session(image=data.pixels[index : index + 1])["features"]
-            rows.append(features.reshape(features.shape[1], -1)[:, cells].T)
-            labels.append(numbers)
-            owners.append(np.full(len(cells), index))
+            picture, coverage = data.pixels[index : index + 1], data.coverage(index)
+            for step in (1, -1):  # as it is, and mirrored
+                cells, numbers = sample_cells(np.ascontiguousarray(coverage[:, :, ::step]), generator)
+                features = session(image=np.ascontiguousarray(picture[:, :, ::step]))["features"]
+                rows.append(features.reshape(features.shape[1], -1)[:, cells].T)
+                labels.append(numbers)
+                owners.append(np.full(len(cells), index))
         on_progress("reading masks", index + 1, len(data.images))
     row, label, owner = np.concatenate(rows), np.concatenate(labels), np.concatenate(owners)
     rounds = folds % _TYPE_ROUNDS

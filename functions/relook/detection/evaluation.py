@@ -32,6 +32,11 @@ class ImageOutcome:
     confidence: float
     oddness: float
 
+    @property
+    def anomaly_probability(self) -> float:
+        """0..1, whatever the verdict."""
+        return self.confidence if self.is_detected else 1 - self.confidence
+
 
 @dataclass(frozen=True)
 class TypeMetrics:

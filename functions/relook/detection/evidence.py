@@ -19,7 +19,7 @@ _BLUR_SIGMA_CELLS = 1.0
 EMBEDDING_GRID = 4
 _TOP_CELLS = (1, 4, 41, 205)
 _LOG_FLOOR = 1e-3
-_CENTER_SIGMA_CELLS, _SPREAD_SIGMA_CELLS = 2.0, 3.0
+_PLACE_SIGMA_CELLS = 4.0
 _PEAK_SHARE = 0.005
 
 
@@ -159,9 +159,9 @@ def _standard_deviation(graph: GraphBuilder, rows: Tensor) -> Tensor:
 
 
 def _smooth_scale(mean: NDArray[np.float64], square: NDArray[np.float64]) -> Scale:
-    variance = _smooth(np.maximum(square - mean**2, 0), _SPREAD_SIGMA_CELLS)
+    variance = _smooth(np.maximum(square - mean**2, 0), _PLACE_SIGMA_CELLS)
     spread = np.sqrt(variance)
-    return Scale(_smooth(mean, _CENTER_SIGMA_CELLS), np.maximum(spread, 0.5 * np.median(spread)) + 1e-3)
+    return Scale(_smooth(mean, _PLACE_SIGMA_CELLS), np.maximum(spread, 0.5 * np.median(spread)) + 1e-3)
 
 
 def _smooth(field: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

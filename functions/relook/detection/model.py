@@ -9,7 +9,14 @@ from relook.detection.calibration import probability
 from relook.detection.image import ImageHeader, decode_for_model, read_header
 from relook.detection.package import TYPE_GRID, ModelPackage
 from relook.detection.painting import count_labels, heat_map_png, label_pixels, mask_png
-from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, Anomaly, DetectAnomalyResult, exact_float32
+from relook.detection.result import (
+    BACKGROUND,
+    BACKGROUND_COLOR,
+    Anomaly,
+    DetectAnomalyResult,
+    NearestNormal,
+    exact_float32,
+)
 from relook.detection.session import Session
 from relook.errors import ImageRejectedError, PackageError, RejectionReason
 
@@ -51,6 +58,7 @@ class Model:
             anomalies=anomalies,
             mask_png=mask,
             heat_map_png=heat_map_png(outputs["map"], self.manifest.heat_map, header.height, header.width),
+            nearest_normal=self._nearest_normal(outputs),
         )
 
     def look(self, data: bytes) -> dict[str, FloatArray]:
@@ -66,6 +74,8 @@ class Model:
             "image": (1, *self.manifest.input_size, 3),
             "scores": (len(self.manifest.calibration),),
         }
+        if self.manifest.normals:
+            expected["nearest"] = (2,)
         if self.is_segmentation:
             expected["types"] = (len(self.manifest.classes) + 1, TYPE_GRID, TYPE_GRID)
         found = self._session.shapes
@@ -81,6 +91,12 @@ class Model:
                 f"the model was trained on {wanted[1]} x {wanted[0]}, and images must have that size"
             )
             raise ImageRejectedError(RejectionReason.SIZE_MISMATCH, message)
+
+    def _nearest_normal(self, outputs: dict[str, FloatArray]) -> NearestNormal | None:
+        if not self.manifest.normals:
+            return None
+        index, distance = outputs["nearest"]
+        return NearestNormal(self.manifest.normals[int(index)], float(distance))
 
     def _find_types(
         self, types: FloatArray, header: ImageHeader, is_anomalous: bool

@@ -2,7 +2,8 @@
 
 `model.json` says all that is needed to use `graph.onnx` elsewhere. The graph takes `image`, (1, height, width, 3) uint8
 RGB squashed to `input_size`, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes + 1, 128,
-128) probabilities, background first. Then, with one calibration per score,
+128) probabilities, background first. Where `normals` are named, `nearest` (2,) is the index of the one whose features
+are most like the image's, and their distance. Then, with one calibration per score,
 
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
 
@@ -68,6 +69,14 @@ class Choice:
     scores: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class BackboneIdentity:
+    """The feature ONNX a model sees with: `relook` is ours, `own` one that a user brought; SHA-256 of its file."""
+
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelManifest:
     """`model.json`, typed.
@@ -76,6 +85,7 @@ class ModelManifest:
         input_size: (height, width) the graph wants.
         image_size: (height, width) every training image had, which images to inspect must have too; None for mixed.
         classes: empty for a classification model.
+        backbone: None for a foreign model, which has none of its own to name.
         normals: names of the normal images that `nearest` numbers; empty where the graph has no such output.
         choices: what training chose by itself, for people.
         training: counts and score statistics, for people.
@@ -91,6 +101,7 @@ class ModelManifest:
     classes: tuple[AnomalyClass, ...]
     heat_map: HeatMapRange
     graph_sha256: str
+    backbone: BackboneIdentity | None = None
     normals: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
     training: Mapping[str, float] = field(default_factory=dict)
@@ -127,6 +138,7 @@ class ModelManifest:
                 ),
                 heat_map=HeatMapRange(float(fields["heat_map"]["low"]), float(fields["heat_map"]["high"])),
                 graph_sha256=str(fields["graph_sha256"]),
+                backbone=None if fields["backbone"] is None else BackboneIdentity(**fields["backbone"]),
                 normals=tuple(map(str, fields["normals"])),
                 choices=tuple(Choice(**choice) for choice in fields["choices"]),
                 training=dict(fields["training"]),

@@ -13,7 +13,7 @@ from relook.detection.arrays import ByteArray, FloatArray
 
 _VISIBLE_LEVELS = 8
 _SMALLEST_PX = 12
-_TRIES = 10
+_TRIES = 100
 
 
 def paint_defect(picture: ByteArray, generator: np.random.Generator) -> ByteArray:

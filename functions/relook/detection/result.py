@@ -25,6 +25,14 @@ class Anomaly:
 
 
 @dataclass(frozen=True)
+class NearestNormal:
+    """The normal training image that looks most like an image; distance 0 for the same features."""
+
+    name: str
+    distance: float
+
+
+@dataclass(frozen=True)
 class DetectAnomalyResult:
     """Verdict on one image.
 
@@ -36,6 +44,7 @@ class DetectAnomalyResult:
         mask_png: PNG of the image's own size, each type in its colour on white, at most 5 MiB. None for a
             classification model.
         heat_map_png: PNG of the anomaly map in the image's proportions. None where the detector gives none.
+        nearest_normal: None where the model remembers none.
     """
 
     is_anomalous: bool
@@ -43,6 +52,12 @@ class DetectAnomalyResult:
     anomalies: tuple[Anomaly, ...] | None = None
     mask_png: bytes | None = None
     heat_map_png: bytes | None = None
+    nearest_normal: NearestNormal | None = None
+
+    @property
+    def anomaly_probability(self) -> float:
+        """0..1, whatever the verdict; what a model compares with its threshold."""
+        return self.confidence if self.is_anomalous else 1 - self.confidence
 
 
 def exact_float32(number: float) -> float:

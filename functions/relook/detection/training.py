@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relook.detection.alignment import align
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.assembly import Engine, Eye, features_graph, types_graph, whitened_graph
-from relook.detection.assessment import assess, odd_normals
+from relook.detection.assessment import assess, suspicious_images
 from relook.detection.backbone import Backbone, our_backbone
 from relook.detection.calibration import THRESHOLD, median_and_spread, probability
 from relook.detection.choices import Ways, choose_ways
@@ -137,7 +137,7 @@ def train(
     _verify(package, engine, data, features.judged)
     progress("checking the package", 1, 1)
     evaluation = assess(data, evidence.one_class, decision.verdicts, types, classes)
-    return TrainedModel(package, evaluation, (*data.notes, *odd_normals(evaluation)))
+    return TrainedModel(package, evaluation, (*data.notes, *suspicious_images(evaluation)))
 
 
 _MIN_FOLDS_WITH_ANOMALIES = 3
@@ -282,6 +282,7 @@ def _package(
         classes=classes,
         heat_map=HeatMapRange(low, high),
         graph_sha256=hashlib.sha256(graph).hexdigest(),
+        backbone=engine.eye.backbone.identity,
         normals=tuple(data.images[index].name for index in compared),
         choices=ways.choices,
         training={

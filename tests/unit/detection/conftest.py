@@ -17,14 +17,14 @@ def from_normals() -> TrainedModel:
 @pytest.fixture(scope="session")
 def from_labels() -> TrainedModel:
     """Normal images, and scratches without masks."""
-    return train([*normals(range(16)), *anomalies(range(100, 108), "scratch")], project="plate", version="2")
+    return train([*normals(range(14)), *anomalies(range(100, 108), "scratch")], project="plate", version="2")
 
 
 @pytest.fixture(scope="session")
 def from_masks() -> TrainedModel:
     """Normal images, and two types with masks."""
     images = [
-        *normals(range(16)),
+        *normals(range(14)),
         *anomalies(range(100, 106), "scratch", with_masks=True),
         *anomalies(range(200, 206), "stain", with_masks=True),
     ]

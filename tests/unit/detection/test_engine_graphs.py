@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from relook.detection.alignment import ANY_DEG, Alignment, align, alignment_graph, fit_alignment, undo_nodes
 from relook.detection.assembly import (
     Engine,
+    Eye,
     evidence_graph,
     features_graph,
+    pixel_features_graph,
     raw_maps_graph,
     types_graph,
     whitened_graph,
 )
-from relook.detection.evidence import Scale
-from relook.detection.features import CHANNELS
+from relook.detection.evidence import SCORERS, Scale, embeddings, nearest_nodes
+from relook.detection.features import CHANNELS, cell_features, filter_responses, unit_image
+from relook.detection.graph import GraphBuilder
 from relook.detection.head import fit_head
 from relook.detection.normality import CellSums, fit_gaussians, fit_memory, fit_whitening
-from relook.detection.pixels import PIXEL_CHANNELS, PixelModel
+from relook.detection.pixels import PixelModel, pixel_channels
 from relook.detection.session import Session
 from tests.unit.detection.pictures import plate
+from tests.unit.detection.turned import lying, squashed
+from tests.unit.foreign import quick_backbone
 
 D = 5
+GRID = 64
 Array = NDArray[np.float64]
 
 
@@ -60,7 +70,7 @@ def doubled(coarse: Array) -> Array:
 def test_gaussian_map() -> None:
     normals, query = some_whitened(7), some_whitened(1, seed=9)
     fitted = fit_gaussians(CellSums.of(normals))
-    memory = fit_memory(normals, np.arange(7), np.random.default_rng(0))
+    memory = fit_memory(normals, np.arange(7), 1.0, np.random.default_rng(0))
 
     found = run(raw_maps_graph(fitted, memory), whitened=query)["gaussian"][0, 0]
 
@@ -75,12 +85,13 @@ def test_gaussian_map() -> None:
             shrunk = 0.9 * covariance + 0.1 * max(np.trace(covariance) / D, 0.05) * np.eye(D)
             off = asked[:, y, x] - samples.mean(axis=0)
             expected[y, x] = np.sqrt(off @ np.linalg.solve(shrunk, off) / D)
-    np.testing.assert_allclose(found, blurred(doubled(expected)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, np.log(blurred(doubled(expected)) + 1e-3), rtol=1e-4, atol=1e-4)
 
 
-def test_memory_map() -> None:
+@pytest.mark.parametrize("weight", [1.0, 0.0, 0.3])
+def test_memory_map(weight: float) -> None:
     normals, query = some_whitened(7), some_whitened(1, seed=9)
-    memory = fit_memory(normals, np.array([1, 2, 5]), np.random.default_rng(0))
+    memory = fit_memory(normals, np.array([1, 2, 5]), weight, np.random.default_rng(0))
     gaussians = fit_gaussians(CellSums.of(normals))
 
     found = run(raw_maps_graph(gaussians, memory), whitened=query)["memory"][0, 0]
@@ -88,15 +99,15 @@ def test_memory_map() -> None:
     expected = np.zeros((64, 64))
     for y in range(64):
         for x in range(64):
-            place = np.array([(y + 0.5) / 32 - 1, (x + 0.5) / 32 - 1]) * np.sqrt(D)
+            place = np.array([(y + 0.5) / 32 - 1, (x + 0.5) / 32 - 1]) * weight * np.sqrt(D)
             patch = np.concatenate([query[0, :, y, x], place])
             expected[y, x] = np.sqrt(((memory.patches - patch) ** 2).sum(axis=1).min() / (D + 2))
-    np.testing.assert_allclose(found, blurred(expected), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, np.log(blurred(expected) + 1e-3), rtol=1e-4, atol=1e-4)
 
 
 def test_memory_holds_patches_of_the_chosen_images_only_and_spreads_out() -> None:
     normals = some_whitened(4)
-    memory = fit_memory(normals, np.array([1, 3]), np.random.default_rng(0))
+    memory = fit_memory(normals, np.array([1, 3]), 1.0, np.random.default_rng(0))
     own = {tuple(patch) for image in (1, 3) for patch in normals[image].reshape(D, -1).T}
     assert all(tuple(patch) in own for patch in memory.patches[:, :D])
     assert len(np.unique(memory.patches, axis=0)) == len(memory.patches) == 1000
@@ -112,11 +123,12 @@ def test_cell_sums_of_folds_add_up() -> None:
 def test_whitened_features_are_uncorrelated_on_the_images_they_were_fitted_on() -> None:
     image = np.array(plate(3)[0])[:112, :112]
     image = np.kron(image, np.ones((3, 3, 1), np.uint8))[:256, :256]
-    features = run(features_graph(), image=image[None])["features"]
-    rows = features.reshape(CHANNELS, -1).T
+    backbone = quick_backbone()
+    features = run(features_graph(backbone), image=image[None])["features"]
+    rows = features.reshape(backbone.channels, -1).T
     whitening = fit_whitening(rows)
 
-    whitened = run(whitened_graph(whitening), image=image[None])["whitened"]
+    whitened = run(whitened_graph(Eye(backbone, whitening)), image=image[None])["whitened"]
 
     np.testing.assert_allclose(
         whitened.reshape(whitening.dimensions, -1).T,
@@ -133,37 +145,42 @@ def test_filters_answer_lines_and_colours() -> None:
     plain = np.full((256, 256, 3), (200, 100, 50), np.uint8)
     lined = plain.copy()
     lined[:, 126:130] = 255
-    features = {
-        name: run(features_graph(), image=x[None])["features"][0] for name, x in (("plain", plain), ("lined", lined))
-    }
+    graph = GraphBuilder()
+    cells = cell_features(graph, filter_responses(graph, unit_image(graph)), GRID)
+    graph.output("features", cells, (1, CHANNELS, GRID, GRID))
+    bank = Session(graph.finish(), threads=1)
+    features = {name: bank(image=x[None])["features"][0] for name, x in (("plain", plain), ("lined", lined))}
 
     energies = features["plain"][:10]
     np.testing.assert_allclose(energies, np.log(0.004), atol=1e-2)
     red, green, blue = np.array([200, 100, 50]) / 255
     opponents = [(red + green + blue) / 3, (red - green) / 2**0.5, (red + green - 2 * blue) / 6**0.5]
     np.testing.assert_allclose(features["plain"][20:23, 32, 32], np.array(opponents) * 4, atol=1e-4)
-    upright, lying = features["lined"][1, 32, 31], features["lined"][5, 32, 31]
-    assert upright > lying + 1
+    upright, lying_down = features["lined"][1, 32, 31], features["lined"][5, 32, 31]
+    assert upright > lying_down + 1
     np.testing.assert_allclose(features["lined"][:, 32, 5], features["plain"][:, 32, 5], atol=0.05)
 
 
 def statistics_of(one_map: Array) -> list[float]:
     ordered = np.sort(one_map.ravel())[::-1]
-    return [ordered[0], ordered[:41].mean(), ordered[:205].mean(), one_map.std()]
+    return [ordered[0], *(ordered[:count].mean() for count in (4, 41, 205)), one_map.std()]
 
 
 def scales() -> tuple[Scale, Scale]:
-    return Scale(np.array(0.9), np.array(0.25)), Scale(np.array(1.1), np.array(0.5))
+    """Another one at every place."""
+    random = np.random.default_rng(8)
+    gaussian, memory = ((random.normal(0, 0.3, (GRID, GRID)), random.uniform(0.2, 0.6, (GRID, GRID))) for _ in range(2))
+    return Scale(*gaussian), Scale(*memory)
 
 
 def test_evidence() -> None:
     random = np.random.default_rng(0)
     whitened = some_whitened(1)
-    gaussian, memory = (random.gamma(2, 1, (1, 1, 64, 64)).astype(np.float32) for _ in range(2))
+    gaussian, memory = (random.gamma(2, 1, (1, 1, GRID, GRID)).astype(np.float32) for _ in range(2))
 
-    found = run(evidence_graph(scales(), D), whitened=whitened, gaussian=gaussian, memory=memory)
+    found = run(evidence_graph(D), whitened=whitened, gaussian=gaussian, memory=memory)
 
-    maps = [(gaussian[0, 0] - 0.9) / 0.25, (memory[0, 0] - 1.1) / 0.5]
+    maps = [gaussian[0, 0], memory[0, 0]]
     average = (maps[0] + maps[1]) / 2
     np.testing.assert_allclose(found["map"][0, 0], average, rtol=1e-4, atol=1e-4)
     expected = np.concatenate([statistics_of(m) for m in (average, *maps)])
@@ -173,9 +190,27 @@ def test_evidence() -> None:
     np.testing.assert_allclose(found["texture"][0], texture, rtol=1e-4, atol=1e-5)
 
 
-def some_pixel_model() -> PixelModel:
+def test_the_nearest_normal_image_is_the_very_picture() -> None:
+    normals = some_whitened(6) * np.linspace(0.5, 2, 6, dtype=np.float32)[:, None, None, None]
+    stored = embeddings(normals)
+    fields = normals[4].reshape(D, 4, 16, 4, 16).mean(axis=(2, 4))
+    np.testing.assert_allclose(stored[4], fields.ravel(), rtol=1e-5, atol=1e-6)
+    graph = GraphBuilder()
+    whitened = graph.input("whitened", np.float32, (1, D, GRID, GRID))
+    graph.output("nearest", nearest_nodes(graph, whitened, stored), (2,))
+    session = Session(graph.finish(), threads=1)
+
+    for index in range(6):
+        number, distance = session(whitened=normals[index : index + 1])["nearest"]
+        assert (number, distance) == (index, pytest.approx(0, abs=1e-4))
+    query = some_whitened(1, seed=5)
+    apart = np.sqrt(((stored - embeddings(query)) ** 2).mean(axis=1))
+    np.testing.assert_allclose(session(whitened=query)["nearest"], [apart.argmin(), apart.min()], rtol=1e-4)
+
+
+def some_pixel_model(dimensions: int) -> PixelModel:
     random = np.random.default_rng(3)
-    widths = (PIXEL_CHANNELS, 6, 3)
+    widths = (pixel_channels(dimensions), 6, 3)
     layers = [(random.normal(0, 0.3, (i, o)), random.normal(0, 0.3, o)) for i, o in pairwise(widths)]
     return PixelModel(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers))
 
@@ -184,13 +219,25 @@ def some_image() -> NDArray[np.uint8]:
     return np.random.default_rng(5).integers(0, 256, (1, 256, 256, 3), np.uint8)
 
 
+@cache
+def some_eye() -> Eye:
+    rows = (
+        run(features_graph(quick_backbone()), image=some_image())["features"].reshape(quick_backbone().channels, -1).T
+    )
+    noise = np.random.default_rng(0).normal(0, 0.1, rows.shape).astype(np.float32)
+    return Eye(quick_backbone(), fit_whitening(rows + noise))
+
+
 def test_pixel_types_and_their_peaks() -> None:
-    from relook.detection.assembly import pixel_features_graph
+    eye, image = some_eye(), some_image()
+    dimensions = eye.whitening.dimensions
+    model = some_pixel_model(dimensions)
+    found = run(types_graph(eye, model, 2), image=image)
 
-    model, image = some_pixel_model(), some_image()
-    found = run(types_graph(model, 2), image=image)
-
-    x = run(pixel_features_graph(), image=image)["features"][0].reshape(PIXEL_CHANNELS, -1).T.astype(float)
+    features = run(pixel_features_graph(eye), image=image)["features"][0]
+    whitened = run(whitened_graph(eye), image=image)["whitened"][0]
+    np.testing.assert_allclose(features[-dimensions:, 64, 64], wide(whitened)[:, 64, 64], rtol=1e-3, atol=1e-4)
+    x = features.reshape(pixel_channels(dimensions), -1).T.astype(float)
     (w0, b0), (w1, b1) = model.layers
     odds = np.exp(np.maximum(x @ w0 + b0, 0) @ w1 + b1)
     softmax = (odds / odds.sum(axis=1, keepdims=True)).T.reshape(3, 128, 128)
@@ -201,45 +248,90 @@ def test_pixel_types_and_their_peaks() -> None:
     np.testing.assert_allclose(found["peaks"][0], np.log(top / (1 - top)), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("segments", [False, True])
-def test_the_shipped_graph_is_the_sum_of_its_parts(segments: bool) -> None:
+def wide(maps: NDArray[np.float32]) -> Array:
+    """(d, 64, 64) brought to 128 x 128, bilinear."""
+    at = ((np.arange(128) + 0.5) / 2 - 0.5).clip(0, 63)
+    low = np.minimum(at.astype(int), 62)
+    part = at - low
+    rows = maps[:, low] * (1 - part)[:, None] + maps[:, low + 1] * part[:, None]
+    return np.asarray(rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part)
+
+
+@cache
+def some_alignment() -> Alignment:
+    return fit_alignment(np.stack([squashed(lying(seed)) for seed in range(3)]), ANY_DEG, 1.0, threads=1)[0]
+
+
+def undone(one_map: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
+    graph = GraphBuilder()
+    given, how = graph.input("map", np.float32, (1, 1, GRID, GRID)), graph.input("pose", np.float32, (1, 6))
+    graph.output("undone", undo_nodes(graph, given, how, GRID), (1, 1, GRID, GRID))
+    return run(graph.finish(), map=one_map[None, None], pose=pose)["undone"][0, 0]
+
+
+@pytest.mark.parametrize(
+    ("segments", "alignment", "scorer"),
+    [
+        (False, None, "object"),
+        (True, None, "texture"),
+        (False, some_alignment, "object"),
+        (True, some_alignment, "object"),
+    ],
+    ids=["plain", "with types, texture", "aligned", "aligned, with types"],
+)
+def test_the_shipped_graph_is_the_sum_of_its_parts(
+    segments: bool, alignment: Callable[[], Alignment] | None, scorer: str
+) -> None:
     random = np.random.default_rng(0)
-    image = some_image()
-    rows = run(features_graph(), image=image)["features"].reshape(CHANNELS, -1).T
-    whitening = fit_whitening(rows + random.normal(0, 0.1, rows.shape).astype(np.float32))
-    whitened = run(whitened_graph(whitening), image=image)["whitened"]
+    image = squashed(lying(7, turn_deg=70, right_px=5))[None]
+    eye = replace(some_eye(), alignment=alignment() if alignment else None)
+    seen = align(image, eye.alignment, threads=1)[0] if eye.alignment else image
+    whitened = run(whitened_graph(eye), image=seen)["whitened"]
+    dimensions = eye.whitening.dimensions
     normals = (whitened + random.normal(0, 0.5, (3, *whitened.shape[1:]))).astype(np.float32)
-    statistics_scale = Scale(random.normal(3, 1, 12), random.uniform(1, 2, 12))
-    groups = [12, whitening.dimensions, whitening.dimensions, *([2] if segments else [])]
+    statistics_scale = Scale(random.normal(3, 1, 15), random.uniform(1, 2, 15))
+    groups = [15, dimensions, dimensions, *([2] if segments else [])]
     evidence, label = random.normal(0, 1, (20, sum(groups))), np.arange(20) < 8
     head = fit_head(evidence, groups, label)
     engine = Engine(
-        whitening=whitening,
+        eye=eye,
         gaussians=fit_gaussians(CellSums.of(normals)),
-        memory=fit_memory(normals, np.arange(3), random),
+        memory=fit_memory(normals, np.arange(3), SCORERS[scorer].position_weight, random),
         map_scales=scales(),
         statistics_scale=statistics_scale,
+        scorer=SCORERS[scorer],
         head=head,
-        pixel_model=some_pixel_model() if segments else None,
+        pixel_model=some_pixel_model(dimensions) if segments else None,
         classes=2 if segments else 0,
+        normals=embeddings(normals),
     )
 
     found = run(engine.graph(), image=image)
 
     raw = run(raw_maps_graph(engine.gaussians, engine.memory), whitened=whitened)
-    parts = run(evidence_graph(scales(), whitening.dimensions), whitened=whitened, **raw)
+    maps = [
+        ((raw[name][0, 0] - scale.center) / scale.spread).astype(np.float32)[None, None]
+        for name, scale in zip(("gaussian", "memory"), scales(), strict=True)
+    ]
+    parts = run(evidence_graph(dimensions), whitened=whitened, gaussian=maps[0], memory=maps[1])
     z = (parts["statistics"][0] - statistics_scale.center) / statistics_scale.spread
     columns = [np.sign(z) * np.log1p(np.abs(z)), parts["texture"][0]]
     if segments:
-        types = run(types_graph(some_pixel_model(), 2), image=image)
+        types = run(types_graph(eye, some_pixel_model(dimensions), 2), image=image)
         columns.append(types["peaks"][0])
         np.testing.assert_allclose(found["types"], types["types"][0], rtol=1e-4, atol=1e-4)
     standard = (np.concatenate(columns) - evidence.mean(axis=0)) / (
         (evidence.std(axis=0) + 1e-6) * np.sqrt(np.repeat(groups, groups))
     )
     kernel = np.exp(-head.gamma * ((head.support - standard) ** 2).sum(axis=1))
-    np.testing.assert_allclose(found["scores"], [z[:4].sum(), kernel @ head.weights + head.bias], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(found["map"], parts["map"][0, 0], rtol=1e-4, atol=1e-4)
+    one_class = z[0] + z[1] if scorer == "object" else 0.25 * z[0] + z[4]
+    np.testing.assert_allclose(found["scores"], [one_class, kernel @ head.weights + head.bias], rtol=1e-4, atol=1e-4)
+    shown = parts["map"][0, 0]
+    if eye.alignment:
+        shown = undone(shown, run(alignment_graph(eye.alignment), image=image)["pose"])
+    np.testing.assert_allclose(found["map"], shown, rtol=1e-4, atol=1e-4)
+    apart = np.sqrt(((engine.normals - embeddings(whitened)) ** 2).mean(axis=1))
+    np.testing.assert_allclose(found["nearest"], [apart.argmin(), apart.min()], rtol=1e-4)
 
 
 def test_head_separates_what_a_line_cannot() -> None:

@@ -14,7 +14,9 @@ from relook.detection.package import (
     GRAPH_FILE,
     MANIFEST_FILE,
     AnomalyClass,
+    BackboneIdentity,
     Calibration,
+    Choice,
     HeatMapRange,
     ModelManifest,
     ModelPackage,
@@ -33,6 +35,9 @@ MANIFEST = ModelManifest(
     classes=(AnomalyClass("scratch", "#7ED321", 0.55),),
     heat_map=HeatMapRange(1.0, 9.5),
     graph_sha256=hashlib.sha256(GRAPH).hexdigest(),
+    backbone=BackboneIdentity("own", "ab" * 32),
+    normals=("normal/0.png", "normal/1.png"),
+    choices=(Choice("scorer", "texture", "AUROC against labelled anomalies", {"object": 0.75, "texture": 0.9375}),),
     training={"normal_images": 12},
     libraries={"numpy": "2"},
 )
@@ -42,7 +47,7 @@ PACKAGE = ModelPackage(GRAPH, MANIFEST)
 def test_files_read_back_into_an_equal_package() -> None:
     assert set(PACKAGE.files()) == {"graph.onnx", "model.json"}
     assert ModelPackage.from_files(PACKAGE.files()) == PACKAGE
-    mixed = ModelPackage(GRAPH, dataclasses.replace(MANIFEST, image_size=None, classes=()))
+    mixed = ModelPackage(GRAPH, dataclasses.replace(MANIFEST, image_size=None, classes=(), backbone=None))
     assert ModelPackage.from_files({**mixed.files(), "README.md": b""}) == mixed
 
 
@@ -53,10 +58,12 @@ def test_folders_read_back_into_an_equal_package(tmp_path: Path) -> None:
 
 def test_the_manifest_says_what_is_needed_without_our_code() -> None:
     fields = json.loads(PACKAGE.files()[MANIFEST_FILE])
-    assert fields["format_version"] == 1
+    assert fields["format_version"] == 2
     assert fields["image_size"] == [480, 640]
     assert fields["classes"] == [{"name": "scratch", "color": "#7ED321", "threshold": 0.55}]
     assert fields["calibration"][0] == {"center": 1.25, "scale": 0.5}
+    assert fields["normals"] == ["normal/0.png", "normal/1.png"]
+    assert fields["choices"][0]["scores"] == {"object": 0.75, "texture": 0.9375}
 
 
 def with_manifest(**changes: object) -> dict[str, bytes]:
@@ -72,13 +79,19 @@ def with_manifest(**changes: object) -> dict[str, bytes]:
         ({GRAPH_FILE: GRAPH}, "model.json"),
         ({**PACKAGE.files(), GRAPH_FILE: GRAPH + b"!"}, hashlib.sha256(GRAPH + b"!").hexdigest()),
         (with_manifest(graph_sha256="0" * 64), "0" * 64),
-        (with_manifest(format_version=2), "format version 2; this Relook reads 1"),
+        (with_manifest(format_version=1), "format version 1; this Relook reads 2"),
         (with_manifest(format_version=...), "format_version"),
         (with_manifest(threshold=...), "threshold"),
         (with_manifest(threshold="high"), "high"),
         (with_manifest(input_size=[256]), MANIFEST_FILE),
         (with_manifest(calibration=[{"center": 0, "scale": 0}]), "scale 0"),
         (with_manifest(classes=[{"name": "scratch"}]), "color"),
+        (with_manifest(backbone=...), "backbone"),
+        (with_manifest(backbone={"name": "own"}), "sha256"),
+        (with_manifest(normals=...), "normals"),
+        (with_manifest(normals=7), MANIFEST_FILE),
+        (with_manifest(choices=...), "choices"),
+        (with_manifest(choices=[{"name": "scorer"}]), "chosen"),
         ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"\xff\xfe"}, MANIFEST_FILE),
         ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"[]"}, MANIFEST_FILE),
     ],
@@ -103,6 +116,7 @@ def test_a_graph_that_is_none_cannot_be_loaded() -> None:
     "changes",
     [
         {"input_size": (128, 128)},
+        {"input_size": (512, 512)},
         {"calibration": (Calibration(0, 1),) * 5},
         {"classes": (AnomalyClass("scratch", "#7ED321", 0.5),)},
     ],

@@ -20,6 +20,7 @@ from relook.detection.samples import LabeledImage
 from relook.detection.training import TrainedModel, train
 from relook.errors import ImageRejectedError, PackageError, RejectionReason, TrainingDataError
 from tests.unit.detection.pictures import COLORS, HEIGHT, WIDTH, anomalies, encode, mask_png, normals, plate, plate_png
+from tests.unit.foreign import quick_backbone
 
 UNSEEN = range(900, 908)
 
@@ -148,7 +149,7 @@ def test_the_package_read_back_gives_the_same_verdicts(from_masks: TrainedModel)
 
 def test_evaluation_of_separable_images_is_good(from_masks: TrainedModel) -> None:
     evaluation = from_masks.evaluation
-    assert (evaluation.normal_images, evaluation.anomalous_images) == (16, 12)
+    assert (evaluation.normal_images, evaluation.anomalous_images) == (14, 12)
     assert evaluation.roc_auc is not None and evaluation.roc_auc > 0.95
     assert evaluation.f1 is not None and evaluation.f1 > 0.85
     assert [metrics.name for metrics in evaluation.types] == ["scratch", "stain"]
@@ -164,12 +165,15 @@ def test_without_anomalies_nothing_is_claimed(from_normals: TrainedModel) -> Non
 
 def test_labels_that_mean_nothing_are_not_learnt() -> None:
     """Scoring any image by a model that saw it would show here as a good AUC."""
-    images = normals(range(30))
-    drawn = set(np.random.default_rng(1).permutation(30)[:12].tolist())
-    shuffled = [dataclasses.replace(image, is_anomalous=number in drawn) for number, image in enumerate(images)]
-    evaluation = train(shuffled, project="plate", version="1").evaluation
-    assert evaluation.roc_auc is not None
-    assert 0.2 < evaluation.roc_auc < 0.75
+    found = []
+    for seed in (1, 2, 3):
+        drawn = set(np.random.default_rng(seed).permutation(24)[:11].tolist())
+        images = enumerate(normals(range(24)))
+        shuffled = [dataclasses.replace(image, is_anomalous=number in drawn) for number, image in images]
+        evaluation = train(shuffled, project="plate", version="1", backbone=quick_backbone()).evaluation
+        assert evaluation.roc_auc is not None
+        found.append(evaluation.roc_auc)
+    assert 0.25 < np.mean(found) < 0.75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,7 +273,8 @@ def test_an_unusable_mask_is_named(colors: dict[str, str], mask: partial[bytes],
 def test_equal_images_train_a_model_that_accepts_them_and_nothing_else() -> None:
     picture = Image.new("RGB", (64, 64), "white")
     data = encode(picture)
-    trained = train([LabeledImage(f"{i}.png", lambda: data, False) for i in range(10)], project="plate", version="1")
+    images = [LabeledImage(f"{i}.png", lambda: data, False) for i in range(10)]
+    trained = train(images, project="plate", version="1", backbone=quick_backbone())
     model = Model(trained.package)
     spoiled = picture.copy()
     spoiled.paste("red", (20, 20, 40, 30))

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection import crossfit, training_set
+from relook.detection.assembly import Eye
+from relook.detection.features import CHANNELS
+from relook.detection.normality import Whitening
 from relook.detection.pixels import PixelModel, fit_pixel_model
 from relook.detection.samples import LabeledImage
 from relook.detection.training_set import TrainingSet, load_training_set
 from tests.unit.detection.pictures import anomalies, encode, normals
+from tests.unit.foreign import quick_backbone
 
 SIZE = (96, 64)
 RED, GREEN, BLUE = "#FF0000", "#00FF00", "#0000FF"
@@ -78,6 +82,32 @@ def test_large_sets_are_sampled_with_both_labels(monkeypatch: pytest.MonkeyPatch
     assert any("16 of the 34 images" in note for note in data.notes)
 
 
+def some_eye() -> Eye:
+    backbone = quick_backbone()
+    mean = np.zeros(backbone.channels, np.float32)
+    return Eye(backbone, Whitening(mean, np.eye(backbone.channels, 4, dtype=np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tiles"),
+    [
+        ([(1024, 768)], 1),
+        ([(1025, 768)], 2),
+        ([(2048, 1536)], 4),
+        ([(3000, 4096)], 8),
+        ([(96, 64)] * 3 + [(4000, 64)], 1),
+    ],
+)
+def test_large_pictures_are_cut_by_their_usual_side(sizes: list[tuple[int, int]], tiles: int) -> None:
+    pictures = [encode(Image.new("L", size, 90)) for size in sizes]
+    images = [LabeledImage(f"{i}.png", partial(bytes, pictures[i % len(sizes)]), False) for i in range(12)]
+    data = load(images)
+    assert data.tiles == tiles
+    assert data.pixels.shape == (12, 256, 256, 3)
+    usual = sizes[0]
+    assert data.aspect == pytest.approx(usual[0] / usual[1])
+
+
 def test_pixels_of_a_held_back_image_are_not_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every image has one colour of its own, so that its feature rows can be told from all others."""
     count = 12
@@ -89,6 +119,8 @@ def test_pixels_of_a_held_back_image_are_not_learnt(monkeypatch: pytest.MonkeyPa
         pixels=pixels,
         is_anomalous=np.arange(count) < 6,
         size=None,
+        aspect=1.5,
+        tiles=1,
         types={"dent": RED},
         outlines=dict.fromkeys(range(6), outline),
     )
@@ -96,11 +128,11 @@ def test_pixels_of_a_held_back_image_are_not_learnt(monkeypatch: pytest.MonkeyPa
     learnt: list[set[bytes]] = []
 
     def watched(rows: NDArray[np.float32], *rest: NDArray[np.intp]) -> PixelModel:
-        learnt.append({row.round(2).tobytes() for row in rows[:, 65:]})
+        learnt.append({row.round(2).tobytes() for row in rows[:, CHANNELS : 2 * CHANNELS]})
         return fit_pixel_model(rows, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(crossfit, "fit_pixel_model", watched)
-    types = crossfit.held_back_types(data, folds, np.random.default_rng(0), lambda *_: None)
+    types = crossfit.held_back_types(data, some_eye(), folds, np.random.default_rng(0), lambda *_: None)
 
     *rounds, everything = learnt
     assert len(rounds) == 4

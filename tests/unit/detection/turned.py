@@ -14,7 +14,16 @@ from relook.detection.samples import LabeledImage
 from tests.unit.detection.pictures import encode
 
 HEIGHT = 192
-_OUTLINE = [(-0.55, -0.3), (0.35, -0.3), (0.35, -0.1), (0.6, -0.1), (0.6, 0.15), (-0.1, 0.15), (-0.1, 0.5), (-0.55, 0.5)]
+_OUTLINE = [
+    (-0.55, -0.3),
+    (0.35, -0.3),
+    (0.35, -0.1),
+    (0.6, -0.1),
+    (0.6, 0.15),
+    (-0.1, 0.15),
+    (-0.1, 0.5),
+    (-0.55, 0.5),
+]
 _HOLE = (-0.35, 0.3)
 _ONCE = 3
 

@@ -1,0 +1,187 @@
+"""What training and `relook explain` tell people: why a verdict, how sure, and which labels to look at again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+from typer.testing import CliRunner
+
+import cli.main
+from cli import output, training
+from cli.output import CommandError
+from cli.pictures import explanation
+from cli.stack import Stack
+from relook.detection.anomalib import package_export
+from relook.detection.assessment import suspicious_images
+from relook.detection.backbone import our_backbone
+from relook.detection.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate
+from relook.detection.model import Model
+from relook.detection.package import ModelManifest
+from relook.detection.result import Anomaly, DetectAnomalyResult, NearestNormal
+from relook.detection.training import TrainedModel
+from relook.errors import ResourceNotFoundError
+from relook.registry.projects import create_project
+from tests.unit.conftest import Cloud
+from tests.unit.foreign import anomalib_onnx
+from tests.unit.parts import SCRATCH_COLOR, labeled_parts, part, part_png, png, segmentation_package
+
+
+def explain(*arguments: object) -> list[dict[str, Any]]:
+    """Run the command; the records it printed."""
+    result = CliRunner().invoke(cli.main.app, ["explain", *map(str, arguments), "--json"])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def width_px(record: dict[str, Any]) -> int:
+    """Of the picture that explains."""
+    with Image.open(record["explanation"]) as sheet:
+        return sheet.width
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    segmentation_package().write_folder(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """The normal images that the model was trained on."""
+    for image in labeled_parts(16, 0, with_masks=False):
+        (tmp_path / "dataset" / image.name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "dataset" / image.name).write_bytes(image.read())
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "bad.png").write_bytes(part_png(1001, is_scratched=True))
+    (tmp_path / "new" / "good.png").write_bytes(part_png(1000))
+    return tmp_path / "new"
+
+
+def test_a_verdict_is_explained_from_a_folder(model_folder: Path, dataset: Path, images: Path, tmp_path: Path) -> None:
+    (images / "broken.png").write_bytes(b"no image")
+    pictures = tmp_path / "pictures"
+    bad, broken, good = explain(model_folder, images, "--normals", dataset, "--pictures", pictures)
+    assert (bad["is_anomalous"], good["is_anomalous"], broken["status"]) == (True, False, "REJECTED")
+    assert bad["anomaly_probability"] == bad["confidence"] >= bad["threshold"] > good["anomaly_probability"]
+    assert good["nearest_normal"]["name"] in segmentation_package().manifest.normals
+    assert 0 < good["nearest_normal"]["distance"] < bad["nearest_normal"]["distance"]
+    width = width_px(bad)
+    assert Path(bad["explanation"]) == pictures / "bad.png.explanation.jpg"
+
+    (bad, _, _) = explain(model_folder, images, "--pictures", pictures)
+    assert width_px(bad) < width
+
+
+def test_a_training_image_is_its_own_nearest_normal() -> None:
+    result = Model(segmentation_package()).detect(part_png(3))
+    assert result.nearest_normal is not None
+    assert result.nearest_normal.name == "normal/3.png"
+    assert result.nearest_normal.distance == pytest.approx(0, abs=1e-3)
+
+
+def test_a_foreign_model_has_no_nearest_normal(images: Path, tmp_path: Path) -> None:
+    package_export(anomalib_onnx(), project="cup", version="1").write_folder(tmp_path / "model")
+    bad, _ = explain(tmp_path / "model", images, "--pictures", tmp_path)
+    assert (bad["nearest_normal"], Path(bad["explanation"]).exists()) == (None, True)
+
+
+def test_a_hosted_model_is_explained(
+    hosted: Cloud, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = {"ModelsBucket": "models", "RegistryTable": "registry"}
+    monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, boto3.client))
+    bad, good = explain("bracket", images, "--pictures", tmp_path)
+    assert (bad["is_anomalous"], good["is_anomalous"], bad["model_version"]) == (True, False, "1")
+    create_project(hosted.registry, "empty")
+    with pytest.raises(CommandError, match="empty has no hosted model version"):
+        explain("empty", images)
+    with pytest.raises(ResourceNotFoundError):
+        explain("nobody", images)
+
+
+def test_what_cannot_explain_says_why(model_folder: Path, images: Path) -> None:
+    with pytest.raises(CommandError, match="neither a folder"):
+        explain(images, images)
+    with pytest.raises(CommandError, match="give the one the model was trained on"):
+        explain(model_folder, images, "--normals", images / "good.png")
+
+
+def test_people_get_a_table(model_folder: Path, images: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.main.app, ["explain", str(model_folder), str(images), "--pictures", str(tmp_path)])
+    assert result.exit_code == output.EXIT_ANOMALOUS
+    for word in ("ANOMALOUS", "(threshold 0.5)", "nearest normal", "good.png.explanation.jpg"):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize("size", [(160, 120), (64, 1024), (1024, 64)])
+def test_the_sheet_names_each_type_in_its_colour(size: tuple[int, int]) -> None:
+    image, mask = (each.resize(size, Image.Resampling.NEAREST) for each in part(9, is_scratched=True))
+    heat = BytesIO()
+    Image.new("P", (8, 8)).save(heat, "PNG")
+    found = (Anomaly("background", 0.9, "#FFFFFF"), Anomaly("scratch", 0.1, SCRATCH_COLOR))
+    known = NearestNormal("normal/" + "long" * 50 + ".png", 0.5)
+    result = DetectAnomalyResult(True, 0.9, found, png(mask), heat.getvalue(), known)
+    sheet = explanation(png(image), result, "9.png", 0.5, part_png(3))
+    captions = np.asarray(sheet)[-100:]
+    assert (captions == ImageColor.getrgb(SCRATCH_COLOR)).all(axis=2).sum() > 100
+
+    nothing = dataclasses.replace(result, is_anomalous=False, anomalies=found[:1])
+    captions = np.asarray(explanation(png(image), nothing, "9.png", 0.5, part_png(3)))[-100:]
+    assert not (captions == ImageColor.getrgb(SCRATCH_COLOR)).all(axis=2).any()
+
+
+def outcome(name: str, is_anomalous: bool, probability: float, oddness: float = 0.0) -> ImageOutcome:
+    is_detected = probability >= 0.5
+    return ImageOutcome(name, is_anomalous, is_detected, probability if is_detected else 1 - probability, oddness)
+
+
+def evaluation(*outcomes: ImageOutcome) -> Evaluation:
+    probabilities = np.array([each.anomaly_probability for each in outcomes])
+    return evaluate("By hand.", outcomes, probabilities, [TypeMetrics("scratch", 3, 0.8, 0.7, 0.75, 0.6)])
+
+
+def test_images_that_look_mislabelled_are_named() -> None:
+    normals = [outcome(f"normal/{i}.png", False, 0.02 + 0.01 * i) for i in range(10)]
+    odd = outcome("normal/odd.png", False, 0.4, oddness=7.5)
+    anomalies = [outcome(f"anomaly/{i}.png", True, 0.2 + 0.07 * i) for i in range(10)]
+    unseen = [outcome(f"anomaly/unseen{i}.png", True, 0.04 - 0.001 * i) for i in range(7)]
+    named = [sentence.split()[0] for sentence in suspicious_images(evaluation(*normals, odd, *anomalies, *unseen))]
+    assert named == ["normal/odd.png", *(f"anomaly/unseen{i}.png" for i in (6, 5, 4, 3, 2))]
+    assert suspicious_images(evaluation(*normals, *anomalies)) == []
+
+
+def test_training_tells_what_was_chosen_and_how_good_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    package = segmentation_package()
+    found = evaluation(outcome("normal/0.png", False, 0.1), outcome("anomaly/0.png", True, 0.8))
+    report = training.Report("bracket/1", True, TrainedModel(package, found, ("Look at [this].",)))
+    training.print_report(report)
+    printed = capsys.readouterr().out
+    for choice in package.manifest.choices:
+        assert choice.name in printed and f"{choice.chosen} ({choice.measure}" in printed
+    for words in ("relook, SHA-256", "AUROC 1.00, AUPR 1.00", "off by 15.0% on average", "IoU 0.60", "Look at [this]."):
+        assert words in printed
+    fields = json.loads(json.dumps(report.to_json()))
+    assert fields["backbone"] == {"name": "relook", "sha256": our_backbone().sha256}
+    assert [each["name"] for each in fields["choices"]] == [each.name for each in package.manifest.choices]
+    assert fields["evaluation"]["calibration_error"] == pytest.approx(0.15)
+
+
+def test_the_manifest_keeps_the_backbone() -> None:
+    manifest = segmentation_package().manifest
+    assert manifest.backbone == our_backbone().identity
+    assert ModelManifest.from_json(manifest.to_json()) == manifest
+    assert dataclasses.replace(our_backbone(), sha256="0" * 64).identity.name == "own"
