@@ -53,7 +53,7 @@ def shape(rng: Rng, side: int, reach: float) -> Floats:
     kind = rng.integers(4)
     if kind == 3:
         points = _walk(rng, center, steps=int(rng.integers(2, 9)), stride=reach / 2, bend=0.6)
-        draw.line(points, fill=255, width=int(rng.integers(1, max(2, reach / 4) + 1)))
+        draw.line(points, fill=255, width=int(rng.integers(1, int(max(2, reach / 4)) + 1)))
     else:
         if kind == 0:
             angles, radii = np.linspace(0, 2 * np.pi, 24, endpoint=False), np.ones(24)
@@ -225,7 +225,7 @@ def _field(rng: Rng, side: int) -> Floats:
         return _ripples(rng, side)
     if kind == 3:
         return _weave(rng, side)
-    return np.sign(_noise(rng, side, rng.uniform(1, 2.5)) - rng.uniform(-1, 1))
+    return np.asarray(np.sign(_noise(rng, side, rng.uniform(1, 2.5)) - rng.uniform(-1, 1)))
 
 
 def _noise(rng: Rng, side: int, slope: float, *, turn: float = 0.0, stretch: float = 1.0) -> Floats:
@@ -254,7 +254,7 @@ def _weave(rng: Rng, side: int) -> Floats:
     first = np.sin(2 * np.pi * (x * np.cos(turn) + y * np.sin(turn) + bend) / rng.uniform(4, 32))
     second = np.sin(2 * np.pi * (y * np.cos(turn) - x * np.sin(turn) + bend) / rng.uniform(4, 32))
     woven = [first, first * second, np.maximum(first, second), np.sign(first) * np.sign(second)][rng.integers(4)]
-    return np.sign(woven - rng.uniform(-0.7, 0.7)) if rng.random() < 0.4 else woven
+    return np.asarray(np.sign(woven - rng.uniform(-0.7, 0.7)) if rng.random() < 0.4 else woven)
 
 
 def _walk(rng: Rng, start: Floats, steps: int, stride: float, bend: float) -> list[tuple[float, float]]:

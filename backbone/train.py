@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from backbone.network import WIDTHS, Backbone, to_onnx
 from backbone.procedural import NO_MATERIAL, Rng, Scene, generate, shape
@@ -103,13 +103,17 @@ def make_views(scenes: Scenes, rng: Rng) -> Views:
     other = frame + 0.03 * torch.randn(BATCH, 2, 3)
     size = (BATCH, 3, VIEW_PX, VIEW_PX)
     first, second = (
-        _photograph(F.grid_sample(x, F.affine_grid(f, size, False), align_corners=False, padding_mode="reflection"))
+        _photograph(
+            functional.grid_sample(
+                x, functional.affine_grid(f, size, False), align_corners=False, padding_mode="reflection"
+            )
+        )
         for x, f in ((scene, frame), (changed, other))
     )
     at_first = torch.rand(BATCH, POINTS, 2) * 1.7 - 0.85
     place = at_first @ frame[:, :, :2].mT + frame[:, None, :, 2]
     at_second = (place - other[:, None, :, 2]) @ torch.linalg.inv(other[:, :, :2]).mT
-    near_damage = _look_up(F.max_pool2d(damage, 5, 1, 2), place)
+    near_damage = _look_up(functional.max_pool2d(damage, 5, 1, 2), place)
     inside = at_second.abs().amax(-1) < 0.95
     return Views(
         first,
@@ -117,7 +121,7 @@ def make_views(scenes: Scenes, rng: Rng) -> Views:
         at_first,
         at_second,
         place,
-        F.grid_sample(materials, place[:, :, None], mode="nearest", align_corners=False)[:, 0, :, 0],
+        functional.grid_sample(materials, place[:, :, None], mode="nearest", align_corners=False)[:, 0, :, 0],
         inside & (near_damage < 0.01),
         inside & (_look_up(damage, place) > 0.9),
         is_foreign,
@@ -143,13 +147,13 @@ def loss_of(views: Views, maps: list[tuple[Tensor, Tensor]], ingredients: Ingred
             continue
         if ingredients.places:
             log_odds = (likeness / TEMPERATURE).masked_fill(ignored, -1e4)
-            total = total + F.cross_entropy(log_odds[kept], torch.arange(len(kept))[kept])
+            total = total + functional.cross_entropy(log_odds[kept], torch.arange(len(kept))[kept])
         if ingredients.damage:
             if damaged.any():
-                total = total + F.relu(likeness.diagonal()[damaged] - 0.2).mean()
+                total = total + functional.relu(likeness.diagonal()[damaged] - 0.2).mean()
             if foreign.any():
                 closest = likeness.masked_fill(~same_scene | ~kept[:, None], -1).amax(dim=0)[foreign]
-                total = total + 0.5 * F.relu(closest - 0.4).mean()
+                total = total + 0.5 * functional.relu(closest - 0.4).mean()
     return total
 
 
@@ -221,13 +225,13 @@ def _photograph(view: Tensor) -> Tensor:
 
 def _look_up(field: Tensor, place: Tensor) -> Tensor:
     """(b, k) values of a (b, 1, h, w) field at (b, k, 2) places."""
-    return F.grid_sample(field, place[:, :, None], align_corners=False)[:, 0, :, 0]
+    return functional.grid_sample(field, place[:, :, None], align_corners=False)[:, 0, :, 0]
 
 
 def _sample(features: Tensor, place: Tensor) -> Tensor:
     """(b k, c) features of unit length at the points."""
-    found = F.grid_sample(features, place[:, :, None], align_corners=False)[..., 0].mT
-    return F.normalize(found.reshape(-1, features.shape[1]), dim=1)
+    found = functional.grid_sample(features, place[:, :, None], align_corners=False)[..., 0].mT
+    return functional.normalize(found.reshape(-1, features.shape[1]), dim=1)
 
 
 def _materials_loss(likeness: Tensor, views: Views, kept: Tensor) -> Tensor:
@@ -235,22 +239,22 @@ def _materials_loss(likeness: Tensor, views: Views, kept: Tensor) -> Tensor:
     known = kept & (views.material.flatten() != NO_MATERIAL)
     number = views.material.flatten() + 1000 * torch.arange(BATCH).repeat_interleave(POINTS)
     same = (number[:, None] == number[None]) & known[None]
-    odds = F.log_softmax((likeness / TEMPERATURE).masked_fill(~known[None], -1e4), dim=1)
+    odds = functional.log_softmax((likeness / TEMPERATURE).masked_fill(~known[None], -1e4), dim=1)
     share = same.sum(1).clamp_min(1)
     return -((odds * same).sum(1) / share)[known].mean()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=16_000)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--scenes", type=int, default=12_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--without", action="append", default=[], choices=["places", "damage", "materials"])
     parser.add_argument("--output", type=Path, default=Path("functions/relook/detection/backbone.onnx"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    ingredients = Ingredients(**{name: False for name in arguments.without})
+    ingredients = Ingredients(**dict.fromkeys(arguments.without, False))
     network = train(
         arguments.steps, arguments.scenes, arguments.seed, ingredients, lambda line: print(line, flush=True)
     )

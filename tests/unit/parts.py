@@ -16,6 +16,7 @@ from relook.registry.models import create_model, finish_hosting, finish_training
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project
 from relook.registry.table import Table
+from tests.unit.foreign import quick_backbone
 
 SCRATCH_COLOR = "#7ED321"
 WIDTH, HEIGHT = 160, 120
@@ -70,13 +71,14 @@ def labeled_parts(normal: int, scratched: int, *, with_masks: bool) -> list[Labe
 @cache
 def segmentation_package() -> ModelPackage:
     """Knows normal parts and scratches."""
-    return train(labeled_parts(16, 10, with_masks=True), project="bracket", version="1").package
+    return train(labeled_parts(12, 10, with_masks=True), project="bracket", version="1").package
 
 
 @cache
 def classification_package() -> ModelPackage:
-    """Knows normal parts only."""
-    return train(labeled_parts(16, 0, with_masks=False), project="bracket", version="1").package
+    """Knows normal parts only, with a small backbone: what is tested is what happens around it."""
+    images = labeled_parts(12, 0, with_masks=False)
+    return train(images, project="bracket", version="1", backbone=quick_backbone()).package
 
 
 def hosted_package(registry: Table, s3: Any, project: str, package: ModelPackage | None = None) -> str:

@@ -295,7 +295,8 @@ def _correlation(graph: GraphBuilder, pictures: Tensor, pattern: FloatArray, win
     common = graph.node("ReduceSum", graph.node("Mul", pictures, graph.constant(pattern)), axes, keepdims=0)
     scale = np.sqrt(((pattern**2) / np.maximum(window, 1e-6)).sum())
     length = graph.node("Mul", _lengths(graph, pictures, window), graph.constant(float(scale)))
-    return graph.node("Div", common, length)
+    # A plain picture, or a plain template, has none
+    return graph.node("Div", common, graph.node("Add", length, graph.constant(1e-6)))
 
 
 def _lengths(graph: GraphBuilder, pictures: Tensor, window: FloatArray) -> Tensor:

@@ -47,10 +47,10 @@ def fit_from_normals(normal_scores: _Floats) -> Calibration:
 def fit_safety_net(normal_scores: _Floats) -> Calibration:
     """p = 0.5 where a score is too odd for any normal, so that types never labelled are flagged too.
 
-    That is 5 spreads above the median, or above 95 % of the normals where they scatter more than that.
+    That is 4 spreads above the median, or above 95 % of the normals where they scatter more than that.
     """
     center, spread = median_and_spread(normal_scores)
-    limit = max(float(center + 5 * spread), float(np.quantile(normal_scores, 0.95)))
+    limit = max(float(center + 4 * spread), float(np.quantile(normal_scores, 0.95)))
     return Calibration(limit, float(spread))
 
 

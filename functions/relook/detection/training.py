@@ -7,8 +7,8 @@ when they are masked. Everything is fitted in numpy and asked through ONNX graph
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version as library_version
 
 import numpy as np
@@ -19,7 +19,7 @@ from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.assembly import Engine, Eye, features_graph, types_graph, whitened_graph
 from relook.detection.assessment import assess, suspicious_images
 from relook.detection.backbone import Backbone, our_backbone
-from relook.detection.calibration import THRESHOLD, median_and_spread, probability
+from relook.detection.calibration import THRESHOLD, median_and_spread
 from relook.detection.choices import Ways, choose_ways
 from relook.detection.crossfit import (
     THREADS,
@@ -37,26 +37,16 @@ from relook.detection.evaluation import Evaluation
 from relook.detection.evidence import STATISTICS_PER_MAP, embeddings
 from relook.detection.features import INPUT_SIDE_PX
 from relook.detection.folds import assign_folds, near_duplicate_groups
-from relook.detection.head import Head, fit_head
 from relook.detection.model import Model
 from relook.detection.normality import MAP_GRID, Whitening, fit_gaussians, fit_memory, fit_whitening
-from relook.detection.package import AnomalyClass, Calibration, HeatMapRange, ModelManifest, ModelPackage
+from relook.detection.package import AnomalyClass, HeatMapRange, ModelManifest, ModelPackage
 from relook.detection.painted import alter
 from relook.detection.pixels import fit_type_thresholds
 from relook.detection.samples import LabeledImage
 from relook.detection.session import Session
 from relook.detection.training_set import OnProgress, TrainingSet, load_training_set
-from relook.detection.verdicts import (
-    Calibrations,
-    HeldBackVerdicts,
-    calibrate_from_normals,
-    calibrate_with_head,
-    verdicts_from_normals,
-    verdicts_with_head,
-)
+from relook.detection.verdicts import Decision, decide, head_columns
 from relook.errors import PackageError
-
-MIN_ANOMALIES_TO_LEARN = 5
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,7 @@ def train(
     (maps,), sums = held_back_maps(features, [ways.scorer.position_weight], generator, progress)
     evidence = fit_evidence(features.judged, maps, data.is_anomalous, ways.scorer)
     types = held_back_types(data, eye, folds, generator, progress) if data.types else None
-    decision = _decide(data, folds, evidence, types)
+    decision = decide(data, folds, evidence, types)
     close = None
     if data.tiles > 1:
         peak = float(np.median(evidence.average[normals].max(axis=(1, 2))))
@@ -140,7 +130,6 @@ def train(
     return TrainedModel(package, evaluation, (*data.notes, *suspicious_images(evaluation)))
 
 
-_MIN_FOLDS_WITH_ANOMALIES = 3
 _MIN_FOLDS = 4
 _WHITENING_SAMPLES = 40_000
 _COMPARED_WITH = 300
@@ -149,23 +138,6 @@ _COPIES = 2
 _VERIFIED_IMAGES = 8
 _TOLERANCE = 1e-3
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "pillow")
-
-
-@dataclass(frozen=True)
-class _Decision:
-    """The calibration that ships, the head under it, and the verdicts of its cross-fitted twins."""
-
-    head: Head | None
-    calibration: Calibrations
-    verdicts: HeldBackVerdicts
-
-    def with_alarm(self, alarm: Calibration, scores: Mapping[int, float]) -> _Decision:
-        """One more score, which may only raise what the others say; known of some images only."""
-        probabilities = self.verdicts.probabilities.copy()
-        for index, score in scores.items():
-            probabilities[index] = max(probabilities[index], probability([score], [alarm]))
-        verdicts = replace(self.verdicts, probabilities=probabilities)
-        return replace(self, calibration=(*self.calibration, alarm), verdicts=verdicts)
 
 
 def _folds(data: TrainingSet, pixels: ByteArray, generator: np.random.Generator) -> NDArray[np.intp]:
@@ -218,33 +190,6 @@ def _features(
     )
 
 
-def _decide(data: TrainingSet, folds: NDArray[np.intp], evidence: Evidence, types: HeldBackTypes | None) -> _Decision:
-    """With a head when enough anomalies, in enough folds, are labelled to learn from."""
-    label, one_class = data.is_anomalous, evidence.one_class
-    enough = label.sum() >= MIN_ANOMALIES_TO_LEARN and len(np.unique(folds[label])) >= _MIN_FOLDS_WITH_ANOMALIES
-    if not enough:
-        if label.any():
-            data.notes.append(
-                f"{int(label.sum())} anomalous images are too few or too alike to learn from: they only check the model"
-            )
-        return _Decision(
-            None, calibrate_from_normals(one_class[~label]), verdicts_from_normals(one_class, label, folds)
-        )
-    columns, groups = _head_columns(evidence.standard, evidence.texture, types.peaks if types else None)
-    verdicts = verdicts_with_head(one_class, columns, groups, label, folds)
-    assert verdicts.head_scores is not None
-    return _Decision(
-        fit_head(columns, groups, label), calibrate_with_head(one_class, verdicts.head_scores, label), verdicts
-    )
-
-
-def _head_columns(standard: FloatArray, texture: FloatArray, peaks: FloatArray | None) -> tuple[FloatArray, list[int]]:
-    """What the head sees, as `Engine.graph` lays it out, and the groups its columns fall in."""
-    mean, spread = np.split(texture, 2, axis=1)
-    parts = [np.sign(standard) * np.log1p(np.abs(standard)), mean, spread, *([] if peaks is None else [peaks])]
-    return np.concatenate(parts, axis=1).astype(np.float32), [part.shape[1] for part in parts]
-
-
 def _classes(data: TrainingSet, types: HeldBackTypes | None) -> tuple[AnomalyClass, ...]:
     if types is None:
         return ()
@@ -256,7 +201,7 @@ def _classes(data: TrainingSet, types: HeldBackTypes | None) -> tuple[AnomalyCla
 
 def _package(
     engine: Engine,
-    decision: _Decision,
+    decision: Decision,
     classes: tuple[AnomalyClass, ...],
     data: TrainingSet,
     evidence: Evidence,
@@ -325,6 +270,6 @@ def _scores_of_parts(engine: Engine, pixels: ByteArray, whitened: FloatArray) ->
         if engine.pixel_model is not None:
             session = Session(types_graph(engine.eye, engine.pixel_model, engine.classes), threads=THREADS)
             peaks = np.concatenate([session(image=image[None])["peaks"] for image in pixels])
-        columns, _ = _head_columns(standard, texture, peaks)
+        columns, _ = head_columns(standard, texture, peaks)
         scores.append(engine.head.scores(columns))
     return np.stack(scores, axis=1)

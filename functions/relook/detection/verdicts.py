@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relook.detection.arrays import FloatArray
 from relook.detection.calibration import (
     THRESHOLD,
     fit_from_normals,
@@ -15,13 +16,18 @@ from relook.detection.calibration import (
     fit_safety_net,
     probability,
 )
-from relook.detection.head import fit_head
+from relook.detection.crossfit import Evidence, HeldBackTypes
+from relook.detection.head import Head, fit_head
 from relook.detection.package import Calibration
+from relook.detection.training_set import TrainingSet
 
 _Floats = NDArray[np.floating]
 _Labels = NDArray[np.bool_]
 _Indices = NDArray[np.intp]
 
+
+MIN_ANOMALIES_TO_LEARN = 5
+_MIN_FOLDS_WITH_ANOMALIES = 3
 
 Calibrations = tuple[Calibration, ...]
 """One per score of the graph, as `probability` takes them."""
@@ -88,3 +94,45 @@ def held_back_head_scores(evidence: _Floats, groups: Sequence[int], is_anomalous
         rest = folds != fold
         scores[~rest] = fit_head(evidence[rest], groups, is_anomalous[rest]).scores(evidence[~rest])
     return scores
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The calibration that ships, the head under it, and the verdicts of its cross-fitted twins."""
+
+    head: Head | None
+    calibration: Calibrations
+    verdicts: HeldBackVerdicts
+
+    def with_alarm(self, alarm: Calibration, scores: Mapping[int, float]) -> Decision:
+        """One more score, which may only raise what the others say; known of some images only."""
+        probabilities = self.verdicts.probabilities.copy()
+        for index, score in scores.items():
+            probabilities[index] = max(probabilities[index], probability([score], [alarm]))
+        verdicts = replace(self.verdicts, probabilities=probabilities)
+        return replace(self, calibration=(*self.calibration, alarm), verdicts=verdicts)
+
+
+def decide(data: TrainingSet, folds: NDArray[np.intp], evidence: Evidence, types: HeldBackTypes | None) -> Decision:
+    """With a head when enough anomalies, in enough folds, are labelled to learn from."""
+    label, one_class = data.is_anomalous, evidence.one_class
+    enough = label.sum() >= MIN_ANOMALIES_TO_LEARN and len(np.unique(folds[label])) >= _MIN_FOLDS_WITH_ANOMALIES
+    if not enough:
+        if label.any():
+            data.notes.append(
+                f"{int(label.sum())} anomalous images are too few or too alike to learn from: they only check the model"
+            )
+        return Decision(None, calibrate_from_normals(one_class[~label]), verdicts_from_normals(one_class, label, folds))
+    columns, groups = head_columns(evidence.standard, evidence.texture, types.peaks if types else None)
+    verdicts = verdicts_with_head(one_class, columns, groups, label, folds)
+    assert verdicts.head_scores is not None
+    return Decision(
+        fit_head(columns, groups, label), calibrate_with_head(one_class, verdicts.head_scores, label), verdicts
+    )
+
+
+def head_columns(standard: FloatArray, texture: FloatArray, peaks: FloatArray | None) -> tuple[FloatArray, list[int]]:
+    """What the head sees, as `Engine.graph` lays it out, and the groups its columns fall in."""
+    mean, spread = np.split(texture, 2, axis=1)
+    parts = [np.sign(standard) * np.log1p(np.abs(standard)), mean, spread, *([] if peaks is None else [peaks])]
+    return np.concatenate(parts, axis=1).astype(np.float32), [part.shape[1] for part in parts]

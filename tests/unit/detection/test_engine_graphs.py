@@ -266,7 +266,7 @@ def undone(one_map: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[n
     graph = GraphBuilder()
     given, how = graph.input("map", np.float32, (1, 1, GRID, GRID)), graph.input("pose", np.float32, (1, 6))
     graph.output("undone", undo_nodes(graph, given, how, GRID), (1, 1, GRID, GRID))
-    return run(graph.finish(), map=one_map[None, None], pose=pose)["undone"][0, 0]
+    return np.asarray(run(graph.finish(), map=one_map[None, None], pose=pose)["undone"][0, 0])
 
 
 @pytest.mark.parametrize(

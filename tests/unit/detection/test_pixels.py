@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,13 +12,16 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from relook.detection import pixels
-from relook.detection.pixels import PixelModel, fit_pixel_model, fit_type_thresholds, sample_cells
+from relook.detection.pixels import fit_pixel_model, fit_type_thresholds, sample_cells
 
 
-def predicted(model: PixelModel, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+Layers = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
+
+
+def predicted(layers: Layers, rows: NDArray[np.floating]) -> NDArray[np.float64]:
     """(n, classes + 1) probabilities, before the mean over neighbours."""
     x = rows.astype(float)
-    for depth, (weights, bias) in enumerate(model.layers):
+    for depth, (weights, bias) in enumerate(layers):
         x = (np.maximum(x, 0) if depth else x) @ weights + bias
     odds = np.exp(x - x.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
@@ -30,8 +35,7 @@ def test_gradients_are_those_of_the_cross_entropy() -> None:
     rows, labels = random.normal(0, 1, (32, 5)), random.integers(0, 3, 32)
 
     def loss() -> float:
-        model = PixelModel(tuple(zip(weights, biases, strict=True)))
-        return float(log_loss(labels, predicted(model, rows), labels=[0, 1, 2]))
+        return float(log_loss(labels, predicted(list(zip(weights, biases, strict=True)), rows), labels=[0, 1, 2]))
 
     found = pixels._gradients(rows, labels, weights, biases)  # type: ignore[arg-type]
     for parameter, gradient in zip(weights + biases, found, strict=True):
@@ -51,7 +55,7 @@ def test_it_learns_what_a_line_cannot_tell_and_is_the_same_every_time() -> None:
     labels = ((rows[:, 0] > 5) ^ (rows[:, 1] > 5)).astype(np.intp)
     model = fit_pixel_model(rows[:2500], labels[:2500], 1, np.random.default_rng(1))
     again = fit_pixel_model(rows[:2500], labels[:2500], 1, np.random.default_rng(1))
-    assert (predicted(model, rows[2500:]).argmax(axis=1) == labels[2500:]).mean() > 0.85
+    assert (predicted(model.layers, rows[2500:]).argmax(axis=1) == labels[2500:]).mean() > 0.85
     for one, other in zip(model.layers, again.layers, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 

@@ -186,7 +186,7 @@ def asked(values: NDArray[np.float32], *, blur: bool) -> NDArray[np.float32]:
     given_map = graph.input("map", np.float32, (1, 1, GRID, GRID))
     found: Tensor = blur_nodes(graph, given_map) if blur else given_map
     graph.output("found", found, (1, 1, GRID, GRID))
-    return Session(graph.finish(), threads=1)(map=values[None, None])["found"][0, 0]
+    return np.asarray(Session(graph.finish(), threads=1)(map=values[None, None])["found"][0, 0])
 
 
 def test_maps_are_blurred_as_scipy_blurs() -> None:

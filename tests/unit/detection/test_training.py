@@ -274,7 +274,7 @@ def test_equal_images_train_a_model_that_accepts_them_and_nothing_else() -> None
     picture = Image.new("RGB", (64, 64), "white")
     data = encode(picture)
     images = [LabeledImage(f"{i}.png", lambda: data, False) for i in range(10)]
-    trained = train(images, project="plate", version="1", backbone=quick_backbone())
+    trained = train(images, project="plate", version="1")
     model = Model(trained.package)
     spoiled = picture.copy()
     spoiled.paste("red", (20, 20, 40, 30))
