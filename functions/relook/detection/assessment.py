@@ -18,10 +18,10 @@ from relook.detection.verdicts import HeldBackVerdicts
 
 PROTOCOL = (
     "Cross-fitted on the training images: each is judged by a model and calibration fitted without its fold "
-    "(up to 8 folds, near-duplicates together). The scales of maps and features, and the types' pixel thresholds, are "
-    "fitted on all."
+    "(up to 8 folds, near-duplicates together). Chosen or fitted on all: alignment and scorer, the scales of maps and "
+    "features, the types' pixel thresholds, and for large images the alarm of the second look."
 )
-_ODD = 6.0
+_ODD = 5.0
 _SEEMINGLY_NORMAL = 0.1
 _SHOWN = 5
 

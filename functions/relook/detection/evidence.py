@@ -20,6 +20,7 @@ EMBEDDING_GRID = 4
 _TOP_CELLS = (1, 4, 41, 205)
 _LOG_FLOOR = 1e-3
 _PLACE_SIGMA_CELLS = 4.0
+_ODD_RATIO = 4.0
 _PEAK_SHARE = 0.005
 
 
@@ -71,20 +72,20 @@ def log_map(graph: GraphBuilder, distances: Tensor) -> Tensor:
 
 def usual_scale(maps: NDArray[np.float32]) -> Scale:
     """(64, 64) mean and spread of (n, 64, 64) normal log maps at each place, smoothed over the places around it."""
-    mean, square = maps.mean(axis=0, dtype=np.float64), (maps.astype(np.float64) ** 2).mean(axis=0)
-    return _smooth_scale(mean, square)
+    usual = maps[_is_usual(maps)]
+    return _smooth_scale(usual.mean(axis=0, dtype=np.float64), (usual.astype(np.float64) ** 2).mean(axis=0))
 
 
 def standardised(maps: NDArray[np.float32], is_anomalous: NDArray[np.bool_]) -> tuple[NDArray[np.float32], Scale]:
     """(n, 64, 64) log maps on the scale of the normal ones, and that scale. A normal one is measured by the others,
     for it would look too usual beside itself."""
-    normals = maps[~is_anomalous]
-    scale = usual_scale(normals)
+    scale = usual_scale(maps[~is_anomalous])
     found = ((maps - scale.center) / scale.spread).astype(np.float32)
-    total, squares = normals.sum(axis=0, dtype=np.float64), (normals.astype(np.float64) ** 2).sum(axis=0)
-    for index in np.flatnonzero(~is_anomalous):
+    usual = np.flatnonzero(~is_anomalous)[_is_usual(maps[~is_anomalous])]
+    total, squares = maps[usual].sum(axis=0, dtype=np.float64), (maps[usual].astype(np.float64) ** 2).sum(axis=0)
+    for index in usual:
         own = maps[index].astype(np.float64)
-        others = _smooth_scale((total - own) / (len(normals) - 1), (squares - own**2) / (len(normals) - 1))
+        others = _smooth_scale((total - own) / (len(usual) - 1), (squares - own**2) / (len(usual) - 1))
         found[index] = (own - others.center) / others.spread
     return found, scale
 
@@ -156,6 +157,12 @@ def _standard_deviation(graph: GraphBuilder, rows: Tensor) -> Tensor:
     """Of each row, (n, 1)."""
     centred = graph.node("Sub", rows, graph.mean(rows, 1, keepdims=True))
     return graph.node("Sqrt", graph.mean(graph.node("Mul", centred, centred), 1, keepdims=True))
+
+
+def _is_usual(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(n,) which of the normal maps say what is usual: one badly framed picture would hide real anomalies."""
+    away = ((maps - np.median(maps, axis=0)) ** 2).mean(axis=(1, 2))
+    return np.asarray(away <= _ODD_RATIO * np.median(away))
 
 
 def _smooth_scale(mean: NDArray[np.float64], square: NDArray[np.float64]) -> Scale:

@@ -49,7 +49,9 @@ def assign_folds(
         chosen = groups == group
         anomalous = int(is_anomalous[chosen].sum())
         normal = int(chosen.sum()) - anomalous
-        load = sizes[:, 1] * (anomalous > 0) + sizes[:, 0] * (normal > 0)
+        load = sizes[:, 1] * (anomalous > 0)
+        if normal:  # first of all every fold gets normals, or one round would have none to learn from
+            load = load + sizes[:, 0] * len(groups)
         fold = int(load.argmin())
         folds[chosen] = fold
         sizes[fold] += normal, anomalous

@@ -71,6 +71,7 @@ def test_groups_never_split(images: list[tuple[int, bool]]) -> None:
     assert folds.max() < MAX_FOLDS
     for group in set(groups.tolist()):
         assert len(set(folds[groups == group].tolist())) == 1
+    assert len(set(folds[~label].tolist())) >= 2
     for fold in range(int(folds[~label].max()) + 1):
         assert (~label & (folds != fold)).any(), "every round has normals to learn from"
 

@@ -14,7 +14,6 @@ from sklearn.metrics import log_loss
 from relook.detection import pixels
 from relook.detection.pixels import fit_pixel_model, fit_type_thresholds, sample_cells
 
-
 Layers = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
@@ -51,11 +50,11 @@ def test_gradients_are_those_of_the_cross_entropy() -> None:
 
 def test_it_learns_what_a_line_cannot_tell_and_is_the_same_every_time() -> None:
     random = np.random.default_rng(0)
-    rows = random.normal(5, 2, (3000, 4)).astype(np.float32)
+    rows = random.normal(5, 2, (12_000, 4)).astype(np.float32)
     labels = ((rows[:, 0] > 5) ^ (rows[:, 1] > 5)).astype(np.intp)
-    model = fit_pixel_model(rows[:2500], labels[:2500], 1, np.random.default_rng(1))
-    again = fit_pixel_model(rows[:2500], labels[:2500], 1, np.random.default_rng(1))
-    assert (predicted(model.layers, rows[2500:]).argmax(axis=1) == labels[2500:]).mean() > 0.85
+    model = fit_pixel_model(rows[:11_000], labels[:11_000], 1, np.random.default_rng(1))
+    again = fit_pixel_model(rows[:11_000], labels[:11_000], 1, np.random.default_rng(1))
+    assert (predicted(model.layers, rows[11_000:]).argmax(axis=1) == labels[11_000:]).mean() > 0.85
     for one, other in zip(model.layers, again.layers, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
