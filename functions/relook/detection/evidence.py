@@ -21,6 +21,7 @@ _TOP_CELLS = (1, 4, 41, 205)
 _LOG_FLOOR = 1e-3
 _PLACE_SIGMA_CELLS = 4.0
 _ODD_RATIO = 4.0
+_NEGLIGIBLE = 0.01
 _PEAK_SHARE = 0.005
 
 
@@ -162,7 +163,7 @@ def _standard_deviation(graph: GraphBuilder, rows: Tensor) -> Tensor:
 def _is_usual(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(n,) which of the normal maps say what is usual: one badly framed picture would hide real anomalies."""
     away = ((maps - np.median(maps, axis=0)) ** 2).mean(axis=(1, 2))
-    return np.asarray(away <= _ODD_RATIO * np.median(away))
+    return np.asarray(away <= _ODD_RATIO * np.median(away) + _NEGLIGIBLE)
 
 
 def _smooth_scale(mean: NDArray[np.float64], square: NDArray[np.float64]) -> Scale:
