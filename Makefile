@@ -44,9 +44,10 @@ lint: setup ## Format, lint and types
 check: lint ## Lint, and the fast tests
 	$(BIN)/pytest -q -m "not integration"
 
-bench: setup ## Measure what the README claims
+bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.detect
+	$(BIN)/python -m bench.accuracy $(if $(DATA),--data $(DATA))
 
 synth: setup ## Write the CloudFormation template of STAGE (local, dev, prod) to cdk.out/
 	cdk synth --quiet -c stage=$(STAGE)
