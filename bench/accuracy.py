@@ -6,8 +6,8 @@ Protocol. Each set is split once, before anything is looked at. `one class`: tra
 images alone. `with anomalies`: trained on the whole training half, masks included. All figures are of the test half at
 the model's own threshold; nothing was chosen by them. `cross-fitted`: trained on both halves, the figures that training
 itself reports, of images each judged by models that did not see it. Baselines are one class, on the same halves: our
-engine on the hand-made filter bank, our engine on our network with random weights, and PatchCore (Roth et al. 2022;
-patches of a 32 x 32 grid, a random tenth of them kept, the largest distance decides) on our backbone.
+engine on the hand-made filter bank alone, our engine with random weights beside the bank, and PatchCore (Roth et al.
+2022; patches of a 32 x 32 grid, a random tenth of them kept, the largest distance decides) on our backbone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from rich.table import Table
 from bench.sets import LabeledSet, generated_set, real_sets
 from local.products import PRODUCTS
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.assembly import features_graph
 from relook.detection.backbone import Backbone, our_backbone
 from relook.detection.calibration import log_odds, probability
 from relook.detection.evaluation import (
@@ -38,7 +37,7 @@ from relook.detection.evaluation import (
     roc_auc,
     type_metrics,
 )
-from relook.detection.features import CHANNELS, INPUT_SIDE_PX, cell_features, filter_responses
+from relook.detection.features import CHANNELS, INPUT_SIDE_PX, cell_features, filter_responses, unit_image
 from relook.detection.graph import GraphBuilder
 from relook.detection.image import decode_for_model, decode_mask
 from relook.detection.masks import read_mask
@@ -49,7 +48,7 @@ from relook.detection.samples import LabeledImage
 from relook.detection.session import Session
 from relook.detection.training import train
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=180)
 _MAP_PX = 256
 
 
@@ -157,7 +156,10 @@ def _cross_fitted(data: LabeledSet, backbone: Backbone) -> Row:
 
 def _patchcore(data: LabeledSet, normals: list[LabeledImage], backbone: Backbone) -> Row:
     started = time.perf_counter()
-    session = Session(features_graph(backbone), threads=2)
+    graph = GraphBuilder()
+    shape = (1, backbone.channels, MAP_GRID, MAP_GRID)
+    graph.output("features", backbone.nodes(graph, unit_image(graph), MAP_GRID), shape)
+    session = Session(graph.finish(), threads=2)
 
     def patches(image: LabeledImage) -> FloatArray:
         pixels = decode_for_model(image.read(), INPUT_SIDE_PX, INPUT_SIDE_PX)

@@ -93,8 +93,10 @@ def test_without_the_cdk_command_line_it_says_what_to_install(
         cloud.deploy()
 
 
+# Shells start background jobs with SIGINT ignored, and children inherit that.
 USER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from local.cloud import LocalCloud
 with LocalCloud(int(sys.argv[1])).running() as cloud:
     print(cloud.status().pid, flush=True)

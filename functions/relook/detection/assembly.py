@@ -22,7 +22,7 @@ from relook.detection.evidence import (
     statistics_nodes,
     texture_nodes,
 )
-from relook.detection.features import INPUT_SIDE_PX, to_unit, unit_image
+from relook.detection.features import CHANNELS, INPUT_SIDE_PX, cell_features, filter_responses, to_unit, unit_image
 from relook.detection.graph import GraphBuilder, Tensor
 from relook.detection.head import Head
 from relook.detection.normality import (
@@ -55,7 +55,7 @@ class Eye:
 
     def features(self, graph: GraphBuilder, image: Tensor) -> Tensor:
         """Nodes from (1, 3, 256, 256) RGB 0..1 to (1, d, 64, 64); whatever alignment there is has been done before."""
-        return whitening_nodes(graph, self.backbone.nodes(graph, image, MAP_GRID), self.whitening)
+        return whitening_nodes(graph, _seen(graph, self.backbone, image, self.alignment), self.whitening)
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,27 @@ def _overlaid(graph: GraphBuilder, average: Tensor, close: Tensor, detail: Detai
     return graph.node("Max", wide, graph.node("Mul", close, graph.constant(detail.usual_peak / usual)))
 
 
-def features_graph(backbone: Backbone) -> bytes:
-    """`image` to `features`, (1, channels, 64, 64)."""
+def features_graph(backbone: Backbone, alignment: Alignment | None = None) -> bytes:
+    """`image`, aligned already if it is to be, to `features`, (1, seen_channels, 64, 64)."""
     graph = GraphBuilder()
-    shape = (1, backbone.channels, MAP_GRID, MAP_GRID)
-    graph.output("features", backbone.nodes(graph, unit_image(graph), MAP_GRID), shape)
+    shape = (1, seen_channels(backbone, alignment), MAP_GRID, MAP_GRID)
+    graph.output("features", _seen(graph, backbone, unit_image(graph), alignment), shape)
     return graph.finish()
+
+
+def seen_channels(backbone: Backbone, alignment: Alignment | None = None) -> int:
+    """How many features a cell has before whitening."""
+    return backbone.channels + (CHANNELS if alignment is None else 0)
+
+
+def _seen(graph: GraphBuilder, backbone: Backbone, image: Tensor, alignment: Alignment | None) -> Tensor:
+    """Backbone and filter bank side by side: each finds what the other overlooks. Of pictures that were turned the
+    backbone alone: how much turning blurs depends on the angle, and the finest filters see little else."""
+    found = backbone.nodes(graph, image, MAP_GRID)
+    if alignment is not None:
+        return found
+    bank = cell_features(graph, filter_responses(graph, image), MAP_GRID)
+    return graph.node("Concat", found, bank, axis=1)
 
 
 def whitened_graph(eye: Eye) -> bytes:

@@ -36,8 +36,8 @@ _PLACE_MATTERS = 0.25
 _LEADING, _BORDER = 20, 8
 _DEAD = 1e-6
 
-Whiten = Callable[[ByteArray, NDArray[np.bool_]], NDArray[np.float32]]
-"""Whitened features of pixels; the whitening is fitted on those the mask marks."""
+Whiten = Callable[[ByteArray, NDArray[np.bool_], Alignment | None], NDArray[np.float32]]
+"""Whitened features of pixels that were aligned so; the whitening is fitted on those the mask marks."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _trial(data: TrainingSet, folds: NDArray[np.intp], generator: np.random.Gene
 
 def _try(trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator) -> _Tried:
     pixels = align(trial.pixels, alignment, THREADS)[0] if alignment else trial.pixels
-    whitened = whiten(pixels, trial.is_normal)
+    whitened = whiten(pixels, trial.is_normal, alignment)
     features = Features(whitened, trial.is_normal, trial.folds, len(pixels))
     weights = [scorer.position_weight for scorer in SCORERS.values()]
     by_scorer, _ = held_back_maps(features, weights, generator, lambda *_: None)

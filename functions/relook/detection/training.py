@@ -14,7 +14,7 @@ from importlib.metadata import version as library_version
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.detection.alignment import align
+from relook.detection.alignment import Alignment, align
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.assembly import Engine, Eye, features_graph, types_graph, whitened_graph
 from relook.detection.assessment import assess, suspicious_images
@@ -38,7 +38,7 @@ from relook.detection.evidence import STATISTICS_PER_MAP, embeddings
 from relook.detection.features import INPUT_SIDE_PX
 from relook.detection.folds import assign_folds, near_duplicate_groups
 from relook.detection.model import Model
-from relook.detection.normality import MAP_GRID, Whitening, fit_gaussians, fit_memory, fit_whitening
+from relook.detection.normality import MAP_GRID, fit_gaussians, fit_memory, fit_whitening
 from relook.detection.package import AnomalyClass, HeatMapRange, ModelManifest, ModelPackage
 from relook.detection.painted import alter
 from relook.detection.pixels import fit_type_thresholds
@@ -88,14 +88,14 @@ def train(
     ways = choose_ways(
         data,
         _folds(data, data.pixels, generator),
-        lambda pixels, normal: _whiten(pixels, Eye(backbone, _fit_whitening(pixels[normal], backbone, generator))),
+        lambda pixels, normal, alignment: _whiten(pixels, _eye(pixels[normal], backbone, alignment, generator)),
         generator,
         progress,
     )
     pixels = align(data.pixels, ways.alignment, THREADS)[0] if ways.alignment else data.pixels
     folds = _folds(data, pixels, generator)
     normals = np.flatnonzero(~data.is_anomalous)
-    eye = Eye(backbone, _fit_whitening(pixels[normals], backbone, generator), ways.alignment)
+    eye = _eye(pixels[normals], backbone, ways.alignment, generator)
     features = _features(pixels, data.is_anomalous, folds, eye, generator)
     (maps,), sums = held_back_maps(features, [ways.scorer.position_weight], generator, progress)
     evidence = fit_evidence(features.judged, maps, data.is_anomalous, ways.scorer)
@@ -152,15 +152,15 @@ def _folds(data: TrainingSet, pixels: ByteArray, generator: np.random.Generator)
     return assign_folds(groups, data.is_anomalous, generator)
 
 
-def _fit_whitening(normals: ByteArray, backbone: Backbone, generator: np.random.Generator) -> Whitening:
-    """On cells drawn from all of (n, 256, 256, 3) normal images."""
-    session = Session(features_graph(backbone), threads=THREADS)
+def _eye(normals: ByteArray, backbone: Backbone, alignment: Alignment | None, generator: np.random.Generator) -> Eye:
+    """Its whitening fitted on cells drawn from all of (n, 256, 256, 3) normal images, aligned if they are to be."""
+    session = Session(features_graph(backbone, alignment), threads=THREADS)
     each = min(MAP_GRID**2, _WHITENING_SAMPLES // len(normals))
     samples = []
     for image in normals:
         features = session(image=image[None])["features"].reshape(-1, MAP_GRID**2)
         samples.append(features[:, generator.choice(MAP_GRID**2, each, replace=False)].T)
-    return fit_whitening(np.concatenate(samples))
+    return Eye(backbone, fit_whitening(np.concatenate(samples)), alignment)
 
 
 def _whiten(pixels: ByteArray, eye: Eye) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -19,6 +18,7 @@ from relook.detection.assembly import (
     features_graph,
     pixel_features_graph,
     raw_maps_graph,
+    seen_channels,
     types_graph,
     whitened_graph,
 )
@@ -125,7 +125,7 @@ def test_whitened_features_are_uncorrelated_on_the_images_they_were_fitted_on() 
     image = np.kron(image, np.ones((3, 3, 1), np.uint8))[:256, :256]
     backbone = quick_backbone()
     features = run(features_graph(backbone), image=image[None])["features"]
-    rows = features.reshape(backbone.channels, -1).T
+    rows = features.reshape(seen_channels(backbone), -1).T
     whitening = fit_whitening(rows)
 
     whitened = run(whitened_graph(Eye(backbone, whitening)), image=image[None])["whitened"]
@@ -219,13 +219,11 @@ def some_image() -> NDArray[np.uint8]:
     return np.random.default_rng(5).integers(0, 256, (1, 256, 256, 3), np.uint8)
 
 
-@cache
-def some_eye() -> Eye:
-    rows = (
-        run(features_graph(quick_backbone()), image=some_image())["features"].reshape(quick_backbone().channels, -1).T
-    )
+def some_eye(alignment: Alignment | None = None) -> Eye:
+    features = run(features_graph(quick_backbone(), alignment), image=some_image())["features"]
+    rows = features.reshape(seen_channels(quick_backbone(), alignment), -1).T
     noise = np.random.default_rng(0).normal(0, 0.1, rows.shape).astype(np.float32)
-    return Eye(quick_backbone(), fit_whitening(rows + noise))
+    return Eye(quick_backbone(), fit_whitening(rows + noise), alignment)
 
 
 def test_pixel_types_and_their_peaks() -> None:
@@ -284,7 +282,7 @@ def test_the_shipped_graph_is_the_sum_of_its_parts(
 ) -> None:
     random = np.random.default_rng(0)
     image = squashed(lying(7, turn_deg=70, right_px=5))[None]
-    eye = replace(some_eye(), alignment=alignment() if alignment else None)
+    eye = some_eye(alignment() if alignment else None)
     seen = align(image, eye.alignment, threads=1)[0] if eye.alignment else image
     whitened = run(whitened_graph(eye), image=seen)["whitened"]
     dimensions = eye.whitening.dimensions

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection import crossfit, training_set
-from relook.detection.assembly import Eye
+from relook.detection.assembly import Eye, seen_channels
 from relook.detection.features import CHANNELS
 from relook.detection.normality import Whitening
 from relook.detection.pixels import PixelModel, fit_pixel_model
@@ -84,8 +84,8 @@ def test_large_sets_are_sampled_with_both_labels(monkeypatch: pytest.MonkeyPatch
 
 def some_eye() -> Eye:
     backbone = quick_backbone()
-    mean = np.zeros(backbone.channels, np.float32)
-    return Eye(backbone, Whitening(mean, np.eye(backbone.channels, 4, dtype=np.float32)))
+    mean = np.zeros(seen_channels(backbone), np.float32)
+    return Eye(backbone, Whitening(mean, np.eye(len(mean), 4, dtype=np.float32)))
 
 
 @pytest.mark.parametrize(
