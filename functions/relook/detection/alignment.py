@@ -1,7 +1,7 @@
 """Parts that lie a little or completely differently in every picture, brought to the pose of a template.
 
-The pose is searched in the graph itself: coarsely among turned templates at 32 x 32, then among turned images at
-64 x 64, then among half steps around the best. Angles are those of the real picture, whose proportions the squashed
+The pose is searched in the graph itself, at 64 x 64: coarsely among turned templates, then among turned images, then
+among half steps around the best. Angles are those of the real picture, whose proportions the squashed
 input has lost.
 """
 
@@ -34,7 +34,7 @@ class Alignment:
     """A template and how far from it a part may be turned.
 
     Attributes:
-        template: (3, 64, 64) opponent colours 0..1, as `features` makes them.
+        template: (3, 64, 64) opponent colours without slow changes of light, as `_opponents` makes them.
         reach_deg: 15 or 180, either way.
         aspect: width / height of the real pictures.
     """
@@ -67,7 +67,7 @@ def alignment_nodes(graph: GraphBuilder, image: Tensor, alignment: Alignment) ->
     window = _window(alignment)
     pattern = _pattern(alignment.template, window)
     guesses, count = _guess(graph, fine, alignment, window)
-    # 2. The picture turned by nearby angles, over small shifts
+    # The picture turned by nearby angles, over small shifts
     near = np.zeros((len(_TURNS_DEG), 3))
     near[:, 0] = np.deg2rad(_TURNS_DEG)
     poses = graph.node("Add", graph.reshape(guesses, count, 1, 3), graph.constant(near))
@@ -84,7 +84,7 @@ def alignment_nodes(graph: GraphBuilder, image: Tensor, alignment: Alignment) ->
     which = graph.node("Gather", graph.constant(np.repeat(np.arange(count), len(steps))), best, axis=0)
     step = graph.node("Gather", graph.constant(np.tile(steps, (count, 1))), best, axis=0)
     guess = _move(graph, graph.node("Gather", guesses, which, axis=0), step, alignment.aspect)
-    # 3. Half steps in every direction
+    # Half steps in every direction
     half = np.stack(np.meshgrid(np.deg2rad([-0.5, 0, 0.5]), *[[-1 / _FINE, 0, 1 / _FINE]] * 2, indexing="ij"), -1)
     poses = _move(graph, guess, graph.constant(half.reshape(-1, 3)), alignment.aspect)
     turned = _sample(graph, fine, poses, 27, alignment.aspect)
@@ -153,9 +153,10 @@ def fit_alignment(normals: ByteArray, reach_deg: float, aspect: float, threads: 
     return alignment, float(align(some, alignment, threads)[1].mean())
 
 
-def likeness_as_they_are(pixels: ByteArray, normals: ByteArray) -> FloatArray:
-    """(n,) normalised cross-correlation of pictures with the mean of the normal ones, nothing moved."""
-    small, mean = _opponents(pixels), _opponents(normals).mean(axis=0)
+def likeness_as_they_are(normals: ByteArray) -> FloatArray:
+    """(n,) normalised cross-correlation of normal pictures with their mean, nothing moved."""
+    small = _opponents(normals)
+    mean = small.mean(axis=0)
     rows = (small - small.mean(axis=(2, 3), keepdims=True)).reshape(len(small), -1)
     template = (mean - mean.mean(axis=(1, 2), keepdims=True)).ravel()
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(template) + 1e-6

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from relook.detection.alignment import ANY_DEG, SLIGHT_DEG, Alignment, align, fit_alignment, likeness_as_they_are
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.crossfit import THREADS, Features, fit_evidence, held_back_maps
+from relook.detection.crossfit import Features, fit_evidence, held_back_maps
 from relook.detection.evaluation import roc_auc
 from relook.detection.evidence import SCORERS, Scorer
 from relook.detection.package import Choice
 from relook.detection.painted import paint_defect
+from relook.detection.session import TRAINING_THREADS
 from relook.detection.training_set import OnProgress, TrainingSet
 
 _TRIED_ON = 40
@@ -55,7 +56,7 @@ class Ways:
 
 @dataclass(frozen=True)
 class _Tried:
-    """AUROC of each scorer, and how much of the features' variance the place in the picture says."""
+    """AUROC of each scorer, if that was asked, and how much of the features' variance the place in the picture says."""
 
     scores: dict[str, float]
     place: float
@@ -82,40 +83,38 @@ def choose_ways(
     """Try what is believable; stay with the plain way, objects as they are, unless another is clearly better."""
     normals = data.pixels[~data.is_anomalous]
     trial = _trial(data, folds, generator)
-    before = float(likeness_as_they_are(normals, normals).mean())
-    likeness = {"none": before}
+    likeness = {"none": float(likeness_as_they_are(normals).mean())}
     alignments: dict[str, Alignment | None] = {"none": None}
     for name, reach in (("slight", SLIGHT_DEG), ("any angle", ANY_DEG)):
-        fitted, likeness[name] = fit_alignment(normals, reach, data.aspect, THREADS)
+        fitted, likeness[name] = fit_alignment(normals, reach, data.aspect, TRAINING_THREADS)
         on_progress("choosing a way to look", len(likeness) - 1, 3)
         others = max(value for other, value in likeness.items() if other != name)
         if likeness[name] >= max(_BELIEVABLE, others + _RISE):
             alignments[name] = fitted
         if likeness[name] >= _SETTLED:
             break
-    tried = {name: _try(trial, fitted, whiten, generator) for name, fitted in alignments.items()}
+    # Without labels the scorer does not follow from scores: with one pose to choose from they would decide nothing
+    is_judged = trial.is_labelled or len(alignments) > 1
+    tried = {name: _try(trial, fitted, whiten, generator, is_judged=is_judged) for name, fitted in alignments.items()}
     on_progress("choosing a way to look", 3, 3)
-    best = {name: max(found.scores.values()) for name, found in tried.items()}
-    chosen = "none"
-    for name in alignments:
-        if best[name] > best[chosen] + _GAIN_OF_A_POSE:
-            chosen = name
-    place, scores = tried[chosen].place, tried[chosen].scores
-    scorer = "object" if place >= _PLACE_MATTERS else "texture"
-    other = "texture" if scorer == "object" else "object"
-    if trial.is_labelled and scores[other] > scores[scorer] + _GAIN:
-        scorer = other
     against = f"AUROC against {trial.anomalies}"
     correlation = f"correlation of the normal images with the template, tried from {_BELIEVABLE} on"
-    return Ways(
-        alignments[chosen],
-        SCORERS[scorer],
-        (
-            Choice("alignment", chosen, *((against, best) if len(best) > 1 else (correlation, likeness))),
-            Choice("scorer", scorer, against, scores),
-            Choice("scorer", scorer, f"variance said by the place, object from {_PLACE_MATTERS} on", {"share": place}),
-        ),
-    )
+    chosen, pose = "none", Choice("alignment", "none", correlation, likeness)
+    if len(alignments) > 1:
+        best = {name: max(found.scores.values()) for name, found in tried.items()}
+        for name in alignments:
+            if best[name] > best[chosen] + _GAIN_OF_A_POSE:
+                chosen = name
+        pose = Choice("alignment", chosen, against, best)
+    place, scores = tried[chosen].place, tried[chosen].scores
+    scorer = "object" if place >= _PLACE_MATTERS else "texture"
+    why = f"variance said by the place, object from {_PLACE_MATTERS} on", {"share": place}
+    if trial.is_labelled:
+        why = against, scores
+        other = "texture" if scorer == "object" else "object"
+        if scores[other] > scores[scorer] + _GAIN:
+            scorer = other
+    return Ways(alignments[chosen], SCORERS[scorer], (pose, Choice("scorer", scorer, *why)))
 
 
 def _trial(data: TrainingSet, folds: NDArray[np.intp], generator: np.random.Generator) -> _Trial:
@@ -139,17 +138,23 @@ def _trial(data: TrainingSet, folds: NDArray[np.intp], generator: np.random.Gene
     )
 
 
-def _try(trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator) -> _Tried:
-    pixels = align(trial.pixels, alignment, THREADS)[0] if alignment else trial.pixels
-    whitened = whiten(pixels, trial.is_normal, alignment)
-    features = Features(whitened, trial.is_normal, trial.folds, len(pixels))
-    weights = [scorer.position_weight for scorer in SCORERS.values()]
-    by_scorer, _ = held_back_maps(features, weights, generator, lambda *_: None)
-    found = {
-        name: roc_auc(fit_evidence(whitened, maps, ~trial.is_normal, scorer).one_class, ~trial.is_normal)
-        for (name, scorer), maps in zip(SCORERS.items(), by_scorer, strict=True)
-    }
-    return _Tried(found, _said_by_place(whitened[trial.is_normal]))
+def _try(
+    trial: _Trial, alignment: Alignment | None, whiten: Whiten, generator: np.random.Generator, *, is_judged: bool
+) -> _Tried:
+    shown = np.ones(len(trial.pixels), bool) if is_judged else trial.is_normal
+    pixels = align(trial.pixels[shown], alignment, TRAINING_THREADS)[0] if alignment else trial.pixels[shown]
+    is_normal = trial.is_normal[shown]
+    whitened = whiten(pixels, is_normal, alignment)
+    found: dict[str, float] = {}
+    if is_judged:
+        features = Features(whitened, is_normal, trial.folds, len(pixels))
+        weights = [scorer.position_weight for scorer in SCORERS.values()]
+        by_scorer, _ = held_back_maps(features, weights, generator, lambda *_: None)
+        found = {
+            name: roc_auc(fit_evidence(whitened, maps, ~is_normal, scorer).one_class, ~is_normal)
+            for (name, scorer), maps in zip(SCORERS.items(), by_scorer, strict=True)
+        }
+    return _Tried(found, _said_by_place(whitened[is_normal]))
 
 
 def _said_by_place(normals: FloatArray) -> float:

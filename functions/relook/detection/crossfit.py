@@ -18,11 +18,13 @@ from relook.detection.calibration import median_and_spread
 from relook.detection.evidence import STATISTICS_PER_MAP, Scale, Scorer, standardised
 from relook.detection.normality import MAP_GRID, CellSums, Gaussians, Memory, fit_gaussians, fit_memory
 from relook.detection.pixels import PixelModel, fit_pixel_model, sample_cells
-from relook.detection.session import Session
+from relook.detection.session import TRAINING_THREADS, Session
 from relook.detection.training_set import OnProgress, TrainingSet
 
-THREADS = 2
 _TYPE_ROUNDS = 4
+_VIEWS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+"""Steps down and right: as it is, and mirrored, from which types are learnt too where images are few."""
+_FEW = 200
 
 _Labels = NDArray[np.bool_]
 _Indices = NDArray[np.intp]
@@ -77,7 +79,7 @@ def held_back_maps(
 
 def raw_maps(gaussians: Gaussians, memory: Memory, whitened: FloatArray) -> FloatArray:
     """(n, 2, 64, 64) blurred Gaussian and memory log maps of (n, d, 64, 64)."""
-    session = Session(raw_maps_graph(gaussians, memory), threads=THREADS)
+    session = Session(raw_maps_graph(gaussians, memory), threads=TRAINING_THREADS)
     found = (session(whitened=whitened[i : i + 1]) for i in range(len(whitened)))
     return np.concatenate([np.concatenate([out["gaussian"], out["memory"]], axis=1) for out in found])
 
@@ -118,7 +120,7 @@ def fit_evidence(whitened: FloatArray, maps: FloatArray, is_anomalous: _Labels, 
 
 def weigh(whitened: FloatArray, maps: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Average maps (n, 64, 64), raw statistics (n, 15) and texture (n, 2 d), from standardised maps (n, 2, 64, 64)."""
-    session = Session(evidence_graph(whitened.shape[1]), threads=THREADS)
+    session = Session(evidence_graph(whitened.shape[1]), threads=TRAINING_THREADS)
     found = [
         session(whitened=whitened[i : i + 1], gaussian=maps[i : i + 1, :1], memory=maps[i : i + 1, 1:])
         for i in range(len(maps))
@@ -149,14 +151,15 @@ def held_back_types(
 ) -> HeldBackTypes:
     """Learn the pixels' types in four rounds, and once from all."""
     classes = len(data.types)
-    session = Session(pixel_features_graph(eye), threads=THREADS)
+    session = Session(pixel_features_graph(eye), threads=TRAINING_THREADS)
+    views = _VIEWS if len(data.images) <= _FEW else _VIEWS[:1]
     owners, rows, labels = [], [], []
     for index in range(len(data.images)):
         if index in data.outlines or not data.is_anomalous[index]:
             picture, coverage = data.pixels[index : index + 1], data.coverage(index)
-            for step in (1, -1):  # as it is, and mirrored
-                cells, numbers = sample_cells(np.ascontiguousarray(coverage[:, :, ::step]), generator)
-                features = session(image=np.ascontiguousarray(picture[:, :, ::step]))["features"]
+            for down, right in views:
+                cells, numbers = sample_cells(np.ascontiguousarray(coverage[:, ::down, ::right]), generator)
+                features = session(image=np.ascontiguousarray(picture[:, ::down, ::right]))["features"]
                 rows.append(features.reshape(features.shape[1], -1)[:, cells].T)
                 labels.append(numbers)
                 owners.append(np.full(len(cells), index))
@@ -168,7 +171,7 @@ def held_back_types(
     for held in range(int(rounds.max()) + 1):
         known = rounds[owner] != held
         fitted = fit_pixel_model(row[known], label[known], classes, generator)
-        session = Session(types_graph(eye, fitted, classes), threads=THREADS)
+        session = Session(types_graph(eye, fitted, classes), threads=TRAINING_THREADS)
         for index in np.flatnonzero(rounds == held).tolist():
             out = session(image=data.pixels[index : index + 1])
             peaks[index] = out["peaks"][0]

@@ -32,7 +32,7 @@ from relook.detection.normality import (
 )
 from relook.detection.package import Calibration
 from relook.detection.samples import LabeledImage
-from relook.detection.session import Session
+from relook.detection.session import TRAINING_THREADS, Session
 from relook.detection.training_set import OnProgress
 
 DETAIL_GRID = 128
@@ -105,7 +105,7 @@ def fit_detail(
     whitening = fit_whitening(features)
     pool = np.asarray((features - whitening.mean) @ whitening.projection, np.float32)
     halves = [_memory(pool[owners % 2 != half], generator) for half in (0, 1)]
-    judges = [Session(_field_graph(tiles, whitening, memory), threads=_THREADS) for memory in halves]
+    judges = [Session(_field_graph(tiles, whitening, memory), threads=TRAINING_THREADS) for memory in halves]
     found = {}
     for order, index in enumerate([*normals.tolist(), *anomalies.tolist()]):
         pixels = decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles)
@@ -126,9 +126,6 @@ def fit_detail(
     )
 
 
-_THREADS = 2
-
-
 def _some(indices: NDArray[np.intp]) -> NDArray[np.intp]:
     return indices[:: max(1, -(-len(indices) // _LEARNT_FROM))]
 
@@ -144,7 +141,7 @@ def _sample(
     """(n, FINE_CHANNELS) features of cells of tiles of normal images, and their (n,) images."""
     graph = GraphBuilder()
     graph.output("features", fine_features(graph, unit_image(graph), MAP_GRID), (1, FINE_CHANNELS, MAP_GRID, MAP_GRID))
-    session = Session(graph.finish(), threads=_THREADS)
+    session = Session(graph.finish(), threads=TRAINING_THREADS)
     features, owners = [], []
     for order, index in enumerate(normals.tolist()):
         cut = _cut(decode_for_model(images[index].read(), INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles), tiles)

@@ -23,6 +23,8 @@ _PLACE_SIGMA_CELLS = 4.0
 _ODD_RATIO = 4.0
 _NEGLIGIBLE = 0.01
 _PEAK_SHARE = 0.005
+_MIN_SPREAD = 0.03
+"""Of log maps: distances that differ by 3 % do not differ. Photographs of real parts scatter more than that."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _is_usual(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _smooth_scale(mean: NDArray[np.float64], square: NDArray[np.float64]) -> Scale:
     variance = _smooth(np.maximum(square - mean**2, 0), _PLACE_SIGMA_CELLS)
     spread = np.sqrt(variance)
-    return Scale(_smooth(mean, _PLACE_SIGMA_CELLS), np.maximum(spread, 0.5 * np.median(spread)) + 1e-3)
+    return Scale(_smooth(mean, _PLACE_SIGMA_CELLS), np.maximum(spread, max(0.5 * np.median(spread), _MIN_SPREAD)))
 
 
 def _smooth(field: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ class ModelManifest:
 
     def to_json(self) -> bytes:
         """Sorted and indented; the same manifest gives the same bytes."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True).encode() + b"\n"
+        return json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

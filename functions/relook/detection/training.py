@@ -22,7 +22,6 @@ from relook.detection.backbone import Backbone, our_backbone
 from relook.detection.calibration import THRESHOLD, median_and_spread
 from relook.detection.choices import Ways, choose_ways
 from relook.detection.crossfit import (
-    THREADS,
     Evidence,
     Features,
     HeldBackTypes,
@@ -43,7 +42,7 @@ from relook.detection.package import AnomalyClass, HeatMapRange, ModelManifest, 
 from relook.detection.painted import alter
 from relook.detection.pixels import fit_type_thresholds
 from relook.detection.samples import LabeledImage
-from relook.detection.session import Session
+from relook.detection.session import TRAINING_THREADS, Session
 from relook.detection.training_set import OnProgress, TrainingSet, load_training_set
 from relook.detection.verdicts import Decision, decide, head_columns
 from relook.errors import PackageError
@@ -92,7 +91,7 @@ def train(
         generator,
         progress,
     )
-    pixels = align(data.pixels, ways.alignment, THREADS)[0] if ways.alignment else data.pixels
+    pixels = align(data.pixels, ways.alignment, TRAINING_THREADS)[0] if ways.alignment else data.pixels
     folds = _folds(data, pixels, generator)
     normals = np.flatnonzero(~data.is_anomalous)
     eye = _eye(pixels[normals], backbone, ways.alignment, generator)
@@ -154,7 +153,7 @@ def _folds(data: TrainingSet, pixels: ByteArray, generator: np.random.Generator)
 
 def _eye(normals: ByteArray, backbone: Backbone, alignment: Alignment | None, generator: np.random.Generator) -> Eye:
     """Its whitening fitted on cells drawn from all of (n, 256, 256, 3) normal images, aligned if they are to be."""
-    session = Session(features_graph(backbone, alignment), threads=THREADS)
+    session = Session(features_graph(backbone, alignment), threads=TRAINING_THREADS)
     each = min(MAP_GRID**2, _WHITENING_SAMPLES // len(normals))
     samples = []
     for image in normals:
@@ -164,7 +163,7 @@ def _eye(normals: ByteArray, backbone: Backbone, alignment: Alignment | None, ge
 
 
 def _whiten(pixels: ByteArray, eye: Eye) -> FloatArray:
-    session = Session(whitened_graph(eye), threads=THREADS)
+    session = Session(whitened_graph(eye), threads=TRAINING_THREADS)
     whitened = np.empty((len(pixels), eye.whitening.dimensions, MAP_GRID, MAP_GRID), np.float32)
     for index, image in enumerate(pixels):
         whitened[index] = session(image=image[None])["whitened"][0]
@@ -268,7 +267,7 @@ def _scores_of_parts(engine: Engine, pixels: ByteArray, whitened: FloatArray) ->
     if engine.head is not None:
         peaks = None
         if engine.pixel_model is not None:
-            session = Session(types_graph(engine.eye, engine.pixel_model, engine.classes), threads=THREADS)
+            session = Session(types_graph(engine.eye, engine.pixel_model, engine.classes), threads=TRAINING_THREADS)
             peaks = np.concatenate([session(image=image[None])["peaks"] for image in pixels])
         columns, _ = head_columns(standard, texture, peaks)
         scores.append(engine.head.scores(columns))
