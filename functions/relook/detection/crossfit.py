@@ -22,9 +22,8 @@ from relook.detection.session import TRAINING_THREADS, Session
 from relook.detection.training_set import OnProgress, TrainingSet
 
 _TYPE_ROUNDS = 4
-_VIEWS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-"""Steps down and right: as it is, and mirrored, from which types are learnt too where images are few."""
-_FEW = 200
+_MIRRORED = ((1, -1), (-1, 1), (-1, -1))
+"""Steps down and right of an image's mirrored views, of which one is learnt from too."""
 
 _Labels = NDArray[np.bool_]
 _Indices = NDArray[np.intp]
@@ -152,12 +151,11 @@ def held_back_types(
     """Learn the pixels' types in four rounds, and once from all."""
     classes = len(data.types)
     session = Session(pixel_features_graph(eye), threads=TRAINING_THREADS)
-    views = _VIEWS if len(data.images) <= _FEW else _VIEWS[:1]
     owners, rows, labels = [], [], []
     for index in range(len(data.images)):
         if index in data.outlines or not data.is_anomalous[index]:
             picture, coverage = data.pixels[index : index + 1], data.coverage(index)
-            for down, right in views:
+            for down, right in ((1, 1), _MIRRORED[generator.integers(len(_MIRRORED))]):
                 cells, numbers = sample_cells(np.ascontiguousarray(coverage[:, ::down, ::right]), generator)
                 features = session(image=np.ascontiguousarray(picture[:, ::down, ::right]))["features"]
                 rows.append(features.reshape(features.shape[1], -1)[:, cells].T)

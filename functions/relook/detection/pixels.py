@@ -16,7 +16,7 @@ from relook.detection.package import TYPE_GRID
 
 _CONTEXT_CELLS = 5
 _HIDDEN = (64, 32)
-_EPOCHS = 6
+_EPOCHS = 8
 _BATCH = 512
 _SLICES = 16
 _LEARNING_RATE = 3e-3
