@@ -8,7 +8,7 @@ from aws_cdk import App, Validations
 from aws_cdk import aws_lambda as lambda_
 from cdk_nag import AwsSolutionsChecks
 
-from infra.asset import AssetError, build_asset
+from infra.asset import Asset, AssetError, Contents, build_asset
 from infra.config import ConfigError, StageConfig
 from infra.stack import RelookStack
 
@@ -17,12 +17,15 @@ def main() -> None:
     """Build and synthesize the app that `cdk` asked for."""
     app = App()
     config = StageConfig.from_context(app.node.try_get_context)
-    asset = build_asset(config)
-    print(f"functions: {asset.size_mb:.0f} MB unzipped", file=sys.stderr)
-    code = lambda_.Code.from_asset(str(asset.path), asset_hash=asset.hash)
-    RelookStack(app, f"Relook-{config.stage}", config=config, code=code)
+    code, training_code = (_code(contents, build_asset(config, contents)) for contents in Contents)
+    RelookStack(app, f"Relook-{config.stage}", config=config, code=code, training_code=training_code)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
+
+
+def _code(contents: Contents, asset: Asset) -> lambda_.Code:
+    print(f"{contents}: {asset.size_mb:.0f} MB unzipped", file=sys.stderr)
+    return lambda_.Code.from_asset(str(asset.path), asset_hash=asset.hash)
 
 
 if __name__ == "__main__":

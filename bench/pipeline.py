@@ -29,7 +29,7 @@ from rich.table import Table
 
 from cli.datasets import read_folder
 from cli.stack import Stack
-from cli.training import train_and_register
+from cli.training import train_in_cloud
 from infra.asset import build_asset
 from infra.config import StageConfig
 from local.cloud import ROOT, LocalCloud
@@ -89,7 +89,7 @@ def main() -> None:
         stack = Stack(cloud.deploy(), cloud.client)
         folder = Path(scratch) / PRODUCT
         write_dataset(folder, PRODUCT, normal=20, anomalous=9, seed=1)
-        train_and_register(stack, PRODUCT, read_folder(folder), host=True)
+        train_in_cloud(stack, PRODUCT, read_folder(folder), host=True)
         images = [_picture(seed, defects) for seed, defects in zip(range(700, 712), [[], ["scratch"]] * 6, strict=True)]
         handler = Handler(cloud, stack, Path(scratch) / "asset")
         _report_overhead(handler, images, arguments.images)
@@ -175,7 +175,7 @@ def _report_memory(handler: Handler) -> None:
             Image.fromarray(np.roll(np.asarray(coarse.resize((256, 256))), i, 0)).resize((4096, 4096)).save(
                 target, quality=40
             )
-        train_and_register(handler.stack, project, read_folder(Path(scratch)), host=True)
+        train_in_cloud(handler.stack, project, read_folder(Path(scratch)), host=True)
     for name, options in (("JPEG", {"quality": 80}), ("JPEG", {"quality": 80, "progressive": True}), ("PNG", {})):
         picture = coarse if name == "JPEG" else coarse.resize((64, 64)).resize((4096, 4096), Image.Resampling.NEAREST)
         stream = BytesIO()

@@ -28,7 +28,7 @@ def import_file(stack: Stack, project: str, path: Path) -> Backbone:
     data = read_onnx(path)
     Backbone.from_bytes(data)  # before a project is made for it
     refuse_name(project)
-    ensure_project(stack.registry, project)
+    ensure_project(stack, project)
     return backbones.save_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project, data)
 
 

@@ -52,11 +52,11 @@ def explain(model: Model, paths: list[Path], pictures: Path, normals: Path | Non
     def draw(data: bytes, result: DetectAnomalyResult, name: str) -> Image:
         nearest = None
         if normals and result.nearest_normal:
-            file = normals / result.nearest_normal.name
-            if file.is_file():
+            file = _beneath(normals, result.nearest_normal.name)
+            if file:
                 nearest = file.read_bytes()
             else:
-                err.print(f"{file} does not exist: it cannot be shown", markup=False)
+                err.print(f"{result.nearest_normal.name} is not in {normals}: it cannot be shown", markup=False)
         return explanation(data, result, name, model.manifest.threshold, nearest)
 
     return inspect(model, paths, pictures, "explanation", draw)
@@ -67,6 +67,13 @@ def print_explanations(records: list[dict[str, Any]]) -> None:
     pictures = [Path(record["explanation"]) for record in records if "explanation" in record]
     more = {"anomaly probability": _score, "nearest normal": _nearest}
     print_verdicts(records, pictures, {name: [cell(record) for record in records] for name, cell in more.items()})
+
+
+def _beneath(folder: Path, name: str) -> Path | None:
+    """The image in a folder that went, under a longer name, into training."""
+    parts = Path(name).parts
+    candidates = (folder.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((each for each in candidates if each.is_file()), None)
 
 
 def _score(record: Mapping[str, Any]) -> str:

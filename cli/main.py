@@ -46,7 +46,7 @@ def train(
     ] = None,
     backbone_file: Annotated[
         Path | None,
-        typer.Option("--backbone", help="A feature ONNX to train with, in place of the project's own or ours."),
+        typer.Option("--backbone", help="A feature ONNX to train with in place of ours; goes with --output."),
     ] = None,
     host: Host = True,
     stage: Stage = LOCAL_STAGE,
@@ -55,14 +55,16 @@ def train(
     """Train a model version of a project, and host it. Example: relook train bracket photos/bracket"""
     from cli import backbones, training
 
-    backbone = backbones.read_backbone(backbone_file) if backbone_file else None
+    if backbone_file and not output_folder:
+        raise typer.BadParameter(f"goes with --output; for a project: relook backbone import {project} {backbone_file}")
     if output_folder:
+        backbone = backbones.read_backbone(backbone_file) if backbone_file else None
         images = read_dataset(source, lambda: connect(stage).s3)
         report = training.train_to_folder(project, images, output_folder, backbone=backbone)
     else:
         stack = connect(stage)
         images = read_dataset(source, lambda: stack.s3)
-        report = training.train_and_register(stack, project, images, host=host, backbone=backbone)
+        report = training.train_in_cloud(stack, project, images, host=host)
     if as_json:
         print_json(report.to_json())
     else:
@@ -226,6 +228,24 @@ def explain(
     else:
         explaining.print_explanations(records)
     raise typer.Exit(output.exit_code(records))
+
+
+@app.command("client-setup")
+def client_setup(
+    folder: Annotated[Path, typer.Option(help="Where today's boto3 and AWS CLI look for service models.")] = Path(
+        "~/.aws/models"
+    ),
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Give today's boto3 and AWS CLI Lookout for Vision back. Example: relook client-setup"""
+    from cli import clients
+
+    setup = clients.install(connect(stage), folder.expanduser(), is_local=stage == LOCAL_STAGE)
+    if as_json:
+        print_json(setup.to_json())
+    else:
+        clients.print_setup(setup)
 
 
 @events_app.command("tail")

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.output import CommandError
 from local.cloud import LocalCloud
+from relook.lookout import service_model
 from relook.registry.projects import HostedModel, describe_project
 from relook.registry.table import Table
 
@@ -34,6 +36,11 @@ class Stack:
     def s3(self) -> Any:
         """The S3 client."""
         return self.client("s3")
+
+    @cached_property
+    def lookout(self) -> Any:
+        """The client of the Lookout for Vision API."""
+        return self.client(service_model.SERVICE)
 
     @cached_property
     def registry(self) -> Table:
@@ -87,4 +94,10 @@ def _deployed_stack(stage: str) -> Stack:
             f"Stack {name} cannot be found ({error}); deploy it with: make deploy STAGE={stage}"
         ) from error
     outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
-    return Stack(outputs, session.client)
+
+    def client(service: str) -> Any:
+        if service == service_model.SERVICE:
+            return service_model.client(outputs["LookoutEndpoint"], Config())
+        return session.client(service)
+
+    return Stack(outputs, client)

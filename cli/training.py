@@ -1,13 +1,22 @@
-"""`relook train` and `relook register`: from labelled images, or another's model, to a model version that answers."""
+"""`relook train` and `relook register`: from labelled images, or another's model, to a model version that answers.
+
+Everything goes through the Lookout for Vision API, as any of its clients would do it; only what that API has no
+operation for, another's model, is written into the registry.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+from rich.progress import Progress, TaskID
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -16,15 +25,14 @@ from cli.output import CommandError, out, progress
 from cli.stack import Stack
 from relook.detection.anomalib import package_export
 from relook.detection.backbone import Backbone
-from relook.detection.evaluation import Evaluation
-from relook.detection.model import Model
 from relook.detection.package import ModelPackage
 from relook.detection.samples import LabeledImage
-from relook.detection.training import TrainedModel, train
-from relook.errors import ConflictError, ResourceNotFoundError
-from relook.registry import backbones, datasets, models, packages, projects
-from relook.registry.datasets import DatasetType, ImageStats
+from relook.detection.training import train
+from relook.lookout.training import training_report
+from relook.registry import models, packages, projects
 from relook.registry.table import Table
+
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,23 +41,16 @@ class Report:
 
     Attributes:
         place: where the model is: `<project>/<version>`, or a folder.
+        findings: what `training_report` found.
     """
 
     place: str
     is_hosted: bool
-    trained: TrainedModel
+    findings: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
-        manifest = self.trained.package.manifest
-        return {
-            "model": self.place,
-            "is_hosted": self.is_hosted,
-            "backbone": asdict(manifest.backbone) if manifest.backbone else None,
-            "choices": [asdict(choice) for choice in manifest.choices],
-            "evaluation": _metrics(self.trained.evaluation),
-            "notes": list(self.trained.notes),
-        }
+        return {"model": self.place, "is_hosted": self.is_hosted, **self.findings}
 
 
 def train_to_folder(
@@ -57,30 +58,40 @@ def train_to_folder(
 ) -> Report:
     """Train and write the package to a folder; no cloud is involved."""
     refuse_name(project)
-    trained = _train(images, project, "1", backbone)
+    with progress() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        trained = train(images, project=project, version="1", backbone=backbone, on_progress=show)
     trained.package.write_folder(folder)
-    return Report(str(folder), False, trained)
+    return Report(str(folder), False, training_report(trained))
 
 
-def train_and_register(
-    stack: Stack, project: str, images: list[LabeledImage], *, host: bool, backbone: Backbone | None = None
-) -> Report:
-    """Train the project's next model version, with the project's own backbone unless another one is given.
+def train_in_cloud(stack: Stack, project: str, images: list[LabeledImage], *, host: bool) -> Report:
+    """Train the project's next model version where the stack is; the project is made if need be.
 
-    The project is made if need be.
+    The images are put into the datasets bucket, beside their manifest, and become the project's training dataset.
+
+    Raises:
+        CommandError: the dataset or the training failed; says why.
     """
-    registry = stack.registry
-    ensure_project(registry, project)
-    if backbone is None:
-        backbone = backbones.load_backbone(registry, stack.s3, stack.outputs["ModelsBucket"], project)
-    _register_dataset(stack, project, images)
-    with _new_version(stack, project) as version:
-        trained = _train(images, project, version, backbone)
-        sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, trained.package)
-    models.finish_training(registry, project, version, sha256, _performance(trained), _message(trained))
+    refuse_name(project)
+    ensure_project(stack, project)
+    with progress() as bars:
+        manifest = _upload(stack, project, images, bars)
+        _replace_dataset(stack, project, manifest)
+        version = _train(stack, project, bars)
     if host:
-        _host(stack, project, version, sha256)
-    return Report(f"{project}/{version}", host, trained)
+        _host(stack, project, version)
+    described = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
+    result = described["EvaluationResult"]
+    key = result["Key"].replace("EvaluationResult-", "TrainingReport-")
+    findings = json.loads(stack.s3.get_object(Bucket=result["Bucket"], Key=key)["Body"].read())
+    return Report(f"{project}/{version}", host, findings)
 
 
 def package_file(project: str, path: Path, version: str) -> ModelPackage:
@@ -97,44 +108,47 @@ def package_file(project: str, path: Path, version: str) -> ModelPackage:
 
 def register_file(stack: Stack, project: str, path: Path, *, host: bool) -> str:
     """An anomalib export as the project's next model version, which is given back; the project is made if need be."""
-    registry = stack.registry
     refuse_name(project)
-    ensure_project(registry, project)
-    with _new_version(stack, project) as version:
+    ensure_project(stack, project)
+    with _new_version(stack.registry, project) as version:
         package = package_file(project, path, version)
         sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, package)
     message = f"The model was registered from {path.name}; how good it is was not measured here."
-    models.finish_training(registry, project, version, sha256, None, message)
+    models.finish_training(stack.registry, project, version, sha256, None, message)
     if host:
-        _host(stack, project, version, sha256)
+        _host(stack, project, version)
     return version
 
 
 def print_report(report: Report) -> None:
     """What was chosen and how good it is as a table, then what its owner should know."""
-    found, manifest = report.trained.evaluation, report.trained.package.manifest
+    findings = report.findings
+    measured = findings["evaluation"]
     table = RichTable(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("model", report.place + (" (hosted)" if report.is_hosted else ""))
-    table.add_row("trained on", f"{found.normal_images} normal and {found.anomalous_images} anomalous images")
-    if manifest.backbone:
-        table.add_row("backbone", f"{manifest.backbone.name}, SHA-256 {manifest.backbone.sha256[:12]}…")
-    for choice in manifest.choices:
-        scores = ", ".join(f"{option} {score:.2f}" for option, score in choice.scores.items())
-        table.add_row(choice.name, f"{choice.chosen} ({choice.measure}: {scores})")
-    if found.f1 is not None:
-        shares = f"precision {found.precision:.2f}, recall {found.recall:.2f}"
-        table.add_row(
-            "verdicts", f"F1 {found.f1:.2f} ({shares}), AUROC {found.roc_auc:.2f}, AUPR {found.average_precision:.2f}"
-        )
-    table.add_row("false alarms", f"{found.false_alarm_share:.1%} of the normal images")
-    table.add_row("confidence", f"off by {found.calibration_error:.1%} on average (expected calibration error)")
-    for kind in found.types:
-        table.add_row(kind.name, f"IoU {kind.iou:.2f} (precision {kind.precision:.2f}, recall {kind.recall:.2f})")
-    table.add_row("measured", found.protocol)
+    trained_on = findings["trained_on"]
+    counted = f"{trained_on['normal_images']} normal and {trained_on['anomalous_images']} anomalous images"
+    table.add_row("trained on", counted)
+    if backbone := findings["backbone"]:
+        table.add_row("backbone", f"{backbone['name']}, SHA-256 {backbone['sha256'][:12]}…")
+    for choice in findings["choices"]:
+        scores = ", ".join(f"{option} {score:.2f}" for option, score in choice["scores"].items())
+        table.add_row(choice["name"], f"{choice['chosen']} ({choice['measure']}: {scores})")
+    if measured["f1"] is not None:
+        shares = f"precision {measured['precision']:.2f}, recall {measured['recall']:.2f}"
+        ranks = f"AUROC {measured['roc_auc']:.2f}, AUPR {measured['average_precision']:.2f}"
+        table.add_row("verdicts", f"F1 {measured['f1']:.2f} ({shares}), {ranks}")
+    table.add_row("false alarms", f"{measured['false_alarm_share']:.1%} of the normal images")
+    error = f"off by {measured['calibration_error']:.1%} on average (expected calibration error)"
+    table.add_row("confidence", error)
+    for kind in measured["types"]:
+        shares = f"precision {kind['precision']:.2f}, recall {kind['recall']:.2f}"
+        table.add_row(kind["name"], f"IoU {kind['iou']:.2f} ({shares})")
+    table.add_row("measured", measured["protocol"])
     out.print(table)
-    for note in report.trained.notes:
+    for note in findings["notes"]:
         out.print(Text("note", "yellow"), note, markup=False)
 
 
@@ -147,73 +161,129 @@ def refuse_name(project: str) -> None:
         raise CommandError(f"{project!r} cannot name a project; use letters, digits, '_' and '-'")
 
 
-def ensure_project(registry: Table, project: str) -> None:
+def ensure_project(stack: Stack, project: str) -> None:
     """Make the project unless it exists."""
-    try:
-        projects.describe_project(registry, project)
-    except ResourceNotFoundError:
-        projects.create_project(registry, project)
+    with _unless("ConflictException"):
+        stack.lookout.create_project(ProjectName=project)
+
+
+def _upload(stack: Stack, project: str, images: Sequence[LabeledImage], bars: Progress) -> str:
+    """Put images, masks and a manifest that names them into the datasets bucket; the manifest's key. What lies there
+    already is not sent again."""
+    bucket, folder = stack.outputs["DatasetsBucket"], f"images/{project}"
+    there = {
+        each["Key"]: each["ETag"].strip('"')
+        for page in stack.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/")
+        for each in page.get("Contents", [])
+    }
+
+    def put(key: str, data: bytes) -> str:
+        if there.get(key) != hashlib.md5(data, usedforsecurity=False).hexdigest():
+            stack.s3.put_object(Bucket=bucket, Key=key, Body=data)
+        return f"s3://{bucket}/{key}"
+
+    task = bars.add_task("uploading", total=len(images))
+    lines = []
+    for image in images:
+        name = image.name.removeprefix("s3://")
+        line = _labelled(put(f"{folder}/{name}", image.read()), image)
+        if image.read_mask:
+            mask = put(f"{folder}/masks/{name}.png", image.read_mask())
+            line |= _masked(mask, image)
+        lines.append(json.dumps(line))
+        bars.advance(task)
+    key = f"manifests/{project}-{time.time_ns()}.manifest"
+    stack.s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{line}\n" for line in lines).encode())
+    return key
+
+
+def _labelled(source_ref: str, image: LabeledImage) -> dict[str, Any]:
+    return {
+        "source-ref": source_ref,
+        "anomaly-label": int(image.is_anomalous),
+        "anomaly-label-metadata": {
+            "class-name": "anomaly" if image.is_anomalous else "normal",
+            "type": "groundtruth/image-classification",
+            "human-annotated": "yes",
+        },
+    }
+
+
+def _masked(mask_ref: str, image: LabeledImage) -> dict[str, Any]:
+    types = {"BACKGROUND": "#ffffff", **image.colors}
+    colors = {
+        str(index): {"class-name": name, "hex-color": color, "confidence": 1.0}
+        for index, (name, color) in enumerate(types.items())
+    }
+    metadata = {
+        "internal-color-map": colors,
+        "type": "groundtruth/semantic-segmentation",
+        "human-annotated": "yes",
+    }
+    return {"anomaly-mask-ref": mask_ref, "anomaly-mask-ref-metadata": metadata}
+
+
+def _replace_dataset(stack: Stack, project: str, manifest: str) -> None:
+    which = {"ProjectName": project, "DatasetType": "train"}
+    with _unless("ResourceNotFoundException"):
+        stack.lookout.delete_dataset(**which)
+    place = {"Bucket": stack.outputs["DatasetsBucket"], "Key": manifest}
+    stack.lookout.create_dataset(**which, DatasetSource={"GroundTruthManifest": {"S3Object": place}})
+    while True:
+        found = stack.lookout.describe_dataset(**which)["DatasetDescription"]
+        if found["Status"] == "CREATE_COMPLETE":
+            return
+        if found["Status"] != "CREATE_IN_PROGRESS":
+            raise CommandError(f"The dataset of {project} cannot be used: {found['StatusMessage']}")
+        time.sleep(_POLL_S)
+
+
+def _train(stack: Stack, project: str, bars: Progress) -> str:
+    """The version, trained."""
+    place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": f"evaluations/{project}/"}
+    started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
+    version = str(started["ModelMetadata"]["ModelVersion"])
+    task = bars.add_task("training", total=None)
+    while True:
+        found = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
+        if found["Status"] == "TRAINING":
+            bars.update(task, description=found["StatusMessage"])
+            time.sleep(_POLL_S)
+        elif found["Status"] == "TRAINING_FAILED":
+            raise CommandError(found["StatusMessage"])
+        else:
+            return version
+
+
+def _host(stack: Stack, project: str, version: str) -> None:
+    """Start the version, and stop those that were hosted before it."""
+    started = {"ProjectName": project, "ModelVersion": version}
+    stack.lookout.start_model(**started, MinInferenceUnits=1)
+    found = stack.lookout.describe_model(**started)["ModelDescription"]
+    if found["Status"] != "HOSTED":
+        raise CommandError(found["StatusMessage"])
+    for page in stack.lookout.get_paginator("list_models").paginate(ProjectName=project):
+        for model in page["Models"]:
+            if model["Status"] == "HOSTED" and model["ModelVersion"] != version:
+                stack.lookout.stop_model(ProjectName=project, ModelVersion=model["ModelVersion"])
 
 
 @contextmanager
-def _new_version(stack: Stack, project: str) -> Iterator[str]:
+def _unless(code: str) -> Iterator[None]:
+    """Pass over this one error of the API."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
+
+
+@contextmanager
+def _new_version(registry: Table, project: str) -> Iterator[str]:
     """The project's next model version; what goes wrong inside is noted with it."""
-    version = models.create_model(stack.registry, project).version
+    version = models.create_model(registry, project).version
     try:
         yield version
     except BaseException as error:  # also Ctrl-C: a version must not stay in training for ever
-        models.fail_training(stack.registry, project, version, f"{type(error).__name__}: {error}")
+        models.fail_training(registry, project, version, f"{type(error).__name__}: {error}")
         raise
-
-
-def _train(images: list[LabeledImage], project: str, version: str, backbone: Backbone | None) -> TrainedModel:
-    with progress() as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
-
-        return train(images, project=project, version=version, backbone=backbone, on_progress=show)
-
-
-def _host(stack: Stack, project: str, version: str, sha256: str) -> None:
-    registry = stack.registry
-    before = projects.describe_project(registry, project).hosted
-    models.start_hosting(registry, project, version)
-    try:
-        Model(packages.load_package(stack.s3, stack.outputs["ModelsBucket"], project, version, sha256))
-    except BaseException as error:  # also Ctrl-C: a version must not stay in between for ever
-        models.fail_hosting(registry, project, version, f"{type(error).__name__}: {error}")
-        raise
-    models.finish_hosting(registry, project, version)
-    if before:
-        models.stop_hosting(registry, project, before.version)
-
-
-def _register_dataset(stack: Stack, project: str, images: list[LabeledImage]) -> None:
-    anomaly = sum(image.is_anomalous for image in images)
-    stats = ImageStats(total=len(images), labeled=len(images), normal=len(images) - anomaly, anomaly=anomaly)
-    try:
-        datasets.create_dataset(stack.registry, project, DatasetType.TRAIN)
-    except ConflictError:
-        datasets.delete_dataset(stack.registry, project, DatasetType.TRAIN)
-        datasets.create_dataset(stack.registry, project, DatasetType.TRAIN)
-    datasets.finish_dataset(stack.registry, project, DatasetType.TRAIN, stats)
-
-
-def _performance(trained: TrainedModel) -> models.Performance | None:
-    evaluation = trained.evaluation
-    if evaluation.f1 is None or evaluation.recall is None or evaluation.precision is None:
-        return None
-    return models.Performance(evaluation.f1, evaluation.recall, evaluation.precision)
-
-
-def _message(trained: TrainedModel) -> str:
-    return " ".join(["The model is trained.", *trained.notes])
-
-
-def _metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """All but the single images' outcomes, of which there may be thousands."""
-    return {name: value for name, value in asdict(evaluation).items() if name != "outcomes"}

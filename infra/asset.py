@@ -1,4 +1,6 @@
-"""The functions' zip asset: dependencies for the stage's runtime, pruned, and our sources. No Docker.
+"""The functions' zip assets: dependencies for the stage's runtime, pruned, and our sources. No Docker.
+
+There are two, because training needs what detection should not carry through a cold start.
 
 Dependencies are installed once per lock file and target, below `build/`; after `python -m infra.asset local dev`
 every synth of those stages works offline.
@@ -19,12 +21,25 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from infra.config import ConfigError, Stage, StageConfig
 
 ROOT = Path(__file__).parents[1]
 SIZE_LIMIT_MB = 200  # Lambda refuses 250 MB unzipped; the rest is kept free.
+
+
+class Contents(StrEnum):
+    """Which of the two; each has its lock file in `functions/`."""
+
+    FUNCTIONS = "functions"
+    TRAINING = "training"
+
+    @property
+    def lock(self) -> str:
+        """The lock file's name."""
+        return "requirements.txt" if self is Contents.FUNCTIONS else "training-requirements.txt"
 
 
 class AssetError(Exception):
@@ -45,17 +60,23 @@ class Asset:
     size_mb: float
 
 
-def build_asset(config: StageConfig, *, sources: Path = ROOT / "functions", build: Path = ROOT / "build") -> Asset:
-    """Build, or find again, the asset of this stage's functions.
+def build_asset(
+    config: StageConfig,
+    contents: Contents = Contents.FUNCTIONS,
+    *,
+    sources: Path = ROOT / "functions",
+    build: Path = ROOT / "build",
+) -> Asset:
+    """Build, or find again, an asset of this stage.
 
     Raises:
         AssetError: the dependencies cannot be installed, or the asset is larger than SIZE_LIMIT_MB.
     """
-    dependencies = _install_dependencies(config, lock=sources / "requirements.txt", build=build)
+    dependencies = _install_dependencies(config, lock=sources / contents.lock, build=build)
     files = [*sources.glob("*.py"), *(path for path in (sources / "relook").rglob("*") if path.is_file())]
     code = {str(file.relative_to(sources)): file for file in sorted(files) if file.parent.name != "__pycache__"}
     hash_ = _sha256(dependencies.name, *(part for name, file in code.items() for part in (name, file.read_bytes())))
-    prefix = f"functions-{config.runtime}-{config.architecture}-"
+    prefix = f"{contents}-{config.runtime}-{config.architecture}-"
     path = build / f"{prefix}{hash_[:16]}.zip"
     if not path.exists():
         for older in build.glob(f"{prefix}*.zip"):
@@ -75,7 +96,7 @@ def build_asset(config: StageConfig, *, sources: Path = ROOT / "functions", buil
 
 
 # Services the functions call. sts: for credentials from a profile. xray: its SDK makes a client when it is imported.
-_SERVICES = frozenset({"dynamodb", "events", "s3", "sagemaker-runtime", "sqs", "sts", "xray"})
+_SERVICES = frozenset({"dynamodb", "events", "lambda", "s3", "sagemaker-runtime", "sqs", "sts", "xray"})
 
 # Shipped by the wheels, never used by the functions: glob -> reason.
 _UNUSED = {
@@ -85,6 +106,7 @@ _UNUSED = {
     "wrapt-stubs": "types for checkers",
     "numpy/distutils": "builds extensions",
     "numpy/f2py": "wraps Fortran",
+    "onnx/backend/test": "the library's own tests",
     "onnxruntime/quantization": "prepares models, on a developer's machine",
     "onnxruntime/tools": "prepares models, on a developer's machine",
     "onnxruntime/transformers": "prepares models, on a developer's machine",
@@ -98,7 +120,9 @@ _MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux20
 
 def _install_dependencies(config: StageConfig, *, lock: Path, build: Path) -> Path:
     # This module is part of the key: what it prunes decides what is in the folder.
-    key = _sha256(lock.read_bytes(), Path(__file__).read_bytes(), *_target(config), str(_runs_here(config)))
+    key = _sha256(
+        *map(Path.read_bytes, _locks(lock)), Path(__file__).read_bytes(), *_target(config), str(_runs_here(config))
+    )
     path = build / f"dependencies-{key[:16]}.zip"
     if path.exists():
         return path
@@ -117,6 +141,12 @@ def _install_dependencies(config: StageConfig, *, lock: Path, build: Path) -> Pa
         _compile(Path(folder), config)
         _zip(Path(folder), draft, config)
     return path
+
+
+def _locks(lock: Path) -> list[Path]:
+    """The lock file and those it includes."""
+    included = [line.split()[1] for line in lock.read_text().splitlines() if line.startswith("-r ")]
+    return [lock, *(each for name in included for each in _locks(lock.parent / name))]
 
 
 def _target(config: StageConfig) -> list[str]:
@@ -195,9 +225,10 @@ def _main(stages: list[str]) -> None:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     for stage in stages:
         config = StageConfig.from_context({**context, "stage": stage}.get)
-        asset = build_asset(config)
         hint = "" if _runs_here(config) else f"; without bytecode, for want of {config.runtime}: cold starts are slower"
-        print(f"{stage}: {asset.path.relative_to(ROOT)}, {asset.size_mb:.0f} MB unzipped{hint}")
+        for contents in Contents:
+            asset = build_asset(config, contents)
+            print(f"{stage}: {asset.path.relative_to(ROOT)}, {asset.size_mb:.0f} MB unzipped{hint}")
 
 
 if __name__ == "__main__":

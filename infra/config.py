@@ -55,6 +55,14 @@ class StageConfig:
             its emulator's events do not say which version they are about.
         images_bucket: name of an existing bucket to inspect; empty to create one.
         alert_email: subscribed to the alerts; empty for none.
+        api_timeout_s: of `lookout_api`, for one request.
+        max_concurrent_trainings: model versions that may be in training at once.
+        provisions_inference_units: turn the inference units of hosted models into provisioned concurrency of the API,
+            which is billed while a model is hosted; otherwise they are recorded and cost nothing.
+        training_memory_mb: of `train_model`. Trainings are faster with more, for Lambda gives processors by memory.
+        training_timeout_s: of `train_model`, for one model version.
+        training_retry_after_s: the time until a training that failed for a passing reason, or crashed, is tried again.
+        data_buckets: names of existing buckets, separated by commas, that may hold datasets and take evaluations.
         remote_endpoint, remote_model_version, publish_every_inspection: see `InspectImageSettings`.
     """
 
@@ -77,6 +85,18 @@ class StageConfig:
     detector: DetectorKind = DetectorKind.HOSTED
     remote_endpoint: str = ""
     remote_model_version: str = "1"
+    api_timeout_s: int = 60
+    max_concurrent_trainings: int = 2
+    training_memory_mb: int = 3008
+    training_timeout_s: int = 900
+    training_retry_after_s: int = 960
+    data_buckets: str = ""
+    provisions_inference_units: bool = False
+
+    @property
+    def data_bucket_names(self) -> tuple[str, ...]:
+        """The names in `data_buckets`."""
+        return tuple(name.strip() for name in self.data_buckets.split(",") if name.strip())
 
     @classmethod
     def from_context(cls, context: Callable[[str], Any]) -> Self:
@@ -122,6 +142,11 @@ _RANGES = {
     "max_receives": (1, 1000),
     "batch_size": (1, 10),
     "max_concurrency": (2, 1000),
+    "api_timeout_s": (1, 900),
+    "max_concurrent_trainings": (1, 100),
+    "training_memory_mb": (128, 10240),
+    "training_timeout_s": (60, 900),
+    "training_retry_after_s": (1, 43200),
 }
 
 
@@ -166,6 +191,11 @@ def _impossible(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"log_retention_days is {value['log_retention_days']}, expected one of {days}")
     if value["retry_after_s"] < value["timeout_s"]:
         problems.append(f"retry_after_s is {value['retry_after_s']}, below timeout_s: images would be inspected twice")
+    if value["training_retry_after_s"] <= value["training_timeout_s"]:
+        problems.append(
+            f"training_retry_after_s is {value['training_retry_after_s']}, not above training_timeout_s: models would "
+            "be trained twice at once"
+        )
     if (value["detector"] == DetectorKind.HOSTED) != (not value["remote_endpoint"]):
         problems.append("remote_endpoint is needed by the lookoutvision and sagemaker detectors, and by no other")
     return problems

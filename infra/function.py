@@ -18,6 +18,7 @@ class Function(lambda_.Function):
     """A function with its own role, its own log group, tracing, and nothing else until it is granted.
 
     The file `functions/<module>.py` holds `handler`; `environment` comes from its settings' `to_env`.
+    Time and memory are the stage's own, unless others are given.
     """
 
     def __init__(
@@ -29,6 +30,8 @@ class Function(lambda_.Function):
         code: lambda_.Code,
         config: StageConfig,
         environment: Mapping[str, str],
+        timeout_s: int | None = None,
+        memory_mb: int | None = None,
     ) -> None:
         self.own_role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group = logs.LogGroup(
@@ -45,8 +48,8 @@ class Function(lambda_.Function):
             code=code,
             runtime=lambda_.Runtime(config.runtime, lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(config.architecture),
-            memory_size=config.memory_mb,
-            timeout=Duration.seconds(config.timeout_s),
+            memory_size=memory_mb or config.memory_mb,
+            timeout=Duration.seconds(timeout_s or config.timeout_s),
             tracing=lambda_.Tracing.ACTIVE,
             role=self.own_role,
             log_group=log_group,

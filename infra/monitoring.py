@@ -9,19 +9,22 @@ from constructs import Construct
 
 from infra.alerts import Alerts
 from infra.inspection import Inspection
+from infra.training import Training
 
 METRICS_NAMESPACE = "Relook"
 _FIVE_MINUTES = Duration.minutes(5)
 
 
 class Monitoring(Construct):
-    """Alarms on the queue, its dead letters and the function, told to the alert topic.
+    """Alarms on the queues, their dead letters and the functions, told to the alert topic.
 
     Attributes:
         dashboard: images by project, then the queue and the function.
     """
 
-    def __init__(self, scope: Construct, id: str, *, inspection: Inspection, alerts: Alerts) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, inspection: Inspection, training: Training, alerts: Alerts
+    ) -> None:
         super().__init__(scope, id)
         self._action = actions.SnsAction(alerts.topic)
         dead_letters = inspection.dead_letters.metric_approximate_number_of_messages_visible(
@@ -60,6 +63,7 @@ class Monitoring(Construct):
             todo="Lambda refused to run inspect_image. Raise the account's concurrency, or lower the stage's "
             "max_concurrency below what is left to it.",
         )
+        self._watch_training(training)
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=Duration.days(1))
         self.dashboard.add_widgets(
             _by_project("Images inspected", "ProcessedImageCount", "Sum"),
@@ -75,6 +79,24 @@ class Monitoring(Construct):
             _graph("Seconds the oldest image has waited", oldest_message),
             _graph("Batches", inspection.function.metric_invocations(period=_FIVE_MINUTES), errors, throttles),
             _graph("Milliseconds a batch, 95th percentile", inspection.function.metric_duration(statistic="p95")),
+        )
+
+    def _watch_training(self, training: Training) -> None:
+        self._alarm(
+            "TrainingDeadLetters",
+            training.dead_letters.metric_approximate_number_of_messages_visible(
+                statistic="Maximum", period=_FIVE_MINUTES
+            ),
+            threshold=0,
+            todo="Trainings could neither be ended nor told about. Read the log of train_model, remove the cause, then "
+            "redrive the dead-letter queue of trainings.",
+        )
+        self._alarm(
+            "TrainingErrors",
+            training.function.metric_errors(statistic="Sum", period=_FIVE_MINUTES),
+            threshold=0,
+            todo="train_model crashed, timed out or ran out of memory. Read the end of its log; the model version is "
+            "trained again or fails with a message. Raise training_memory_mb if memory was the cause.",
         )
 
     def _alarm(self, id: str, metric: cloudwatch.IMetric, *, threshold: int, todo: str) -> None:

@@ -11,14 +11,25 @@ from constructs import Construct
 from infra.alerts import Alerts
 from infra.config import StageConfig
 from infra.inspection import Inspection
+from infra.lookout_api import LookoutApi
 from infra.monitoring import Monitoring
 from infra.storage import Storage
+from infra.training import Training
 
 
 class RelookStack(Stack):
     """All of Relook, for one stage, in whatever account and region it is deployed to."""
 
-    def __init__(self, scope: Construct, id: str, *, config: StageConfig, code: lambda_.Code, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: StageConfig,
+        code: lambda_.Code,
+        training_code: lambda_.Code,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             scope,
             id,
@@ -28,19 +39,27 @@ class RelookStack(Stack):
         )
         storage = Storage(self, "Storage", config=config)
         inspection = Inspection(self, "Inspection", config=config, storage=storage, code=code)
+        training = Training(self, "Training", config=config, storage=storage, bus=inspection.bus, code=training_code)
+        api = LookoutApi(self, "LookoutApi", config=config, storage=storage, training_queue=training.queue, code=code)
         alerts = Alerts(self, "Alerts", config=config, bus=inspection.bus)
-        monitoring = Monitoring(self, "Monitoring", inspection=inspection, alerts=alerts)
+        monitoring = Monitoring(self, "Monitoring", inspection=inspection, training=training, alerts=alerts)
         outputs = {
             "ImagesBucket": storage.images.bucket_name,
             "ResultsBucket": storage.results.bucket_name,
             "ModelsBucket": storage.models.bucket_name,
+            "DatasetsBucket": storage.datasets.bucket_name,
             "InspectionsTable": storage.inspections.table_name,
             "RegistryTable": storage.registry.table_name,
             "EventBus": inspection.bus.event_bus_name,
             "InspectionQueueUrl": inspection.queue.queue_url,
             "DeadLetterQueueUrl": inspection.dead_letters.queue_url,
+            "TrainingQueueUrl": training.queue.queue_url,
+            "TrainingDeadLetterQueueUrl": training.dead_letters.queue_url,
             "AlertTopic": alerts.topic.topic_arn,
             "InspectImageFunction": inspection.function.function_name,
+            "TrainModelFunction": training.function.function_name,
+            "LookoutApiFunction": api.function.function_name,
+            "LookoutEndpoint": api.url,
             "Dashboard": monitoring.dashboard.dashboard_name,
         }
         for name, value in outputs.items():

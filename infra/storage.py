@@ -20,6 +20,8 @@ class Storage(Construct):
         images: uploads, `<project>/<path>`; announced on the account's default event bus.
         results: masks and heat maps. Never the images bucket: no recursion.
         models: model packages.
+        datasets: entries of datasets, and the images that `relook train` uploads.
+        data_buckets: existing ones that users keep datasets and evaluations in.
         inspections: one record per image version and model version.
         registry: projects, datasets and model versions.
         idempotency: what has been inspected already; expires by itself.
@@ -31,6 +33,11 @@ class Storage(Construct):
         self.images = self._existing_images() if config.images_bucket else self._new_images()
         self.results = self._bucket("Results", is_versioned=config.protects_data)
         self.models = self._bucket("Models", is_versioned=config.protects_data)
+        self.datasets = self._bucket("Datasets", is_versioned=config.protects_data)
+        self.data_buckets = [
+            s3.Bucket.from_bucket_name(self, f"Data{number}", name)
+            for number, name in enumerate(config.data_bucket_names, start=1)
+        ]
         self.inspections = self._inspections()
         self.registry = self._registry()
         self.idempotency = self._idempotency()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.emulator import Emulator, LocalCloudError, neutral
+from relook.lookout import service_model
 
 __all__ = ["CloudStatus", "LocalCloud", "LocalCloudError"]
 
@@ -115,14 +117,11 @@ class LocalCloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud, whatever account the environment is set up for."""
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=_REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(proxies={}),
-        )
+        options = {"region_name": _REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        config = Config(proxies={})
+        if service == service_model.SERVICE:
+            return service_model.client(self._outputs()["LookoutEndpoint"], config, **options)
+        return boto3.client(service, endpoint_url=self.endpoint_url, config=config, **options)
 
     def _bootstrap(self) -> None:
         """The two things of `cdk bootstrap` that a deployment looks for; the rest takes ten seconds to make."""
@@ -136,9 +135,16 @@ class LocalCloud:
             stacks = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         except ClientError:  # "does not exist" has no code of its own
             return {}
-        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+        return {name: self._reachable(value) for name, value in outputs.items()}
+
+    def _reachable(self, value: str) -> str:
+        """A function URL as this cloud answers it: its own name is known to AWS's name servers alone."""
+        found = _FUNCTION_URL.fullmatch(value)
+        return f"{self.endpoint_url}/_aws/lambda-url/{found[1]}" if found else value
 
 
+_FUNCTION_URL = re.compile(r"https://(\w+)\.lambda-url\.[\w-]+\.on\.aws/?")
 _ACCOUNT = "000000000000"
 _REGION = "us-east-1"
 

@@ -25,7 +25,7 @@ from cli.output import err, print_verdicts
 from cli.output import out as console
 from cli.stack import Stack
 from cli.tailing import subscription
-from cli.training import train_and_register
+from cli.training import train_in_cloud
 from local.cloud import LocalCloud, LocalCloudError
 from local.products import PRODUCTS, render, write_dataset
 
@@ -86,10 +86,10 @@ def _train(stack: Stack, product: str, scratch: Path) -> None:
     folder = scratch / product
     write_dataset(folder, product, normal=40, anomalous=30, seed=TRAINING_SEED)
     drawn = time.monotonic()
-    report = train_and_register(stack, product, read_folder(folder), host=True)
+    report = train_in_cloud(stack, product, read_folder(folder), host=True)
     console.print(
         f"[bold]{product}[/bold]: {report.place} hosted; 70 images drawn in {drawn - started:.1f} s,"
-        f" trained in {time.monotonic() - drawn:.1f} s; cross-validated F1 {report.trained.evaluation.f1:.2f}"
+        f" trained in {time.monotonic() - drawn:.1f} s; cross-validated F1 {report.findings['evaluation']['f1']:.2f}"
     )
 
 

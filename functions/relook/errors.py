@@ -32,6 +32,7 @@ class ResourceType(StrEnum):
     PROJECT = "PROJECT"
     DATASET = "DATASET"
     MODEL = "MODEL"
+    PACKAGING_JOB = "MODEL_PACKAGE_JOB"
 
 
 class RelookError(Exception):
@@ -57,7 +58,7 @@ class ResourceNotFoundError(RelookError):
     """No such project, dataset or model version."""
 
     def __init__(self, resource_type: ResourceType, resource_id: str) -> None:
-        super().__init__(f"{resource_type.value.capitalize()} {resource_id} does not exist")
+        super().__init__(f"{resource_type.value.replace('_', ' ').capitalize()} {resource_id} does not exist")
         self.resource_type = resource_type
         self.resource_id = resource_id
 
@@ -69,6 +70,26 @@ class ConflictError(RelookError):
         super().__init__(message)
         self.resource_type = resource_type
         self.resource_id = resource_id
+
+
+class QuotaExceededError(RelookError):
+    """A limit of the account is reached; the message says which, and how it is raised."""
+
+    def __init__(self, quota_code: str, resource_type: ResourceType, resource_id: str, message: str) -> None:
+        super().__init__(message)
+        self.quota_code = quota_code
+        self.resource_type = resource_type
+        self.resource_id = resource_id
+
+
+class ThrottledError(RelookError):
+    """Too much at once; try again in a moment."""
+
+    is_transient = True
+
+
+class UnknownOperationError(RelookError):
+    """No operation has this method and path."""
 
 
 class ModelNotHostedError(RelookError):

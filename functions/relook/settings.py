@@ -25,8 +25,42 @@ class DetectorKind(StrEnum):
     SAGEMAKER = "sagemaker"
 
 
+class Settings:
+    """What all settings can do. Subclasses are frozen dataclasses."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read every attribute from `env`.
+
+        Raises:
+            SettingsError: names every missing or malformed variable at once.
+        """
+        assert dataclasses.is_dataclass(cls)
+        types = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for field in dataclasses.fields(cls):
+            name = field.name.upper()
+            text = env.get(name, "")
+            if not text and field.default is dataclasses.MISSING:
+                problems.append(f"{name} is not set")
+            elif text:
+                try:
+                    values[field.name] = _parse(text, types[field.name])
+                except ValueError as error:
+                    problems.append(f"{name} is {text!r}: {error}")
+        if problems:
+            raise SettingsError(problems)
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """The variables that `from_env` reads back into an equal object."""
+        assert dataclasses.is_dataclass(self)
+        return {field.name.upper(): _format(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
 @dataclass(frozen=True, kw_only=True)
-class InspectImageSettings:
+class InspectImageSettings(Settings):
     """Settings of the `inspect_image` function.
 
     Attributes:
@@ -46,42 +80,75 @@ class InspectImageSettings:
     remote_model_version: str = "1"
     publish_every_inspection: bool = False
 
-    @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read every attribute from `env`.
+    def __post_init__(self) -> None:
+        if self.detector is not DetectorKind.HOSTED and not self.remote_endpoint:
+            raise SettingsError([f"REMOTE_ENDPOINT is not set, but DETECTOR is {self.detector.value!r}"])
 
-        Raises:
-            SettingsError: names every missing or malformed variable at once.
-        """
-        types = get_type_hints(cls)
-        values: dict[str, Any] = {}
-        problems: list[str] = []
-        for field in dataclasses.fields(cls):
-            name = field.name.upper()
-            text = env.get(name, "")
-            if not text and field.default is dataclasses.MISSING:
-                problems.append(f"{name} is not set")
-            elif text:
-                try:
-                    values[field.name] = _parse(text, types[field.name])
-                except ValueError as error:
-                    problems.append(f"{name} is {text!r}: {error}")
-        if problems:
-            raise SettingsError(problems)
-        settings = cls(**values)
-        if settings.detector is not DetectorKind.HOSTED and not settings.remote_endpoint:
-            raise SettingsError([f"REMOTE_ENDPOINT is not set, but DETECTOR is {settings.detector.value!r}"])
-        return settings
 
-    def to_env(self) -> dict[str, str]:
-        """The variables that `from_env` reads back into an equal object."""
-        return {field.name.upper(): _format(getattr(self, field.name)) for field in dataclasses.fields(self)}
+@dataclass(frozen=True, kw_only=True)
+class LookoutApiSettings(Settings):
+    """Settings of the `lookout_api` function. Limits are those of the original service, but for the least number of
+    normal images, of which 20 were needed in a single dataset, and of anomalous ones, of which none are needed.
+
+    Attributes:
+        datasets_bucket: where the entries of datasets are kept.
+        max_concurrent_trainings: model versions in TRAINING at once, in all projects together.
+        min_normal_images: labelled normal, to train with.
+        min_test_normal_images, min_test_anomalous_images: in a test dataset, where there is one.
+        max_train_images, max_test_images: entries of a dataset.
+        max_manifest_mb: of a manifest, in 10^6 bytes.
+        max_inference_units: of one model version.
+        provisioned_alias: alias of this very function whose provisioned concurrency follows the inference units of
+            hosted model versions; empty where nothing is provisioned.
+    """
+
+    registry_table: str
+    idempotency_table: str
+    models_bucket: str
+    datasets_bucket: str
+    training_queue_url: str
+    max_concurrent_trainings: int = 2
+    min_normal_images: int = 10
+    min_test_normal_images: int = 10
+    min_test_anomalous_images: int = 10
+    max_train_images: int = 16_000
+    max_test_images: int = 4_000
+    max_manifest_mb: int = 1_000
+    max_inference_units: int = 5
+    provisioned_alias: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainModelSettings(Settings):
+    """Settings of the `train_model` function.
+
+    Attributes:
+        max_attempts: trainings of one model version that may end without a word, by a crash, before it has failed.
+    """
+
+    registry_table: str
+    models_bucket: str
+    datasets_bucket: str
+    event_bus: str
+    max_attempts: int = 2
 
 
 @cache
 def inspect_image_settings() -> InspectImageSettings:
-    """The running function's settings, read at first use."""
+    """The running function's settings, read at first use; likewise below."""
     return InspectImageSettings.from_env(os.environ)
+
+
+@cache
+def lookout_api_settings() -> LookoutApiSettings:
+    """Of `lookout_api`."""
+    return LookoutApiSettings.from_env(os.environ)
+
+
+@cache
+def train_model_settings() -> TrainModelSettings:
+    """Of `train_model`."""
+    return TrainModelSettings.from_env(os.environ)
 
 
 def _parse(text: str, kind: Any) -> Any:

@@ -34,13 +34,15 @@ Synthesize = Callable[..., Template]
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> MakeStack:
     """Build the stack of a stage (with fields changed) in an app of its own, without synthesizing it."""
     code = tmp_path_factory.mktemp("code")
-    (code / "inspect_image.py").write_text("def handler(event, context): ...\n")
+    for module in ("inspect_image", "lookout_api", "train_model"):
+        (code / f"{module}.py").write_text("def handler(event, context): ...\n")
 
     def make(stage: str = "dev", **fields: Any) -> RelookStack:
         context = {**CONTEXT, "stage": stage, **fields}
         app = App(context=context, outdir=str(tmp_path_factory.mktemp("assembly")))
         config = StageConfig.from_context(context.get)
-        return RelookStack(app, f"Relook-{stage}", config=config, code=lambda_.Code.from_asset(str(code)))
+        stub = lambda_.Code.from_asset(str(code))
+        return RelookStack(app, f"Relook-{stage}", config=config, code=stub, training_code=stub)
 
     return make
 

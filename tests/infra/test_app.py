@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.asset import build_asset
+from infra.asset import Contents, build_asset
 from infra.config import Stage, StageConfig
 from tests.infra.conftest import CONTEXT, ROOT
 
@@ -42,7 +42,8 @@ def assembly(outdir: Path) -> dict[str, bytes]:
 
 
 def test_synth_passes_every_check_and_gives_the_same_template_twice(tmp_path: Path) -> None:
-    build_asset(StageConfig(stage=Stage.DEV))  # as `make setup` does, with the network if need be
+    for contents in Contents:  # as `make setup` does, with the network if need be
+        build_asset(StageConfig(stage=Stage.DEV), contents)
     # The first with the check against AWS's own schemas, which the other tests of the stack leave out.
     first = synthesize(tmp_path / "first", context=CONTEXT, CDK_VALIDATION="true")
     assert (first.returncode, first.stdout) == (0, ""), first.stderr

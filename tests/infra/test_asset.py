@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from infra import asset as asset_module
-from infra.asset import Asset, AssetError, build_asset
+from infra.asset import Asset, AssetError, Contents, build_asset
 from infra.config import Stage, StageConfig
-from relook.settings import DetectorKind, InspectImageSettings
+from relook.settings import DetectorKind, InspectImageSettings, TrainModelSettings
 from tests.infra.conftest import CONTEXT, ROOT
 
 LOCAL = StageConfig.from_context({**CONTEXT, "stage": "local"}.get)
@@ -26,6 +26,7 @@ def sources(tmp_path: Path) -> Path:
     folder = tmp_path / "functions"
     for name, text in {
         "requirements.txt": "# nothing\n",
+        "training-requirements.txt": "-r requirements.txt\n",
         "inspect_image.py": "from relook.word import WORD\n",
         "relook/__init__.py": "",
         "relook/word.py": "WORD = 'anomaly'\n",
@@ -87,6 +88,16 @@ def test_dependencies_are_installed_once(sources: Path, tmp_path: Path, monkeypa
     build_asset(LOCAL, sources=sources, build=tmp_path)
 
 
+def test_the_training_asset_follows_the_lock_file_that_it_includes(sources: Path, tmp_path: Path) -> None:
+    first, functions = (
+        build_asset(LOCAL, contents, sources=sources, build=tmp_path) for contents in reversed(Contents)
+    )
+    assert first.path.exists() and functions.path.exists()
+    (sources / "requirements.txt").write_text("# still nothing\n")
+    second = build_asset(LOCAL, Contents.TRAINING, sources=sources, build=tmp_path)
+    assert len({first.hash, second.hash, functions.hash}) == 3
+
+
 def test_dependencies_that_cannot_be_installed_are_one_clear_error(sources: Path, tmp_path: Path) -> None:
     (sources / "requirements.txt").write_text("not a requirement\n")
     with pytest.raises(AssetError, match=r"cannot install requirements.txt for python3.13 on arm64: ERROR: Invalid"):
@@ -109,8 +120,20 @@ def test_the_real_asset_is_small_and_ships_nothing_for_training(config: StageCon
     assert not folders & {"onnx", "scipy", "aws_cdk", "moto", "pip", "tests"}
 
 
-def test_the_cloud_s_asset_holds_that_processor_s_machine_code_only() -> None:
-    with zipfile.ZipFile(build_asset(CLOUD).path) as file:
+@pytest.mark.parametrize("config", [LOCAL, CLOUD], ids=["local", "cloud"])
+def test_the_real_training_asset_writes_onnx_and_is_small_enough(config: StageConfig) -> None:
+    asset = build_asset(config, Contents.TRAINING)
+    assert asset.size_mb < 200
+    found = names(asset)
+    folders = {name.partition("/")[0] for name in found}
+    assert {"relook", "train_model.py", "onnx", "ml_dtypes", "onnxruntime", "boto3"} <= folders
+    assert not folders & {"scipy", "aws_cdk", "moto", "pip", "tests"}
+    assert not any(name.startswith("onnx/backend/test/") for name in found)
+
+
+@pytest.mark.parametrize("contents", Contents)
+def test_the_cloud_s_assets_hold_that_processor_s_machine_code_only(contents: Contents) -> None:
+    with zipfile.ZipFile(build_asset(CLOUD, contents).path) as file:
         libraries = [name for name in file.namelist() if ".so" in Path(name).name]
         # ELF header, e_machine: 183 is AArch64.
         machines = {int.from_bytes(file.open(name).read(20)[18:20], "little") for name in libraries}
@@ -155,6 +178,43 @@ def test_the_function_starts_from_the_asset_alone(unpacked: Path, detector: Dete
     started = subprocess.run(
         # Isolated, and without site-packages: a dependency missing in the asset cannot be found elsewhere.
         [sys.executable, "-I", "-S", "-c", ISOLATED, str(unpacked)],
+        env={**settings.to_env(), "AWS_DEFAULT_REGION": "eu-west-1", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started.stderr == ""
+    assert started.stdout == "[]\n"
+
+
+TRAINING_ALONE = """
+import os, sys
+task = sys.argv[1]
+sys.path.insert(0, task)
+import train_model
+train_model.trainer()
+from relook.detection import training
+from relook.detection.assembly import features_graph
+from relook.detection.backbone import our_backbone
+from relook.detection.session import Session
+from relook.lookout import evaluation, labeled_objects
+import onnx.checker, onnx.compose, onnx.helper, onnx.inliner, onnx.numpy_helper
+Session(features_graph(our_backbone(), None), threads=1)
+inside = (task + os.sep, os.path.dirname(os.__file__) + os.sep)
+files = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
+assert any(file.startswith(os.path.join(task, "onnx", "")) for file in files), "onnx was not imported"
+print([file for file in files if not file.startswith(inside)])
+"""
+
+
+def test_the_training_function_starts_from_its_asset_alone(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_asset(LOCAL, Contents.TRAINING).path) as file:
+        file.extractall(tmp_path)
+    settings = TrainModelSettings(
+        registry_table="registry", models_bucket="models", datasets_bucket="datasets", event_bus="bus"
+    )
+    started = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", TRAINING_ALONE, str(tmp_path)],
         env={**settings.to_env(), "AWS_DEFAULT_REGION": "eu-west-1", "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,

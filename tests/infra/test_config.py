@@ -70,6 +70,8 @@ def test_every_wrong_value_is_named_in_one_error() -> None:
         ({"retry_after_s": 43201}, "retry_after_s is 43201, expected 1 to 43200"),
         ({"max_receives": 0}, "max_receives is 0, expected 1 to 1000"),
         ({"max_concurrency": 1}, "max_concurrency is 1, expected 2 to 1000"),
+        ({"training_retry_after_s": 900}, "training_retry_after_s is 900, not above training_timeout_s"),
+        ({"training_memory_mb": 64}, "training_memory_mb is 64, expected 128 to 10240"),
     ],
 )
 def test_values_that_aws_or_the_pipeline_would_refuse_are_refused_first(fields: dict[str, Any], problem: str) -> None:
@@ -77,6 +79,11 @@ def test_values_that_aws_or_the_pipeline_would_refuse_are_refused_first(fields: 
         read("dev", **fields)
     (only,) = raised.value.problems
     assert only.startswith(problem)
+
+
+def test_names_of_data_buckets_are_separated_by_commas() -> None:
+    assert read("dev").data_bucket_names == ()
+    assert read("dev", data_buckets="line-7, line-8,").data_bucket_names == ("line-7", "line-8")
 
 
 def test_every_field_is_described() -> None:

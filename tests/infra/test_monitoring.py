@@ -25,6 +25,14 @@ def alarms(synthesize: Synthesize) -> dict[str, Any]:
         ("OldestMessage", "ApproximateAgeOfOldestMessage", "Maximum", "<InspectionQueue.QueueName>", 900),
         ("Errors", "Errors", "Sum", "<InspectionInspectImage>", 0),
         ("Throttles", "Throttles", "Sum", "<InspectionInspectImage>", 0),
+        (
+            "TrainingDeadLetters",
+            "ApproximateNumberOfMessagesVisible",
+            "Maximum",
+            "<TrainingDeadLetters.QueueName>",
+            0,
+        ),
+        ("TrainingErrors", "Errors", "Sum", "<TrainingTrainModel>", 0),
     ],
 )
 def test_an_alarm_watches_its_metric_and_tells_the_topic(
@@ -40,7 +48,9 @@ def test_an_alarm_watches_its_metric_and_tells_the_topic(
 
 def test_every_alarm_says_what_to_do(synthesize: Synthesize) -> None:
     found = alarms(synthesize)
-    assert found.keys() == {"DeadLetters", "OldestMessage", "Errors", "Throttles"}
+    assert found.keys() == {
+        "DeadLetters", "OldestMessage", "Errors", "Throttles", "TrainingDeadLetters", "TrainingErrors",
+    }  # fmt: skip
     for alarm in found.values():
         assert re.search(r"(?i)\b(redrive|raise|read)\b", alarm["AlarmDescription"])
 

@@ -9,15 +9,16 @@ import pytest
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 MODULES = sorted(FUNCTIONS.rglob("*.py"))
-ORDER = ["errors", "settings", "observability", "detection", "registry", "lookout", "inspection"]
+ORDER = ["errors", "settings", "observability", "events", "detection", "registry", "lookout", "inspection"]
 MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
     "observability": set(),
+    "events": {"errors"},
     "detection": {"errors"},
     "registry": {"errors", "detection"},
-    "lookout": {"errors", "settings", "observability", "detection", "registry"},
-    "inspection": {"errors", "settings", "observability", "detection", "registry", "lookout"},
+    "lookout": {"errors", "settings", "observability", "events", "detection", "registry"},
+    "inspection": {"errors", "settings", "observability", "events", "detection", "registry", "lookout"},
 }
 
 

@@ -15,17 +15,27 @@ from aws_cdk.assertions import Match, Template
 from jsonschema import Draft202012Validator
 
 from relook.errors import ImageRejectedError, MalformedMessageError, RejectionReason
-from relook.inspection.publish import ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED, SCHEMA_VERSION, SOURCE
+from relook.events import SCHEMA_VERSION, SOURCE
+from relook.inspection.publish import ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED
 from relook.inspection.upload import parse_upload
+from relook.lookout.training import MODEL_TRAINED, MODEL_TRAINING_FAILED, parse_request
 
 EVENTS = Path(__file__).parents[2] / "events"
 README = (EVENTS / "README.md").read_text()
 OUTBOUND = sorted(path.name for path in (EVENTS / "outbound").iterdir())
 INBOUND = sorted(path.stem for path in (EVENTS / "inbound" / "inspect_image").iterdir())
+TRAININGS = sorted(path.stem for path in (EVENTS / "inbound" / "train_model").iterdir())
 
 
 def load(path: str) -> Any:
     return json.loads((EVENTS / path).read_text())
+
+
+def identity(schema: Any) -> str:
+    """What consumers deduplicate on."""
+    name: str
+    (name,) = {"inspection_id", "training_id"} & schema["properties"].keys()
+    return name
 
 
 def bodies(sample: str) -> list[str]:
@@ -56,19 +66,23 @@ def test_a_schema_is_strict_and_describes_every_field(folder: str) -> None:
     validator = Draft202012Validator(schema)
 
     assert not validator.is_valid({**detail, "surprise": 1})
-    assert not validator.is_valid({**detail, "image": {**detail["image"], "surprise": 1}})
-    assert not validator.is_valid({**detail, "inspection_id": detail["inspection_id"].upper()})
+    objects = {name: field["properties"] for name, field in schema["properties"].items() if "properties" in field}
+    for name in objects:
+        assert not validator.is_valid({**detail, name: {**detail[name], "surprise": 1}}), name
+    assert not validator.is_valid({**detail, identity(schema): detail[identity(schema)].upper()})
     for name in schema["required"]:
         assert not validator.is_valid({key: value for key, value in detail.items() if key != name}), name
-    for name, field in {**schema["properties"], **schema["properties"]["image"]["properties"]}.items():
-        assert field["description"], name
+    for properties in (schema["properties"], *objects.values()):
+        for name, field in properties.items():
+            assert field["description"], name
 
 
 def test_there_is_a_folder_for_every_event_the_code_sends_and_the_catalogue_lists_them() -> None:
     rows = re.findall(r"^\| `([A-Z][\w ]+)` \|.*\(outbound/([\w-]+)/schema.json\).*\(outbound/([\w-]+)/example.json\)",
                       README, re.M)  # fmt: skip
 
-    assert sorted(detail_type for detail_type, _, _ in rows) == [ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED]
+    sent = [ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED, MODEL_TRAINED, MODEL_TRAINING_FAILED]
+    assert sorted(detail_type for detail_type, _, _ in rows) == sent
     assert sorted(folder for _, folder, _ in rows) == sorted(folder for _, _, folder in rows) == OUTBOUND
     for detail_type, folder, _ in rows:
         assert load(f"outbound/{folder}/schema.json")["title"] == detail_type
@@ -150,11 +164,14 @@ def test_the_cloudformation_rule_is_the_same_one_and_may_send_to_its_queue() -> 
 
 def test_the_catalogue_lists_the_inbound_samples() -> None:
     assert sorted(re.findall(r"\(inbound/inspect_image/(\w+)\.json\)", README)) == INBOUND
+    assert sorted(re.findall(r"\(inbound/train_model/(\w+)\.json\)", README)) == TRAININGS
 
 
-@pytest.mark.parametrize("sample", INBOUND)
+@pytest.mark.parametrize(
+    "sample", [*(f"inspect_image/{each}" for each in INBOUND), *(f"train_model/{each}" for each in TRAININGS)]
+)
 def test_a_sample_is_a_batch_as_lambda_gets_it_from_sqs(sample: str) -> None:
-    records = load(f"inbound/inspect_image/{sample}.json")["Records"]
+    records = load(f"inbound/{sample}.json")["Records"]
 
     for record in records:
         assert record["eventSource"] == "aws:sqs"
@@ -215,3 +232,19 @@ def test_of_the_malformed_bodies_only_the_last_can_be_read() -> None:
         with pytest.raises(MalformedMessageError):
             parse_upload(body)
     assert parse_upload(sound).project == "bracket"
+
+
+@pytest.mark.parametrize(("sample", "attempt"), [("one_version", 1), ("crashed_before", 3)])
+def test_a_request_names_the_model_version_to_train(sample: str, attempt: int) -> None:
+    (record,) = load(f"inbound/train_model/{sample}.json")["Records"]
+
+    request = parse_request(record["body"], record["attributes"]["ApproximateReceiveCount"])
+
+    assert (request.project, request.version, request.attempt) == ("bracket", "3", attempt)
+
+
+def test_a_malformed_request_cannot_be_read() -> None:
+    (record,) = load("inbound/train_model/malformed_body.json")["Records"]
+
+    with pytest.raises(MalformedMessageError, match="not JSON"):
+        parse_request(record["body"], "1")

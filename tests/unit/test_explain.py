@@ -28,6 +28,7 @@ from relook.detection.package import ModelManifest
 from relook.detection.result import Anomaly, DetectAnomalyResult, NearestNormal
 from relook.detection.training import TrainedModel
 from relook.errors import ResourceNotFoundError
+from relook.lookout.training import training_report
 from relook.registry.projects import create_project
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx
@@ -167,7 +168,7 @@ def test_images_that_look_mislabelled_are_named() -> None:
 def test_training_tells_what_was_chosen_and_how_good_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     package = segmentation_package()
     found = evaluation(outcome("normal/0.png", False, 0.1), outcome("anomaly/0.png", True, 0.8))
-    report = training.Report("bracket/1", True, TrainedModel(package, found, ("Look at [this].",)))
+    report = training.Report("bracket/1", True, training_report(TrainedModel(package, found, ("Look at [this].",))))
     training.print_report(report)
     printed = capsys.readouterr().out
     for choice in package.manifest.choices:

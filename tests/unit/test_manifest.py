@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relook.registry.manifest import ManifestEntry, parse_entry, parse_manifest
+from relook.registry.manifest import (
+    MAX_LINE_CHARS,
+    ManifestEntry,
+    check_lines,
+    lines_of,
+    parse_entry,
+    parse_manifest,
+    split_location,
+)
 
 CLASSIFICATION: dict[str, Any] = {
     "source-ref": "s3://bucket/image.jpg",
@@ -61,13 +69,16 @@ def test_background_is_optional_and_left_out() -> None:
 
 
 def test_another_class_is_kept_unlabelled() -> None:
-    assert parse_entry(changed(CLASSIFICATION, anomaly_label_metadata={"class-name": "maybe"})).is_anomalous is None
+    names: list[Any] = ["maybe", "Normal", "", ["normal"], {}, None, 0]
+    for name in names:
+        assert parse_entry(changed(CLASSIFICATION, anomaly_label_metadata={"class-name": name})).is_anomalous is None
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("{", "not JSON"),
+        ("[" * 8192, "not JSON"),
         ("[]", "expected a JSON object"),
         ("{}", "source-ref is missing"),
         (changed(CLASSIFICATION, source_ref=""), "source-ref is missing"),
@@ -104,6 +115,72 @@ def test_bad_lines_do_not_stop_the_others() -> None:
     assert [entry.is_anomalous for entry in manifest.entries] == [False, True]
     assert [problem.line for problem in manifest.problems] == [3, 5]
     assert "stands in an earlier line too" in str(manifest.problems[1])
+
+
+def test_the_first_usable_line_names_the_bucket() -> None:
+    elsewhere = changed(CLASSIFICATION, source_ref="s3://elsewhere/a.jpg")
+    lines = ["{}", elsewhere, json.dumps(CLASSIFICATION), " ", json.dumps(SEGMENTATION)]
+    free, bound = check_lines(lines, None, may_repeat=False), check_lines(lines, "bucket", may_repeat=False)
+    assert list(free.usable) == ["s3://elsewhere/a.jpg"]
+    assert list(bound.usable) == ["s3://bucket/image.jpg", "s3://bucket/anomaly.jpg"]
+    assert [[problem.line for problem in each.problems] for each in (free, bound)] == [[1, 3, 5], [1, 2]]
+    assert free.count == bound.count == 4
+
+
+def test_of_lines_that_may_repeat_the_last_counts_in_the_firsts_place() -> None:
+    first, other = json.dumps(CLASSIFICATION), json.dumps(SEGMENTATION)
+    last = changed(CLASSIFICATION, anomaly_label_metadata={"class-name": "anomaly"})
+    checked = check_lines([first, other, f" {last} "], None, may_repeat=True)
+    assert [each.line for each in checked.usable.values()] == [last, other]
+    assert checked.usable["s3://bucket/image.jpg"].entry.is_anomalous
+    assert not checked.problems
+    assert [problem.line for problem in check_lines([first, last], None, may_repeat=False).problems] == [2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a.jpg",
+        "s3://",
+        "s3://bucket",
+        "s3://bucket/",
+        "s3://b/key",
+        "http://bucket/key",
+        "S3://bucket/key",
+        "s3://bu cket/key",
+        "s3://bucket/\ud800",
+        f"s3://bucket/{'x' * 1025}",
+        f"s3://bucket/{'ä' * 513}",
+    ],
+)
+def test_what_is_no_object_in_s3_is_no_location(text: str) -> None:
+    with pytest.raises(ValueError, match="is not the location of an object in S3, such as s3://bucket/key"):
+        split_location(text)
+
+
+@pytest.mark.parametrize("key", ["key", "a b/ä//c+d%20.jpg", "/key", "x" * 1024, "\n"])
+def test_a_location_is_a_bucket_and_a_key(key: str) -> None:
+    assert split_location(f"s3://my.bucket-1_x/{key}") == ("my.bucket-1_x", key)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))), st.integers(1, 9))
+def test_lines_are_the_same_however_the_bytes_come(lines: list[str], size: int) -> None:
+    data = "".join(f"{line}\r\n" for line in lines).encode()
+    found = list(lines_of(data[start : start + size] for start in range(0, len(data), size)))
+    assert found == [line.removeprefix("\ufeff") if number == 0 else line for number, line in enumerate(lines)]
+
+
+def test_of_an_endless_line_no_more_is_kept_than_shows_that() -> None:
+    chunks = ["ä".encode() * 50_001, b"x" * 100_000, b"\n{}"]
+    long, short = lines_of(chunks)
+    assert MAX_LINE_CHARS < len(long) < 5 * MAX_LINE_CHARS
+    assert short == "{}"
+
+
+def test_bytes_that_are_no_text_name_their_line() -> None:
+    with pytest.raises(UnicodeError, match="line 2 is not UTF-8"):
+        list(lines_of([b"{}", b"\n\xff", b"\n{}"]))
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))

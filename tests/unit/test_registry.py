@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -15,22 +16,25 @@ from relook.errors import (
     PackageError,
     ResourceNotFoundError,
     ResourceType,
+    ThrottledError,
 )
 from relook.registry.backbones import delete_backbone, load_backbone, save_backbone
 from relook.registry.datasets import (
+    Dataset,
     DatasetStatus,
     DatasetType,
     ImageStats,
     create_dataset,
     delete_dataset,
     describe_dataset,
-    fail_dataset,
-    finish_dataset,
     list_datasets,
+    replace_entries,
+    settle_dataset,
 )
 from relook.registry.models import (
     ModelStatus,
     Performance,
+    change_tags,
     create_model,
     delete_model,
     describe_model,
@@ -39,12 +43,13 @@ from relook.registry.models import (
     finish_hosting,
     finish_training,
     list_models,
+    report_training,
     start_hosting,
     stop_hosting,
 )
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
-from relook.registry.table import Table, Update
+from relook.registry.table import ConditionFailedError, Table, Update, Write
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import classification_package, hosted_package
@@ -54,6 +59,18 @@ from tests.unit.parts import classification_package, hosted_package
 def table(cloud: Cloud) -> Table:
     create_project(cloud.registry, "bracket")
     return cloud.registry
+
+
+def new_dataset(table: Table, dataset_type: DatasetType) -> Dataset:
+    return create_dataset(
+        table,
+        "bracket",
+        dataset_type,
+        status=DatasetStatus.CREATE_COMPLETE,
+        message="Fine.",
+        stats=ImageStats(),
+        entries_key=None,
+    )
 
 
 def trained(table: Table) -> str:
@@ -89,9 +106,9 @@ def test_project_names_are_checked(table: Table, name: str) -> None:
 
 
 def test_a_project_goes_only_when_it_is_empty(table: Table) -> None:
-    create_dataset(table, "bracket", DatasetType.TRAIN)
+    new_dataset(table, DatasetType.TRAIN)
     version = trained(table)
-    removals: list[Callable[[], None]] = [
+    removals: list[Callable[[], object]] = [
         lambda: delete_dataset(table, "bracket", DatasetType.TRAIN),
         lambda: delete_model(table, "bracket", version),
     ]
@@ -105,21 +122,64 @@ def test_a_project_goes_only_when_it_is_empty(table: Table) -> None:
 
 
 def test_dataset_life(table: Table) -> None:
-    assert create_dataset(table, "bracket", DatasetType.TRAIN).status is DatasetStatus.CREATE_IN_PROGRESS
-    with pytest.raises(ConflictError, match="already has a train dataset"):
-        create_dataset(table, "bracket", DatasetType.TRAIN)
+    made = new_dataset(table, DatasetType.TRAIN)
+    assert (made.status, made.entries_key, made.revision) == (DatasetStatus.CREATE_COMPLETE, None, 0)
+    assert made.folder.startswith("datasets/bracket/train/")
+    assert describe_dataset(table, "bracket", DatasetType.TRAIN) == made
+    with pytest.raises(ConflictError, match="Project bracket already has a train dataset"):
+        new_dataset(table, DatasetType.TRAIN)
     stats = ImageStats(total=30, labeled=29, normal=20, anomaly=9)
-    assert finish_dataset(table, "bracket", DatasetType.TRAIN, stats).stats == stats
-    with pytest.raises(ConflictError, match="is not being created"):
-        fail_dataset(table, "bracket", DatasetType.TRAIN, "too late")
-    create_dataset(table, "bracket", DatasetType.TEST)
-    failed = fail_dataset(table, "bracket", DatasetType.TEST, "line 3 has no source-ref")
-    assert (failed.status, failed.status_message) == (DatasetStatus.CREATE_FAILED, "line 3 has no source-ref")
+    replaced = replace_entries(table, made, "one.jsonl", stats, "Replaced.")
+    assert (replaced.status, replaced.status_message) == (DatasetStatus.UPDATE_COMPLETE, "Replaced.")
+    assert (replaced.entries_key, replaced.revision, replaced.stats) == ("one.jsonl", 1, stats)
+    assert replaced.created_at == made.created_at < replaced.updated_at
+    settled = settle_dataset(table, made, DatasetStatus.UPDATE_FAILED_ROLLBACK_COMPLETE, "line 3 has no source-ref")
+    assert (settled.entries_key, settled.status_message) == ("one.jsonl", "line 3 has no source-ref")
+    new_dataset(table, DatasetType.TEST)
     assert [dataset.type for dataset in list_datasets(table, "bracket")] == [DatasetType.TEST, DatasetType.TRAIN]
-    delete_dataset(table, "bracket", DatasetType.TEST)
+    assert delete_dataset(table, "bracket", DatasetType.TRAIN) == settled
     with pytest.raises(ResourceNotFoundError) as caught:
-        describe_dataset(table, "bracket", DatasetType.TEST)
-    assert caught.value.resource_id == "bracket/test"
+        describe_dataset(table, "bracket", DatasetType.TRAIN)
+    assert caught.value.resource_id == "bracket/train"
+
+
+def test_entries_are_replaced_only_by_those_made_from_them(table: Table) -> None:
+    made = new_dataset(table, DatasetType.TRAIN)
+    first = replace_entries(table, made, "one.jsonl", ImageStats(), "")
+    with pytest.raises(ThrottledError, match="The train dataset of project bracket is being changed by others"):
+        replace_entries(table, made, "two.jsonl", ImageStats(), "")
+    delete_dataset(table, "bracket", DatasetType.TRAIN)
+    new_dataset(table, DatasetType.TRAIN)
+    for stale in (made, first):
+        with pytest.raises(ThrottledError):
+            replace_entries(table, stale, "two.jsonl", ImageStats(), "")
+        with pytest.raises(ThrottledError):
+            settle_dataset(table, stale, DatasetStatus.UPDATE_FAILED_ROLLBACK_COMPLETE, "")
+    assert describe_dataset(table, "bracket", DatasetType.TRAIN).entries_key is None
+
+
+def test_a_project_that_others_change_at_once_is_no_conflict(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = new_dataset(table, DatasetType.TEST)
+
+    def lose(self: Table, *writes: object) -> None:
+        raise ConditionFailedError
+
+    monkeypatch.setattr(Table, "write", lose)
+    with pytest.raises(ThrottledError):
+        new_dataset(table, DatasetType.TRAIN)
+    with pytest.raises(ThrottledError):
+        delete_dataset(table, "bracket", DatasetType.TEST)
+    assert list(list_datasets(table, "bracket")) == [made]
+
+
+def test_datasets_of_earlier_versions_have_no_entries(table: Table) -> None:
+    made = new_dataset(table, DatasetType.TRAIN)
+    key = {"pk": "PROJECT#bracket", "sk": "DATASET#train"}
+    table.update(Update(key, {"revision": None, "folder": None}))
+    found = describe_dataset(table, "bracket", DatasetType.TRAIN)
+    assert (found.entries_key, found.revision) == (None, 0)
+    assert replace_entries(table, found, "one.jsonl", ImageStats(), "").revision == 1
+    assert found.created_at == made.created_at
 
 
 def test_versions_count_up_and_are_never_reused(table: Table) -> None:
@@ -131,7 +191,7 @@ def test_versions_count_up_and_are_never_reused(table: Table) -> None:
 
 
 def test_model_life(table: Table) -> None:
-    version = create_model(table, "bracket", "first").version
+    version = create_model(table, "bracket", description="first").version
     assert describe_model(table, "bracket", version).status is ModelStatus.TRAINING
     model = finish_training(table, "bracket", version, "sha", Performance(0.9, 0.8, 1.0), "Fine.")
     assert model.status is ModelStatus.TRAINED
@@ -146,6 +206,74 @@ def test_model_life(table: Table) -> None:
     model = describe_model(table, "bracket", version)
     assert (model.status, model.description) == (ModelStatus.TRAINED, "first")
     assert hosted_version(table) is None
+
+
+def test_tags_that_are_changed_at_once_are_all_kept(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = create_model(table, "bracket", tags={"line": "7"}).version
+    original = Table.update
+
+    def another_first(self: Table, update: Update) -> object:
+        monkeypatch.setattr(Table, "update", original)
+        change_tags(table, "bracket", version, lambda tags: {**tags, "camera": "3"})
+        return original(self, update)
+
+    monkeypatch.setattr(Table, "update", another_first)
+    changed = change_tags(table, "bracket", version, lambda tags: {**tags, "shift": "late"})
+    assert changed.tags == {"line": "7", "camera": "3", "shift": "late"}
+    assert change_tags(table, "bracket", version, lambda _: {}).tags == {}
+    with pytest.raises(ResourceNotFoundError):
+        change_tags(table, "bracket", "99", lambda tags: tags)
+
+
+def test_a_version_of_an_earlier_release_is_read_and_tagged(table: Table) -> None:
+    version = trained(table)
+    key = {"pk": "PROJECT#bracket", "sk": "MODEL#0000000001"}
+    table.update(Update(key, {"tags": None, "training_ended_at": None}))
+    model = describe_model(table, "bracket", version)
+    assert (model.tags, model.output, model.training_ended_at) == ({}, None, None)
+    assert change_tags(table, "bracket", version, lambda tags: {**tags, "line": "7"}).tags == {"line": "7"}
+
+
+def test_the_end_of_a_training_frees_its_slot_even_when_others_write_at_the_same_time(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = create_model(table, "bracket", slots=1).version
+    original, lost = Table.write, iter([True, True, False])
+
+    def lose_twice(self: Table, *writes: Write) -> None:
+        if next(lost):
+            raise ConditionFailedError
+        original(self, *writes)
+
+    monkeypatch.setattr(Table, "write", lose_twice)
+    assert fail_training(table, "bracket", version, "no").status is ModelStatus.TRAINING_FAILED
+    assert list(table.query(("pk", "TRAININGS"))) == []
+
+
+def test_writes_that_others_always_foil_are_given_up(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = create_model(table, "bracket").version
+
+    def lose(*_: object) -> None:
+        raise ConditionFailedError
+
+    monkeypatch.setattr(Table, "write", lose)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(ThrottledError, match=f"bracket/{version} was being changed by others"):
+        fail_training(table, "bracket", version, "no")
+    with pytest.raises(ThrottledError):
+        create_model(table, "bracket", slots=2)
+
+
+def test_how_far_a_training_is_can_be_said_while_it_lasts(table: Table) -> None:
+    version = create_model(table, "bracket").version
+    report_training(table, "bracket", version, "reading images, 3 of 5")
+    model = describe_model(table, "bracket", version)
+    assert (model.status, model.status_message) == (ModelStatus.TRAINING, "reading images, 3 of 5")
+    assert model.sign_of_life_at is not None
+    fail_training(table, "bracket", version, "no")
+    with pytest.raises(ConflictError, match="is TRAINING_FAILED"):
+        report_training(table, "bracket", version, "reading images, 4 of 5")
+    assert describe_model(table, "bracket", version).status_message == "no"
 
 
 def test_states_change_only_along_their_life(table: Table) -> None:

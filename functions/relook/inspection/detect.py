@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
@@ -23,13 +22,10 @@ from relook.errors import (
     ResourceType,
 )
 from relook.lookout import service_model
-from relook.registry.packages import load_package
+from relook.registry.packages import LoadedModels
 from relook.registry.projects import HostedModel, describe_project, is_project_name
 from relook.registry.table import Table
 from relook.settings import DetectorKind, InspectImageSettings
-
-if TYPE_CHECKING:
-    from relook.detection.model import Model
 
 
 class Detector(Protocol):
@@ -68,13 +64,9 @@ def create_detector(settings: InspectImageSettings, s3: Any, registry: Table) ->
 class HostedDetector:
     """Runs the project's model package inside this process, and keeps it loaded between invocations."""
 
-    MAX_LOADED_MODELS = 4
-
     def __init__(self, registry: Table, s3: Any, models_bucket: str) -> None:
         self._registry = registry
-        self._s3 = s3
-        self._models_bucket = models_bucket
-        self._loaded: OrderedDict[HostedModel, Model] = OrderedDict()
+        self._models = LoadedModels(s3, models_bucket)
 
     def choose_model(self, project: str) -> HostedModel:
         """See `Detector`."""
@@ -85,18 +77,7 @@ class HostedDetector:
 
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
-        return self._load(model).detect(image)
-
-    def _load(self, model: HostedModel) -> Model:
-        if model not in self._loaded:
-            from relook.detection.model import Model  # brings onnxruntime, which only a hosted model needs
-
-            package = load_package(self._s3, self._models_bucket, model.project, model.version, model.package_sha256)
-            self._loaded[model] = Model(package)
-            if len(self._loaded) > self.MAX_LOADED_MODELS:
-                self._loaded.popitem(last=False)
-        self._loaded.move_to_end(model)
-        return self._loaded[model]
+        return self._models.get(model.project, model.version, model.package_sha256).detect(image)
 
 
 class LookoutVisionDetector:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from relook.errors import EventNotPublishedError
+from relook.events import SCHEMA_VERSION, put_events
 from relook.inspection.record import Inspection
 
-SOURCE = "relook"
-SCHEMA_VERSION = "1"
 ANOMALY_DETECTED = "Anomaly Detected"
 IMAGE_REJECTED = "Image Rejected"
 IMAGE_INSPECTED = "Image Inspected"
@@ -27,18 +24,8 @@ def publish(events: Any, bus: str, inspection: Inspection, *, every_inspection: 
         EventNotPublishedError: EventBridge took fewer entries than it was given; trying again repeats the others.
     """
     detail_types = _detail_types(inspection, every_inspection)
-    if not detail_types:
-        return []
-    detail = json.dumps(event_detail(inspection), ensure_ascii=False)
-    answer = events.put_events(
-        Entries=[
-            {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": detail}
-            for detail_type in detail_types
-        ]
-    )
-    if answer["FailedEntryCount"]:
-        failed = next(entry for entry in answer["Entries"] if "ErrorCode" in entry)
-        raise EventNotPublishedError(failed["ErrorCode"], failed.get("ErrorMessage", ""))
+    if detail_types:
+        put_events(events, bus, detail_types, event_detail(inspection))
     return detail_types
 
 

@@ -8,7 +8,8 @@ integer beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from string import hexdigits
 from typing import Any
@@ -17,6 +18,11 @@ from relook.detection.result import BACKGROUND, BACKGROUND_COLOR
 
 MAX_LINE_CHARS = 8192
 _NORMAL, _ANOMALY = "normal", "anomaly"
+# A character of UTF-8 has at most 4 bytes: a longer line has too many characters, and its rest need not be kept.
+_KEPT_BYTES = 4 * MAX_LINE_CHARS + 8
+_BYTE_ORDER_MARK = "\ufeff"
+_LOCATION = re.compile(r"s3://([0-9A-Za-z.\-_]{3,63})/([^\ud800-\udfff]+)")
+_MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,28 @@ class LineProblem:
 
 
 @dataclass(frozen=True)
+class UsableLine:
+    """A line as it came, without the white space around it, and what it says."""
+
+    line: str
+    entry: ManifestEntry
+
+
+@dataclass(frozen=True)
+class CheckedLines:
+    """The lines of a dataset whose images lie in S3.
+
+    Attributes:
+        count: of lines that are not empty.
+        usable: by source-ref, in the order in which each first came.
+    """
+
+    count: int
+    usable: dict[str, UsableLine]
+    problems: list[LineProblem]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What the lines hold, in order, and which could not be used."""
 
@@ -74,6 +102,66 @@ def parse_manifest(lines: Iterable[str]) -> Manifest:
     return Manifest(list(entries.values()), problems)
 
 
+def check_lines(lines: Iterable[str], bucket: str | None, *, may_repeat: bool) -> CheckedLines:
+    """Read every line of a dataset; a bad one is reported and does not stop the others. Empty lines are skipped.
+
+    Args:
+        bucket: where the dataset's images lie; None where it has none yet, and the first usable line decides.
+        may_repeat: the last of several lines for one image counts; otherwise all but the first are problems.
+    """
+    usable: dict[str, UsableLine] = {}
+    problems = []
+    count = 0
+    for number, line in enumerate(lines, 1):
+        if is_blank(line):
+            continue
+        count += 1
+        try:
+            entry = parse_entry(line)
+            bucket = _check_places(entry, bucket)
+            if entry.source_ref in usable and not may_repeat:
+                raise ValueError(f"source-ref {entry.source_ref!r} stands in an earlier line too")
+        except ValueError as error:
+            problems.append(LineProblem(number, str(error)))
+        else:
+            usable[entry.source_ref] = UsableLine(line.strip(), entry)
+    return CheckedLines(count, usable, problems)
+
+
+def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines in UTF-8 bytes that come in chunks of any size; of a line beyond the limit, no more than shows that.
+
+    Raises:
+        UnicodeError: names the first line that is not UTF-8.
+    """
+    rest, number = b"", 0
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            number += 1
+            yield _text(line, number)
+        rest = rest[:_KEPT_BYTES]
+    if rest:
+        yield _text(rest, number + 1)
+
+
+def is_blank(line: str) -> bool:
+    """Whether the line holds nothing; one beyond the limit always holds something."""
+    return len(line) <= MAX_LINE_CHARS and not line.strip()
+
+
+def split_location(text: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`.
+
+    Raises:
+        ValueError: it is no such location.
+    """
+    match = _LOCATION.fullmatch(text)
+    if match is None or len(match[2].encode()) > _MAX_KEY_BYTES:
+        raise ValueError(f"{text!r} is not the location of an object in S3, such as s3://bucket/key")
+    return match[1], match[2]
+
+
 def parse_entry(line: str) -> ManifestEntry:
     """Read one line.
 
@@ -81,10 +169,10 @@ def parse_entry(line: str) -> ManifestEntry:
         ValueError: says what is wrong with it and what would be right.
     """
     if len(line) > MAX_LINE_CHARS:
-        raise ValueError(f"{len(line):,} characters; at most {MAX_LINE_CHARS:,} are allowed")
+        raise ValueError(f"too long; at most {MAX_LINE_CHARS:,} characters are allowed")
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ValueError('expected a JSON object such as {"source-ref": "s3://...", ...}')
@@ -95,6 +183,29 @@ def parse_entry(line: str) -> ManifestEntry:
     return ManifestEntry(source_ref, _label(fields), mask_ref, colors)
 
 
+def _text(line: bytes, number: int) -> str:
+    is_cut = len(line) >= _KEPT_BYTES  # perhaps within a character
+    try:
+        text = line.decode(errors="replace" if is_cut else "strict").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise UnicodeError(f"line {number} is not UTF-8 text") from None
+    return text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
+
+
+def _check_places(entry: ManifestEntry, bucket: str | None) -> str:
+    """The bucket of the image, which must be the dataset's.
+
+    Raises:
+        ValueError: it is in another one, or the image or the mask is not in S3 at all.
+    """
+    found, _ = split_location(entry.source_ref)
+    if entry.mask_ref is not None:
+        split_location(entry.mask_ref)
+    if bucket is not None and found != bucket:
+        raise ValueError(f"source-ref {entry.source_ref!r} must lie in bucket {bucket!r} as the dataset's other images")
+    return found
+
+
 def _label(fields: Mapping[str, Any]) -> bool | None:
     names = [
         metadata["class-name"]
@@ -103,7 +214,7 @@ def _label(fields: Mapping[str, Any]) -> bool | None:
     ]
     if not names:
         raise ValueError("no label: expected <name> and <name>-metadata with a class-name of normal or anomaly")
-    return {_NORMAL: False, _ANOMALY: True}.get(names[0])
+    return {_NORMAL: False, _ANOMALY: True}.get(names[0]) if isinstance(names[0], str) else None
 
 
 def _mask(fields: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relook.detection.package import GRAPH_FILE, MANIFEST_FILE, ModelPackage
 from relook.errors import PackageError
+
+if TYPE_CHECKING:
+    from relook.detection.model import Model
 
 
 def save_package(s3: Any, bucket: str, project: str, version: str, package: ModelPackage) -> str:
@@ -45,7 +49,44 @@ def load_package(s3: Any, bucket: str, project: str, version: str, expected_sha2
     return ModelPackage.from_files(files)
 
 
+def delete_package(s3: Any, bucket: str, project: str, version: str) -> None:
+    """Remove the package's files; none need be there."""
+    for name in (GRAPH_FILE, MANIFEST_FILE):
+        s3.delete_object(Bucket=bucket, Key=f"{project}/{version}/{name}")
+
+
 def package_sha256(files: Mapping[str, bytes]) -> str:
     """One SHA-256 over names and contents, independent of order."""
     lines = [f"{name} {hashlib.sha256(data).hexdigest()}\n" for name, data in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+class LoadedModels:
+    """Packages that were loaded and are kept for the next images.
+
+    Args:
+        s3: a boto3 S3 client.
+    """
+
+    KEPT = 4
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._loaded: OrderedDict[tuple[str, str, str], Model] = OrderedDict()
+
+    def get(self, project: str, version: str, package_sha256: str) -> Model:
+        """The model, loaded at first use.
+
+        Raises:
+            PackageError: the package is not the one that was registered, or cannot be loaded.
+        """
+        key = (project, version, package_sha256)
+        if key not in self._loaded:
+            from relook.detection.model import Model  # brings onnxruntime, which few operations need
+
+            self._loaded[key] = Model(load_package(self._s3, self._bucket, *key))
+            if len(self._loaded) > self.KEPT:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]

@@ -82,9 +82,10 @@ def describe_project(table: Table, name: str) -> Project:
     return _project(item)
 
 
-def list_projects(table: Table) -> Iterator[Project]:
-    """Every project, by name."""
-    return (_project(item) for item in table.query(("kind", ResourceType.PROJECT), index="by_kind"))
+def list_projects(table: Table, *, after: str | None = None) -> Iterator[Project]:
+    """Every project, by name; those that come after a name, if one is given."""
+    items = table.query(("kind", ResourceType.PROJECT), index="by_kind", after=("project", after) if after else None)
+    return (_project(item) for item in items)
 
 
 def set_backbone(table: Table, name: str, sha256: str | None) -> None:

@@ -115,6 +115,7 @@ class Table:
         partition: tuple[str, str],
         *,
         sort_prefix: tuple[str, str] | None = None,
+        after: tuple[str, str] | None = None,
         index: str | None = None,
         newest_first: bool = False,
     ) -> Iterator[Item]:
@@ -123,12 +124,15 @@ class Table:
         Args:
             partition: (attribute, value) of the partition key.
             sort_prefix: (attribute, value) the sort key begins with.
+            after: (attribute, value) the sort key is greater than; not together with sort_prefix.
             index: a global secondary index to ask instead of the table.
         """
         expression = _Expression()
         condition = f"{expression.name(partition[0])} = {expression.value(partition[1])}"
         if sort_prefix:
             condition += f" AND begins_with({expression.name(sort_prefix[0])}, {expression.value(sort_prefix[1])})"
+        if after:
+            condition += f" AND {expression.name(after[0])} > {expression.value(after[1])}"
         arguments = {
             "TableName": self.name,
             "KeyConditionExpression": condition,
@@ -184,7 +188,13 @@ def _from_decimal(value: Any) -> Any:
     return value
 
 
-_LOST = {"ConditionalCheckFailedException", "ConditionalCheckFailed", "TransactionConflict"}
+# A single write that meets a transaction is refused with an exception; a transaction that does, with a reason.
+_LOST = {
+    "ConditionalCheckFailedException",
+    "ConditionalCheckFailed",
+    "TransactionConflict",
+    "TransactionConflictException",
+}
 
 
 @contextmanager

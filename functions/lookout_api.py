@@ -1,0 +1,64 @@
+"""Lambda: requests to a function URL in, what Lookout for Vision would answer out."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import boto3
+from aws_lambda_powertools.utilities.data_classes import LambdaFunctionUrlEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from relook.lookout.api import answer
+from relook.lookout.replays import Replays
+from relook.lookout.service import Service
+from relook.lookout.wire import Request
+from relook.observability import logger, tracer
+from relook.registry.table import Table
+from relook.settings import lookout_api_settings
+
+_CLIENT = Config(
+    retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=3, read_timeout=20, user_agent="relook"
+)
+
+
+@cache
+def service(function_arn: str) -> tuple[Service, Replays]:
+    """Made by the first invocation and kept for the next ones."""
+    settings = lookout_api_settings()
+    dynamodb = boto3.client("dynamodb", config=_CLIENT)
+    _, partition, _, region, account, _, name = function_arn.split(":")[:7]
+    made = Service(
+        settings=settings,
+        registry=Table(dynamodb, settings.registry_table),
+        s3=boto3.client("s3", config=_CLIENT),
+        sqs=boto3.client("sqs", config=_CLIENT),
+        lambda_=boto3.client("lambda", config=_CLIENT),
+        partition=partition,
+        region=region,
+        account=account,
+        function_name=name,
+    )
+    return made, Replays(dynamodb, settings.idempotency_table)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One request, one answer, in the function URL's own format."""
+    response = answer(*service(context.invoked_function_arn), _request(LambdaFunctionUrlEvent(event)), context)
+    return {"statusCode": response.status, "headers": dict(response.headers), "body": response.body}
+
+
+def _request(event: LambdaFunctionUrlEvent) -> Request:
+    body = event.body or ""
+    return Request(
+        method=event.http_method,
+        path=event.raw_path,
+        query=parse_qsl(event.raw_query_string, keep_blank_values=True),
+        headers={name.lower(): value for name, value in event.headers.items()},
+        body=base64.b64decode(body) if event.is_base64_encoded else body.encode(),
+    )

@@ -1,0 +1,32 @@
+"""Events on the Relook bus, as `events/` describes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relook.errors import EventNotPublishedError
+
+SOURCE = "relook"
+SCHEMA_VERSION = "1"
+
+
+def put_events(events: Any, bus: str, detail_types: Sequence[str], detail: Mapping[str, Any]) -> None:
+    """Put the same detail under each detail type.
+
+    Args:
+        events: a boto3 EventBridge client.
+    Raises:
+        EventNotPublishedError: EventBridge took fewer entries than it was given; trying again repeats the others.
+    """
+    text = json.dumps(detail, ensure_ascii=False)
+    answer = events.put_events(
+        Entries=[
+            {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": text}
+            for detail_type in detail_types
+        ]
+    )
+    if answer["FailedEntryCount"]:
+        failed = next(entry for entry in answer["Entries"] if "ErrorCode" in entry)
+        raise EventNotPublishedError(failed["ErrorCode"], failed.get("ErrorMessage", ""))

@@ -1,0 +1,81 @@
+"""Which function answers which operation, and what every answer has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from relook.errors import RelookError, ThrottledError
+from relook.lookout import datasets, detect, models, packaging, projects, tags
+from relook.lookout.replays import Replays
+from relook.lookout.service import Operate, Service
+from relook.lookout.wire import Request, Response, read_input, route, to_wire, write_answer, write_error
+from relook.observability import logger
+
+HANDLERS: Mapping[str, Operate] = {
+    "CreateProject": projects.create_project,
+    "DescribeProject": projects.describe_project,
+    "ListProjects": projects.list_projects,
+    "DeleteProject": projects.delete_project,
+    "CreateDataset": datasets.create_dataset,
+    "DescribeDataset": datasets.describe_dataset,
+    "DeleteDataset": datasets.delete_dataset,
+    "ListDatasetEntries": datasets.list_dataset_entries,
+    "UpdateDatasetEntries": datasets.update_dataset_entries,
+    "CreateModel": models.create_model,
+    "DescribeModel": models.describe_model,
+    "ListModels": models.list_models,
+    "DeleteModel": models.delete_model,
+    "StartModel": models.start_model,
+    "StopModel": models.stop_model,
+    "DetectAnomalies": detect.detect_anomalies,
+    "TagResource": tags.tag_resource,
+    "UntagResource": tags.untag_resource,
+    "ListTagsForResource": tags.list_tags_for_resource,
+    "StartModelPackagingJob": packaging.start_model_packaging_job,
+    "DescribeModelPackagingJob": packaging.describe_model_packaging_job,
+    "ListModelPackagingJobs": packaging.list_model_packaging_jobs,
+}
+
+
+def answer(service: Service, replays: Replays, request: Request, context: LambdaContext) -> Response:
+    """Whatever the request is, an answer that clients of the API understand."""
+    request_id = context.aws_request_id
+    try:
+        operation, in_path = route(request.method, request.path)
+        logger.append_keys(operation=operation.name)
+        given = read_input(operation, in_path, request)
+
+        def run() -> dict[str, Any]:
+            return to_wire(operation, HANDLERS[operation.name](service, given))
+
+        done = replays.once(service, operation, given, run, context) if "ClientToken" in given else run()
+        return write_answer(operation, done, request_id)
+    except Exception as error:
+        translated = _translated(error)
+        if isinstance(translated, RelookError) and not translated.is_transient:
+            logger.info("refused", error=type(translated).__name__, reason=str(translated))
+        else:
+            logger.exception("failed")
+        return write_error(translated, request_id)
+
+
+_THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+
+def _translated(error: Exception) -> Exception:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in _THROTTLED:
+            return ThrottledError("Too many requests at once; try again in a moment")
+        cause = cause.__cause__
+    return error

@@ -1,0 +1,337 @@
+"""Operations on datasets: entries come from manifests, whose lines are kept and given back as their owner wrote them.
+
+Both writing operations do all their work before they answer, and answer as the original did while it worked: a client
+that polls finds the dataset in its final state at once.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from relook.errors import ConflictError, InvalidRequestError, RelookError, ResourceType, ThrottledError
+from relook.lookout.service import PAGE, Service, decode_token, encode_token
+from relook.observability import logger
+from relook.registry import datasets
+from relook.registry.datasets import Dataset, DatasetStatus, DatasetType, ImageStats, StoredEntry
+from relook.registry.manifest import CheckedLines, check_lines, is_blank, lines_of, split_location
+
+T = TypeVar("T")
+_CREATING, _CREATED = "The dataset is creating.", "The dataset was created successfully."
+_UPDATED = "The dataset was updated successfully."
+_CHUNK_BYTES = 1_000_000
+_MAX_SHOWN_CHARS = 300
+# Of all writers of one dataset, one succeeds in each round
+_ATTEMPTS = 16
+_MAX_WAIT_S = 0.5
+
+
+class _UnusableError(Exception):
+    """The lines as a whole make no dataset; the message is for its owner."""
+
+
+@dataclass(frozen=True)
+class _Imported:
+    """What became of a manifest."""
+
+    status: DatasetStatus = DatasetStatus.CREATE_COMPLETE
+    message: str = _CREATED
+    stats: ImageStats = ImageStats()  # noqa: RUF009  (frozen)
+    entries_key: str | None = None
+
+
+def create_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset, empty or of a manifest's entries. A manifest that cannot be used makes one that is CREATE_FAILED."""
+    project, dataset_type = _named(given)
+    datasets.refuse_existing(service.registry, project, dataset_type)  # before the work of reading the manifest
+    folder = datasets.new_folder(project, dataset_type)
+    source = given.get("DatasetSource", {}).get("GroundTruthManifest", {}).get("S3Object")
+    imported = _import(service, folder, dataset_type, source) if source else _Imported()
+    try:
+        dataset = _persist(
+            lambda: datasets.create_dataset(
+                service.registry,
+                project,
+                dataset_type,
+                status=imported.status,
+                message=imported.message,
+                stats=imported.stats,
+                entries_key=imported.entries_key,
+                folder=folder,
+            )
+        )
+    except RelookError:  # another call created it, or the project is gone
+        _empty(service, folder)
+        raise
+    answer = dataset_metadata(dataset)
+    if source:
+        answer |= {"Status": DatasetStatus.CREATE_IN_PROGRESS, "StatusMessage": _CREATING}
+    return {"DatasetMetadata": answer}
+
+
+def describe_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The dataset's state and what its images are."""
+    dataset = datasets.describe_dataset(service.registry, *_named(given))
+    stats = dataset.stats
+    return {
+        "DatasetDescription": {
+            "ProjectName": dataset.project,
+            **dataset_metadata(dataset),
+            "LastUpdatedTimestamp": dataset.updated_at,
+            "ImageStats": {
+                "Total": stats.total,
+                "Labeled": stats.labeled,
+                "Normal": stats.normal,
+                "Anomaly": stats.anomaly,
+            },
+        }
+    }
+
+
+def delete_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The dataset and its entries go at once; images and masks stay."""
+    dataset = _persist(lambda: datasets.delete_dataset(service.registry, *_named(given)))
+    _empty(service, dataset.folder)
+    return {}
+
+
+def list_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The lines that pass all filters, as they came, in their order; both limits of time are exclusive."""
+    project, dataset_type = _named(given)
+    kind = f"entries/{project}/{dataset_type}"
+    start, size = _start(decode_token(kind, given.get("NextToken"))), given.get("MaxResults", PAGE)
+
+    def numbered() -> Iterator[tuple[int, StoredEntry]]:
+        dataset = datasets.describe_dataset(service.registry, project, dataset_type)
+        entries = datasets.iter_entries(service.s3, service.settings.datasets_bucket, dataset, start)
+        return enumerate(entries, start)
+
+    # One more than the page has, which is where the next page begins
+    found = list(islice(((i, entry) for i, entry in _persist(numbered) if _passes(entry, given)), size + 1))
+    return {
+        "DatasetEntries": [entry.line for _, entry in found[:size]],
+        "NextToken": encode_token(kind, str(found[size][0])) if len(found) > size else None,
+    }
+
+
+def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the entries of images that the dataset has and add those of new images: all lines or none.
+
+    An image may stand in several lines: they count in their order, so that the last one stays.
+    """
+    project, dataset_type = _named(given)
+    changes: bytes = given["Changes"]
+
+    def attempt() -> None:
+        dataset = datasets.describe_dataset(service.registry, project, dataset_type)
+        if dataset.status is DatasetStatus.CREATE_FAILED:
+            raise ConflictError(
+                ResourceType.DATASET,
+                f"{project}/{dataset_type}",
+                f"The {dataset_type} dataset of project {project} is CREATE_FAILED; delete it and create it anew",
+            )
+        _update(service, dataset, changes)
+
+    _persist(attempt)
+    return {"Status": DatasetStatus.UPDATE_IN_PROGRESS}
+
+
+def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
+    """The members of DatasetMetadata."""
+    return {
+        "DatasetType": dataset.type,
+        "CreationTimestamp": dataset.created_at,
+        "Status": dataset.status,
+        "StatusMessage": dataset.status_message,
+    }
+
+
+def _import(service: Service, folder: str, dataset_type: DatasetType, source: Mapping[str, str]) -> _Imported:
+    place = f"s3://{source['Bucket']}/{source['Key']}"
+    limit = _max_images(service, dataset_type)
+    try:
+        lines = _limited(_manifest_lines(service, source, place), limit, place, dataset_type)
+        checked = check_lines(lines, None, may_repeat=False)
+        if not checked.count:
+            raise _UnusableError(f"{place} is empty; expected one JSON object in a line for each image")
+        _refuse_problems(service, folder, checked, place)
+    except UnicodeError as error:
+        return _Imported(DatasetStatus.CREATE_FAILED, f"{place}: {error}; save the manifest as UTF-8")
+    except _UnusableError as error:
+        return _Imported(DatasetStatus.CREATE_FAILED, str(error))
+    entries = list(_new_entries(checked).values())
+    key = datasets.save_entries(service.s3, service.settings.datasets_bucket, folder, entries)
+    return _Imported(stats=_stats(entries), entries_key=key)
+
+
+def _manifest_lines(service: Service, source: Mapping[str, str], place: str) -> Iterator[str]:
+    max_mb = service.settings.max_manifest_mb
+    try:
+        answer = service.s3.get_object(**source)
+    except ClientError as error:
+        raise _UnusableError(_why_unreadable(place, error)) from error
+    size_bytes = answer["ContentLength"]
+    with answer["Body"]:
+        if size_bytes > max_mb * 1_000_000:
+            raise _UnusableError(f"{place} has {size_bytes:,} bytes; a manifest may have {max_mb:,} MB at most")
+        yield from lines_of(answer["Body"].iter_chunks(_CHUNK_BYTES))
+
+
+def _why_unreadable(place: str, error: ClientError) -> str:
+    """
+    Raises:
+        ClientError: the same, where it is not about this object and may pass.
+    """
+    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if status == 403:
+        if code == "InvalidObjectState":
+            return f"{place} is in an archive storage class; restore it, or copy it to one that can be read at once"
+        return f"{place} may not be read ({code}); name its bucket in the stack's option data_buckets"
+    if status >= 500 or status == 429:
+        raise error
+    return f"{place} cannot be read ({code}): {error.response['Error'].get('Message', '')}"
+
+
+def _limited(lines: Iterable[str], limit: int, place: str, dataset_type: DatasetType) -> Iterator[str]:
+    """The same lines; every one of them that is not empty counts, usable or not, so that reading them has an end."""
+    count = 0
+    for line in lines:
+        count += not is_blank(line)
+        if count > limit:
+            raise _UnusableError(
+                f"{place} has more than {limit:,} lines; a {dataset_type} dataset may have {limit:,} images at most"
+            )
+        yield line
+
+
+def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
+    """
+    Raises:
+        InvalidRequestError: the changes hold no lines of text at all.
+        ThrottledError: another writer was faster; nothing was done.
+    """
+    bucket = service.settings.datasets_bucket
+    entries = {each.entry.source_ref: each for each in datasets.iter_entries(service.s3, bucket, dataset)}
+    images_bucket = split_location(next(iter(entries)))[0] if entries else None
+    try:
+        checked = check_lines(lines_of([changes]), images_bucket, may_repeat=True)
+    except UnicodeError as error:
+        raise InvalidRequestError(f"Changes are not JSON Lines: {error}") from None
+    if not checked.count:
+        raise InvalidRequestError("Changes hold no lines; expected one JSON object in a line for each image")
+    try:
+        _refuse_problems(service, dataset.folder, checked, None)
+        entries |= _new_entries(checked)  # a known image keeps its place, new ones come last
+        limit = _max_images(service, dataset.type)
+        if len(entries) > limit:
+            raise _UnusableError(
+                f"Nothing was changed: the dataset would have {len(entries):,} images;"
+                f" a {dataset.type} dataset may have {limit:,} at most"
+            )
+    except _UnusableError as error:
+        status = DatasetStatus.UPDATE_FAILED_ROLLBACK_COMPLETE
+        datasets.settle_dataset(service.registry, dataset, status, str(error))
+        return
+    key = datasets.save_entries(service.s3, bucket, dataset.folder, entries.values())
+    try:
+        datasets.replace_entries(service.registry, dataset, key, _stats(entries.values()), _UPDATED)
+    except ThrottledError:  # and no other: after a time-out, say, nobody knows whether the dataset points to it
+        _delete_object(service, key)
+        raise
+    if dataset.entries_key is not None:
+        _delete_object(service, dataset.entries_key)
+
+
+def _refuse_problems(service: Service, folder: str, checked: CheckedLines, manifest: str | None) -> None:
+    """
+    Raises:
+        _UnusableError: there are bad lines; names the first, and the report of all.
+    """
+    if not checked.problems:
+        return
+    bucket, key = service.settings.datasets_bucket, datasets.new_report_key(folder)
+    problems = [{"line": problem.line, "message": problem.message} for problem in checked.problems]
+    report = {"manifest": manifest, "lines": checked.count, "problems": problems}
+    service.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(report, indent=1), ContentType="application/json")
+    first = str(checked.problems[0])
+    if len(first) > _MAX_SHOWN_CHARS:
+        first = f"{first[:_MAX_SHOWN_CHARS]}…"
+    raise _UnusableError(
+        f"{'Nothing was changed: ' if manifest is None else ''}{len(problems):,} of {checked.count:,} lines"
+        f"{'' if manifest is None else f' of {manifest}'} cannot be used; {first}; all problems: s3://{bucket}/{key}"
+    )
+
+
+def _new_entries(checked: CheckedLines) -> dict[str, StoredEntry]:
+    now = datetime.now(UTC)
+    return {name: StoredEntry(usable.line, now, usable.entry) for name, usable in checked.usable.items()}
+
+
+def _passes(entry: StoredEntry, given: Mapping[str, Any]) -> bool:
+    label, wanted = entry.entry.is_anomalous, given.get("AnomalyClass")
+    return (
+        ("Labeled" not in given or given["Labeled"] == (label is not None))
+        and (wanted is None or label is (wanted == "anomaly"))
+        and ("BeforeCreationDate" not in given or entry.added < given["BeforeCreationDate"])
+        and ("AfterCreationDate" not in given or entry.added > given["AfterCreationDate"])
+        and given.get("SourceRefContains", "") in entry.entry.source_ref
+    )
+
+
+def _start(position: str | None) -> int:
+    if position is None:
+        return 0
+    if not (position.isascii() and position.isdecimal() and len(position) < 10):
+        raise InvalidRequestError("NextToken is not one that this list has given")
+    return int(position)
+
+
+def _stats(entries: Iterable[StoredEntry]) -> ImageStats:
+    return datasets.image_stats(each.entry for each in entries)
+
+
+def _max_images(service: Service, dataset_type: DatasetType) -> int:
+    settings = service.settings
+    return settings.max_train_images if dataset_type is DatasetType.TRAIN else settings.max_test_images
+
+
+def _named(given: Mapping[str, Any]) -> tuple[str, DatasetType]:
+    return given["ProjectName"], DatasetType(given["DatasetType"])
+
+
+def _persist(attempt: Callable[[], T]) -> T:
+    """What the attempt gives once no other writer is in its way.
+
+    Raises:
+        ThrottledError: there were too many of them; nothing was done.
+    """
+    for number in range(1, _ATTEMPTS):
+        try:
+            return attempt()
+        except ThrottledError:
+            time.sleep(random.uniform(0, min(0.01 * 2**number, _MAX_WAIT_S)))
+    return attempt()
+
+
+def _empty(service: Service, folder: str) -> None:
+    """What stays behind where this fails costs storage, and misleads nobody: nothing points to it."""
+    try:
+        datasets.empty_folder(service.s3, service.settings.datasets_bucket, folder)
+    except ClientError as error:
+        logger.warning("Files of a deleted dataset remain", folder=folder, error=str(error))
+
+
+def _delete_object(service: Service, key: str) -> None:
+    """As `_empty`."""
+    try:
+        service.s3.delete_object(Bucket=service.settings.datasets_bucket, Key=key)
+    except ClientError as error:
+        logger.warning("An unused snapshot remains", key=key, error=str(error))

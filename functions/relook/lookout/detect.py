@@ -1,0 +1,75 @@
+"""DetectAnomalies. What a device needs of it too, without AWS, is importable without boto3."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from relook.detection.result import DetectAnomalyResult
+from relook.errors import ConflictError, ImageRejectedError, InvalidRequestError, ResourceType
+
+if TYPE_CHECKING:
+    from relook.lookout.service import Service
+
+_CONTENT_TYPES = ("image/jpeg", "image/png")
+
+
+def detect_anomalies(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict on one image by a hosted model version."""
+    from relook.lookout.models import resolve_version
+    from relook.observability import emit_inspection_metrics
+    from relook.registry.models import ModelStatus, describe_model
+
+    started = time.perf_counter()
+
+    project = given["ProjectName"]
+    version = resolve_version(service, project, given["ModelVersion"])
+    model = describe_model(service.registry, project, version)
+    check_content_type(given["ContentType"])
+    if model.status is not ModelStatus.HOSTED or model.package_sha256 is None:
+        message = f"Model {project}/{version} is {model.status}; start it with StartModel before it detects anomalies"
+        raise ConflictError(ResourceType.MODEL, f"{project}/{version}", message)
+    loaded = service.models.get(project, version, model.package_sha256)
+
+    def measure(result: DetectAnomalyResult | None) -> None:
+        emit_inspection_metrics(
+            project,
+            version,
+            is_rejected=result is None,
+            is_anomalous=result is not None and result.is_anomalous,
+            duration_ms=round((time.perf_counter() - started) * 1000),
+        )
+
+    try:
+        result = loaded.detect(given["Body"])
+    except ImageRejectedError:
+        measure(None)
+        raise
+    measure(result)
+    return to_output(result)
+
+
+def check_content_type(content_type: str) -> None:
+    """
+    Raises:
+        InvalidRequestError: neither JPEG nor PNG; the text is the original service's, which programs look for.
+    """
+    if content_type.split(";")[0].strip().lower() not in _CONTENT_TYPES:
+        raise InvalidRequestError(f"content-type must be one of the following. {', '.join(_CONTENT_TYPES)}")
+
+
+def to_output(result: DetectAnomalyResult) -> dict[str, Any]:
+    """The answer's members. A classification model answers neither Anomalies nor AnomalyMask."""
+    found: dict[str, Any] = {
+        "Source": {"Type": "direct"},
+        "IsAnomalous": result.is_anomalous,
+        "Confidence": result.confidence,
+    }
+    if result.anomalies is not None:
+        found["Anomalies"] = [
+            {"Name": each.name, "PixelAnomaly": {"TotalPercentageArea": each.area_share, "Color": each.color}}
+            for each in result.anomalies
+        ]
+        found["AnomalyMask"] = result.mask_png
+    return {"DetectAnomalyResult": found}

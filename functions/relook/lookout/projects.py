@@ -1,0 +1,53 @@
+"""Operations on projects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from relook.lookout.datasets import dataset_metadata
+from relook.lookout.service import PAGE, Service, decode_token, encode_token
+from relook.registry import projects
+from relook.registry.datasets import list_datasets
+from relook.registry.jobs import delete_jobs
+from relook.registry.projects import Project
+
+_LIST = "projects"
+
+
+def create_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """An empty project."""
+    return {"ProjectMetadata": _metadata(service, projects.create_project(service.registry, given["ProjectName"]))}
+
+
+def describe_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A project and its datasets."""
+    project = projects.describe_project(service.registry, given["ProjectName"])
+    datasets = [dataset_metadata(dataset) for dataset in list_datasets(service.registry, project.name)]
+    return {"ProjectDescription": {**_metadata(service, project), "Datasets": datasets}}
+
+
+def list_projects(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All projects, by name."""
+    size = given.get("MaxResults", PAGE)
+    after = decode_token(_LIST, given.get("NextToken"))
+    found = list(islice(projects.list_projects(service.registry, after=after), size + 1))
+    token = encode_token(_LIST, found[size - 1].name) if len(found) > size else None
+    return {"Projects": [_metadata(service, project) for project in found[:size]], "NextToken": token}
+
+
+def delete_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
+    """An empty project goes; images and inspections stay."""
+    project = projects.describe_project(service.registry, given["ProjectName"])
+    projects.delete_project(service.registry, project.name)
+    delete_jobs(service.registry, project)
+    return {"ProjectArn": service.arn(f"project/{given['ProjectName']}")}
+
+
+def _metadata(service: Service, project: Project) -> dict[str, Any]:
+    return {
+        "ProjectArn": service.arn(f"project/{project.name}"),
+        "ProjectName": project.name,
+        "CreationTimestamp": project.created_at,
+    }

@@ -1,0 +1,72 @@
+"""What operations work with: clients, names, and the tokens that pages of a list are asked for with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relook.errors import InvalidRequestError
+from relook.registry.packages import LoadedModels
+from relook.registry.table import Table
+from relook.settings import LookoutApiSettings
+
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Service:
+    """One deployment.
+
+    Attributes:
+        s3, sqs, lambda_: boto3 clients.
+        partition, region, account: for ARNs.
+        function_name: of the function that answers.
+        models: loaded model packages.
+    """
+
+    settings: LookoutApiSettings
+    registry: Table
+    s3: Any
+    sqs: Any
+    lambda_: Any
+    partition: str
+    region: str
+    account: str
+    function_name: str
+    models: LoadedModels = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", LoadedModels(self.s3, self.settings.models_bucket))
+
+    def arn(self, resource: str) -> str:
+        """Of `project/<name>` or `model/<project>/<version>`."""
+        return f"arn:{self.partition}:lookoutvision:{self.region}:{self.account}:{resource}"
+
+
+Operate = Callable[[Service, Mapping[str, Any]], dict[str, Any]]
+"""What answers an operation: its checked input, by member name, to its output."""
+
+
+def encode_token(kind: str, position: str) -> str:
+    """A page's token: where the next page of this kind of list begins."""
+    return base64.b64encode(f"{kind}\n{position}".encode()).decode()
+
+
+def decode_token(kind: str, token: str | None) -> str | None:
+    """The position; None for the first page.
+
+    Raises:
+        InvalidRequestError: no token of such a list.
+    """
+    if not token:
+        return None
+    try:
+        found, _, position = base64.b64decode(token, validate=True).decode().partition("\n")
+    except (binascii.Error, ValueError):
+        found, position = "", ""
+    if found != kind or not position:
+        raise InvalidRequestError(f"NextToken {token[:100]!r} is not one that this list has given")
+    return position

@@ -1,0 +1,51 @@
+"""Lambda: a queue of training requests in, trained model versions out."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from relook.lookout.training import Surroundings, Trainer, parse_request
+from relook.observability import logger, tracer
+from relook.registry.table import Table
+from relook.settings import train_model_settings
+
+_CLIENT = Config(
+    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=30, user_agent="relook"
+)
+
+# A message that fails is named, and the queue retries it.
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def trainer() -> Trainer:
+    """Made by the first invocation and kept for the next ones."""
+    settings = train_model_settings()
+    dynamodb, s3, events = (boto3.client(name, config=_CLIENT) for name in ("dynamodb", "s3", "events"))
+    return Trainer(settings, Table(dynamodb, settings.registry_table), s3, events)
+
+
+def train_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
+    """Train the model version of one message; an exception sends the message back to the queue."""
+    around = Surroundings(
+        lambda_context.invoked_function_arn, lambda: lambda_context.get_remaining_time_in_millis() / 1000
+    )
+    try:
+        trainer().train(parse_request(record.body, record.attributes.approximate_receive_count or "1"), around)
+    except Exception:
+        logger.exception("training not ended", message_id=record.message_id)
+        raise
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Answer with the messages that are to be tried again (partial batch response)."""
+    return process_partial_response(event, record_handler=train_record, processor=processor, context=context)

@@ -1,0 +1,103 @@
+"""The Lookout for Vision API: a function behind a URL that takes AWS credentials."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import StageConfig
+from infra.function import Function
+from infra.nag import acknowledge_resource
+from infra.storage import Storage
+from relook.settings import LookoutApiSettings
+
+_ALIAS = "live"
+
+
+class LookoutApi(Construct):
+    """`lookout_api` and its function URL.
+
+    Attributes:
+        function: answers requests.
+        url: where; callers need `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction` on the function.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: StageConfig,
+        storage: Storage,
+        training_queue: sqs.IQueue,
+        code: lambda_.Code,
+    ) -> None:
+        super().__init__(scope, id)
+        settings = LookoutApiSettings(
+            registry_table=storage.registry.table_name,
+            idempotency_table=storage.idempotency.table_name,
+            models_bucket=storage.models.bucket_name,
+            datasets_bucket=storage.datasets.bucket_name,
+            training_queue_url=training_queue.queue_url,
+            max_concurrent_trainings=config.max_concurrent_trainings,
+            provisioned_alias=_ALIAS if config.provisions_inference_units else "",
+        )
+        self.function = Function(
+            self,
+            "LookoutApi",
+            module="lookout_api",
+            code=code,
+            config=config,
+            environment=settings.to_env(),
+            timeout_s=config.api_timeout_s,
+        )
+        self._grant(storage, training_queue)
+        self.url = self._url(config).url
+
+    def _url(self, config: StageConfig) -> lambda_.FunctionUrl:
+        if not config.provisions_inference_units:
+            return self.function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
+        alias = lambda_.Alias(self, "Live", alias_name=_ALIAS, version=self.function.current_version)
+        # A policy of its own: one of the role's would have to exist before the function that it names.
+        policy = iam.Policy(
+            self,
+            "Provisioning",
+            statements=[
+                iam.PolicyStatement(
+                    actions=[
+                        "lambda:PutProvisionedConcurrencyConfig",
+                        "lambda:DeleteProvisionedConcurrencyConfig",
+                    ],
+                    resources=[alias.function_arn],
+                )
+            ],
+        )
+        policy.attach_to_role(self.function.own_role)
+        return alias.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
+
+    def _grant(self, storage: Storage, training_queue: sqs.IQueue) -> None:
+        """Each action that the code calls, on the thing it calls it on."""
+        table = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+        allowed = [
+            ([*table, "dynamodb:ConditionCheckItem", "dynamodb:Query"], storage.registry.table_arn),
+            (["dynamodb:Query"], f"{storage.registry.table_arn}/index/by_kind"),
+            (table, storage.idempotency.table_arn),
+            (["s3:GetObject", "s3:DeleteObject"], storage.models.arn_for_objects("*")),
+            (["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], storage.datasets.arn_for_objects("*")),
+            (["s3:GetObject", "s3:GetObjectVersion"], storage.images.arn_for_objects("*")),
+            # Without it S3 answers 403 for what is not there; and a dataset's files are deleted by their prefix.
+            (["s3:ListBucket"], storage.models.bucket_arn),
+            (["s3:ListBucket"], storage.datasets.bucket_arn),
+            (["s3:ListBucket"], storage.images.bucket_arn),
+            (["sqs:SendMessage"], training_queue.queue_arn),
+        ]
+        for bucket in storage.data_buckets:
+            allowed.append((["s3:ListBucket"], bucket.bucket_arn))
+            allowed.append((["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], bucket.arn_for_objects("*")))
+        for actions, resource in allowed:
+            self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+        for each in (storage.models, storage.datasets, storage.images, *storage.data_buckets):
+            objects = each.arn_for_objects("*")
+            acknowledge_resource(self.function.own_role, objects, reason="Any object, but of this one bucket.")

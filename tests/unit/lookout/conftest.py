@@ -1,0 +1,36 @@
+"""The API's operations on AWS in this process (moto)."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from relook.lookout.service import Service
+from relook.registry.table import Table
+from relook.settings import LookoutApiSettings
+from tests.unit.conftest import Cloud
+
+
+@pytest.fixture
+def service(cloud: Cloud) -> Service:
+    """An empty account."""
+    cloud.s3.create_bucket(Bucket="datasets")
+    queue_url = cloud.sqs.create_queue(QueueName="training")["QueueUrl"]
+    settings = LookoutApiSettings(
+        registry_table="registry",
+        idempotency_table="idempotency",
+        models_bucket="models",
+        datasets_bucket="datasets",
+        training_queue_url=queue_url,
+    )
+    return Service(
+        settings=settings,
+        registry=Table(cloud.dynamodb, settings.registry_table),
+        s3=cloud.s3,
+        sqs=cloud.sqs,
+        lambda_=boto3.client("lambda"),
+        partition="aws",
+        region="us-east-1",
+        account="123456789012",
+        function_name="lookout_api",
+    )
