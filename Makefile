@@ -26,7 +26,7 @@ node_modules/.installed: package.json package-lock.json
 	touch $@
 
 # The functions' dependencies, for this machine and for AWS, so that every synth after this one works offline.
-build/.installed: $(BIN)/.installed functions/requirements.txt infra/asset.py
+build/.installed: $(BIN)/.installed functions/requirements.txt functions/training-requirements.txt infra/asset.py
 	$(BIN)/python -m infra.asset local dev
 	touch $@
 

@@ -2,9 +2,10 @@
 
     python -m bench.api [--requests 100] [--json]
 
-Everything runs on this machine: the stack on a local AWS of its own, asked by plain HTTP clients. The engine's time is that of the same model on the same pictures in this process, taking turns with the
-requests, so that noise hits both alike. The local AWS is one Python process in front of the function's; in AWS each
-concurrent request has a function's instance of its own.
+Everything runs on this machine: the stack on a local AWS of its own, asked by plain HTTP clients. The engine's time is
+that of the same model on the same pictures in this process, taking turns with the requests, so that noise hits both
+alike. The local AWS is one Python process in front of the function's; in AWS each concurrent request has an instance
+of the function to itself.
 """
 
 from __future__ import annotations

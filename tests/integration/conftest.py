@@ -1,4 +1,4 @@
-"""The deployed stack on a local cloud of its own, with the same trained models the unit tests use."""
+"""The deployed stack, with the same trained models the unit tests use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cli.stack import Stack
 from cli.tailing import subscription
 from local.cloud import ROOT, LocalCloud
 from relook.registry.table import Item
+from tests.conftest import PORT
 from tests.unit.parts import classification_package, register_hosted, segmentation_package
 
 T = TypeVar("T")
 
-PORT = 4596
 SEGMENTATION, CLASSIFICATION, UNHOSTED = "bracket", "plain", "unhosted"
 
 
@@ -76,13 +76,6 @@ def wait_for(found: Callable[[], T | None], what: str, limit_s: float) -> T:
             return value
         time.sleep(0.1)
     raise AssertionError(f"no {what} within {limit_s:g} s")
-
-
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(PORT).running() as running:
-        running.deploy()
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -11,17 +11,30 @@ import typer.main
 
 from cli.main import app
 from infra.config import StageConfig
-from relook.settings import InspectImageSettings
+from relook.lookout.wire import coverage
+from relook.settings import InspectImageSettings, LookoutApiSettings, Settings, TrainModelSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_settings_table_is_complete() -> None:
-    section = README.split("## Settings of the function")[1].split("\n## ")[0]
-    assert re.findall(r"^\| `([A-Z_]+)`", section, re.M) == [
-        field.name.upper() for field in dataclasses.fields(InspectImageSettings)
-    ]
+@pytest.mark.parametrize(
+    ("function", "settings"),
+    [
+        ("inspect_image", InspectImageSettings),
+        ("lookout_api", LookoutApiSettings),
+        ("train_model", TrainModelSettings),
+    ],
+)
+def test_the_settings_tables_are_complete(function: str, settings: type[Settings]) -> None:
+    table = README.split(f"| `{function}` | meaning |")[1].split("\n\n")[0]
+    assert dataclasses.is_dataclass(settings)
+    named = re.findall(r"^\| `([A-Z_]+)`", table, re.M)
+    assert named == [field.name.upper() for field in dataclasses.fields(settings)]
+
+
+def test_the_table_of_operations_is_the_contract_s() -> None:
+    assert "\n".join(coverage()) in README
 
 
 def test_the_options_of_a_stage_exist() -> None:

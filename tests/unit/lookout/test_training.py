@@ -38,9 +38,9 @@ from relook.registry.projects import create_project
 from relook.registry.table import Table
 from relook.settings import TrainModelSettings
 from tests.unit.conftest import Cloud
-from tests.unit.foreign import anomalib_onnx, feature_onnx, quick_backbone
+from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.lookout.labeled_parts import put_dataset, register_dataset, unlabeled_line
-from tests.unit.parts import labeled_parts, part_png
+from tests.unit.parts import labeled_parts, part_png, segmentation_package
 
 EVENTS = Path(__file__).parents[3] / "events"
 ARN = "arn:aws:lookoutvision:us-east-1:123456789012:model/bracket/1"
@@ -105,13 +105,6 @@ def written(cloud: Cloud, key: str) -> Any:
 def lines(cloud: Cloud, key: str) -> list[dict[str, Any]]:
     text = cloud.s3.get_object(Bucket="results", Key=key)["Body"].read().decode()
     return [json.loads(line) for line in text.splitlines()]
-
-
-@cache
-def segmentation_package() -> ModelPackage:
-    """Knows scratches and their outlines; trained once."""
-    images = labeled_parts(10, 6, with_masks=True)
-    return engine.train(images, project="bracket", version="1", backbone=quick_backbone()).package
 
 
 @cache
