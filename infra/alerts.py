@@ -17,7 +17,7 @@ class Alerts(Construct):
     """The alert topic.
 
     Attributes:
-        topic: anomalies, rejected images and alarms; a mail address is subscribed if the stage names one.
+        topic: anomalies, rejected images, failed trainings and alarms; a mail address is subscribed if the stage names one.
     """
 
     def __init__(self, scope: Construct, id: str, *, config: StageConfig, bus: events.IEventBus) -> None:
@@ -26,13 +26,24 @@ class Alerts(Construct):
         self._allow_alarms()
         if config.alert_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(config.alert_email))
+        self._tell("Rule", bus, ["Anomaly Detected", "Image Rejected"], "Image", "$.detail.image.uri")
+        self._tell("Trainings", bus, ["Model Training Failed"], "Model version", "$.detail.model_version")
+
+    def _tell(self, id: str, bus: events.IEventBus, detail_types: list[str], subject: str, path: str) -> None:
+        """Three lines for each of these events, the last of which says what it is about."""
+        field = events.EventField.from_path
+        message = events.RuleTargetInput.from_multiline_text(
+            f"{events.EventField.detail_type}: {field('$.detail.summary')}\n"
+            f"Project: {field('$.detail.project')}\n"
+            f"{subject}: {field(path)}"
+        )
         events.Rule(
             self,
-            "Rule",
-            description="Anomalous and rejected images, told to people",
+            id,
+            description=f"Told to people: {', '.join(detail_types)}",
             event_bus=bus,
-            event_pattern=events.EventPattern(source=["relook"], detail_type=["Anomaly Detected", "Image Rejected"]),
-            targets=[targets.SnsTopic(self.topic, message=_message())],
+            event_pattern=events.EventPattern(source=["relook"], detail_type=detail_types),
+            targets=[targets.SnsTopic(self.topic, message=message)],
         )
 
     def _allow_alarms(self) -> None:
@@ -47,12 +58,3 @@ class Alerts(Construct):
                 conditions={"StringEquals": {"aws:SourceAccount": account}},
             )
         )
-
-
-def _message() -> events.RuleTargetInput:
-    field = events.EventField.from_path
-    return events.RuleTargetInput.from_multiline_text(
-        f"{events.EventField.detail_type}: {field('$.detail.summary')}\n"
-        f"Project: {field('$.detail.project')}\n"
-        f"Image: {field('$.detail.image.uri')}"
-    )

@@ -10,28 +10,29 @@ from tests.infra.conftest import Synthesize
 from tests.infra.test_inspection import plain
 
 
-def alert_rule(template: Template) -> dict[str, Any]:
-    rules = template.find_resources("AWS::Events::Rule", {"Properties": {"EventPattern": {"source": ["relook"]}}})
-    (rule,) = rules.values()
-    properties: dict[str, Any] = rule["Properties"]
-    return properties
+def lines_told(template: Template) -> dict[str, list[str]]:
+    """Detail types -> the lines that reach the topic, with the fields' paths in them."""
+    pattern = {"Properties": {"EventPattern": {"source": ["relook"]}}}
+    found = {}
+    for rule in template.find_resources("AWS::Events::Rule", pattern).values():
+        properties: dict[str, Any] = rule["Properties"]
+        assert plain(properties["EventBusName"]) == "<InspectionBus>"
+        (target,) = properties["Targets"]
+        assert plain(target["Arn"]) == "<AlertsTopic>"
+        transformer = target["InputTransformer"]
+        text = transformer["InputTemplate"]
+        for name, path in transformer["InputPathsMap"].items():
+            text = text.replace(f"<{name}>", path)
+        found[", ".join(properties["EventPattern"]["detail-type"])] = text.splitlines()
+    return found
 
 
-def test_anomalies_and_rejections_are_told_as_three_readable_lines(synthesize: Synthesize) -> None:
-    rule = alert_rule(synthesize())
-    assert rule["EventPattern"]["detail-type"] == ["Anomaly Detected", "Image Rejected"]
-    assert plain(rule["EventBusName"]) == "<InspectionBus>"
-    (target,) = rule["Targets"]
-    assert plain(target["Arn"]) == "<AlertsTopic>"
-    transformer = target["InputTransformer"]
-    text = transformer["InputTemplate"]
-    for name, path in transformer["InputPathsMap"].items():
-        text = text.replace(f"<{name}>", path)
-    assert text.splitlines() == [
-        '"$.detail-type: $.detail.summary"',
-        '"Project: $.detail.project"',
-        '"Image: $.detail.image.uri"',
-    ]
+def test_anomalies_rejections_and_failed_trainings_are_told_as_three_readable_lines(synthesize: Synthesize) -> None:
+    first = ['"$.detail-type: $.detail.summary"', '"Project: $.detail.project"']
+    assert lines_told(synthesize()) == {
+        "Anomaly Detected, Image Rejected": [*first, '"Image: $.detail.image.uri"'],
+        "Model Training Failed": [*first, '"Model version: $.detail.model_version"'],
+    }
 
 
 def test_the_topic_takes_rules_and_this_account_s_alarms_over_tls_only(synthesize: Synthesize) -> None:
