@@ -82,7 +82,7 @@ def test_another_class_is_kept_unlabelled() -> None:
         ("[]", "expected a JSON object"),
         ("{}", "source-ref is missing"),
         (changed(CLASSIFICATION, source_ref=""), "source-ref is missing"),
-        ('{"source-ref": "s3://a/b"}', "no label"),
+        ('{"source-ref": "s3://a/b", "anomaly-label": 1}', "no label"),
         (changed(SEGMENTATION, anomaly_mask_ref=""), "anomaly-mask-ref is empty"),
         (changed(CLASSIFICATION, x="y" * 8192), "at most 8,192"),
         (
@@ -187,3 +187,8 @@ def test_bytes_that_are_no_text_name_their_line() -> None:
 def test_any_json_is_an_entry_or_a_problem(value: Any) -> None:
     manifest = parse_manifest([json.dumps(value), json.dumps({"source-ref": "a", "b": 1, "b-metadata": value})])
     assert len(manifest.entries) + len(manifest.problems) >= 1
+
+
+def test_an_image_that_nobody_has_labelled_yet_is_kept_unlabelled() -> None:
+    for line in ('{"source-ref": "s3://a/b"}', '{"source-ref": "s3://a/b", "source-ref-metadata": {}}'):
+        assert parse_entry(line) == ManifestEntry("s3://a/b", None)

@@ -356,13 +356,14 @@ def test_an_heir_that_was_stopped_meanwhile_inherits_nothing(table: Table, monke
 def test_a_project_deleted_under_a_new_model_version_is_not_found(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Table.update
+    original = Table.write
 
-    def delete_first(self: Table, update: Update) -> object:
+    def delete_first(self: Table, *writes: Write) -> None:
+        monkeypatch.setattr(Table, "write", original)
         delete_project(table, "bracket")
-        return original(self, update)
+        original(self, *writes)
 
-    monkeypatch.setattr(Table, "update", delete_first)
+    monkeypatch.setattr(Table, "write", delete_first)
     with pytest.raises(ResourceNotFoundError):
         create_model(table, "bracket")
 

@@ -206,12 +206,18 @@ def _check_places(entry: ManifestEntry, bucket: str | None) -> str:
     return found
 
 
+# Of an image that nobody has labelled yet, as the original's console imported them.
+_UNLABELED = {"source-ref", "source-ref-metadata"}
+
+
 def _label(fields: Mapping[str, Any]) -> bool | None:
     names = [
         metadata["class-name"]
         for name, metadata in _metadata(fields)
         if not name.endswith("-ref") and "class-name" in metadata
     ]
+    if not names and fields.keys() <= _UNLABELED:
+        return None
     if not names:
         raise ValueError("no label: expected <name> and <name>-metadata with a class-name of normal or anomaly")
     return {_NORMAL: False, _ANOMALY: True}.get(names[0]) if isinstance(names[0], str) else None

@@ -132,36 +132,38 @@ def create_model(
         QuotaExceededError: all slots are taken.
         ThrottledError: other writers were always faster; nothing was registered.
     """
-    describe_project(table, project)
-    if slots is not None:
-        _free_slots(table, project, slots)  # before a number is given
-    # The counter only grows: a number is never given twice, not even after its version was deleted.
-    try:
-        latest = table.update(Update(project_key(project), add={"latest_version": 1}))["latest_version"]
-    except ConditionFailedError:  # deleted just now
-        raise ResourceNotFoundError(ResourceType.PROJECT, project) from None
-    item = {
-        **_key(project, str(latest)),
-        "project": project,
-        "version": str(latest),
-        "status": ModelStatus.TRAINING,
-        "status_message": "The model is being trained.",
-        "created_at": datetime.now(UTC).isoformat(),
-        "description": description,
-        "output": asdict(output) if output else None,
-        "kms_key_id": kms_key_id,
-        "tags": dict(tags or {}),
-    }
+    created_at = datetime.now(UTC).isoformat()
     for _ in _attempts():
+        # The counter only grows: a number is never given twice, not even after its version was deleted.
+        before = describe_project(table, project).latest_version
+        version = str(before + 1)
         slot = None if slots is None else random.choice(_free_slots(table, project, slots))
-        taken = [] if slot is None else [Put({**_slot_key(slot), "project": project, "version": str(latest)})]
+        taken = [] if slot is None else [Put({**_slot_key(slot), "project": project, "version": version})]
+        item = {
+            **_key(project, version),
+            "project": project,
+            "version": version,
+            "status": ModelStatus.TRAINING,
+            "status_message": "The model is being trained.",
+            "created_at": created_at,
+            "description": description,
+            "output": asdict(output) if output else None,
+            "kms_key_id": kms_key_id,
+            "tags": dict(tags or {}),
+            "slot": slot,
+        }
+        counted = Update(
+            project_key(project),
+            {"latest_version": before + 1},
+            {"children": 1},
+            expect={"latest_version": (before,)},
+        )
         try:
-            table.write(Put({**item, "slot": slot}), count_children(project, +1), *taken)
+            table.write(Put(item), counted, *taken)
         except ConditionFailedError:
-            describe_project(table, project)
-        else:
-            return _model(item)
-    raise _too_busy(project, str(latest))
+            continue
+        return _model(item)
+    raise _too_busy(project, version)
 
 
 def report_training(table: Table, project: str, version: str, message: str) -> None:
