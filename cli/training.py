@@ -88,9 +88,9 @@ def train_in_cloud(stack: Stack, project: str, images: list[LabeledImage], *, ho
     if host:
         _host(stack, project, version)
     described = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
-    result = described["EvaluationResult"]
-    key = result["Key"].replace("EvaluationResult-", "TrainingReport-")
-    findings = json.loads(stack.s3.get_object(Bucket=result["Bucket"], Key=key)["Body"].read())
+    bucket = described["EvaluationResult"]["Bucket"]
+    key = f"{_evaluations(project)}TrainingReport-{project}-{version}.json"
+    findings = json.loads(stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     return Report(f"{project}/{version}", host, findings)
 
 
@@ -238,9 +238,14 @@ def _replace_dataset(stack: Stack, project: str, manifest: str) -> None:
         time.sleep(_POLL_S)
 
 
+def _evaluations(project: str) -> str:
+    """What the keys of a project's evaluations begin with."""
+    return f"evaluations/{project}/"
+
+
 def _train(stack: Stack, project: str, bars: Progress) -> str:
     """The version, trained."""
-    place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": f"evaluations/{project}/"}
+    place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": _evaluations(project)}
     started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
     version = str(started["ModelMetadata"]["ModelVersion"])
     task = bars.add_task("training", total=None)

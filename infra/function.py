@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.config import StageConfig
-from infra.nag import acknowledge
+from infra.nag import acknowledge, acknowledge_resource
 
 
 class Function(lambda_.Function):
@@ -61,6 +61,23 @@ class Function(lambda_.Function):
             reason="Writing traces, and calling a function URL, name no resource that a policy could.",
         )
         acknowledge(self, "L1", reason="The runtime is the stage's choice: the asset holds wheels built for it.")
+
+    def use_keys_through_s3(self) -> None:
+        """Let it read and write objects that are encrypted with keys of the account's users."""
+        stack = Stack.of(self)
+        keys = stack.format_arn(service="kms", resource="key", resource_name="*")
+        self.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=[keys],
+                conditions={"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}},
+            )
+        )
+        acknowledge_resource(
+            self.own_role,
+            keys,
+            reason="Callers name keys and encrypted buckets; each key's own policy decides, and S3 alone may use it.",
+        )
 
 
 _RETENTION = {

@@ -85,7 +85,10 @@ class LookoutApi(Construct):
             (["dynamodb:Query"], f"{storage.registry.table_arn}/index/by_kind"),
             (table, storage.idempotency.table_arn),
             (["s3:GetObject", "s3:DeleteObject"], storage.models.arn_for_objects("*")),
-            (["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], storage.datasets.arn_for_objects("*")),
+            (
+                ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"],
+                storage.datasets.arn_for_objects("*"),
+            ),
             (["s3:GetObject", "s3:GetObjectVersion"], storage.images.arn_for_objects("*")),
             # Without it S3 answers 403 for what is not there; and a dataset's files are deleted by their prefix.
             (["s3:ListBucket"], storage.models.bucket_arn),
@@ -98,6 +101,7 @@ class LookoutApi(Construct):
             allowed.append((["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], bucket.arn_for_objects("*")))
         for actions, resource in allowed:
             self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+        self.function.use_keys_through_s3()  # of manifests, and of what a packaging job writes
         for each in (storage.models, storage.datasets, storage.images, *storage.data_buckets):
             objects = each.arn_for_objects("*")
             acknowledge_resource(self.function.own_role, objects, reason="Any object, but of this one bucket.")

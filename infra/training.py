@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -103,20 +103,7 @@ class Training(Construct):
         for bucket in (storage.datasets, *storage.data_buckets):
             allowed.append((["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects("*")))
             allowed.append((["s3:ListBucket"], bucket.bucket_arn))
-        stack = Stack.of(self)
-        keys = stack.format_arn(service="kms", resource="key", resource_name="*")
-        self.function.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=[keys],
-                conditions={"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}},
-            )
-        )
-        acknowledge_resource(
-            self.function.own_role,
-            keys,
-            reason="Callers of CreateModel name the key; each key's own policy decides, and S3 alone may use it.",
-        )
+        self.function.use_keys_through_s3()
         for actions, resource in allowed:
             self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
         for each in (storage.models, storage.images, storage.datasets, *storage.data_buckets):

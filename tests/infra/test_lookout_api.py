@@ -6,6 +6,7 @@ from tests.infra.conftest import Synthesize
 from tests.infra.test_inspection import allowed
 
 ROLE = "LookoutApiLookoutApiRole"
+KEYS = "arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*"
 REGISTRY, INDEX = "<StorageRegistry.Arn>", "<StorageRegistry.Arn>/index/by_kind"
 LEAST = {
     ("logs:CreateLogStream", "<LookoutApiLookoutApiLogs.Arn>"),
@@ -23,12 +24,17 @@ LEAST = {
     ("s3:GetObject", "<StorageModels.Arn>/*"),
     ("s3:DeleteObject", "<StorageModels.Arn>/*"),
     ("s3:ListBucket", "<StorageModels.Arn>"),
-    *((f"s3:{action}", "<StorageDatasets.Arn>/*") for action in ("GetObject", "PutObject", "DeleteObject")),
+    *(
+        (f"s3:{action}", "<StorageDatasets.Arn>/*")
+        for action in ("GetObject", "GetObjectVersion", "PutObject", "DeleteObject")
+    ),
     ("s3:ListBucket", "<StorageDatasets.Arn>"),
     ("s3:GetObject", "<StorageImages.Arn>/*"),
     ("s3:GetObjectVersion", "<StorageImages.Arn>/*"),
     ("s3:ListBucket", "<StorageImages.Arn>"),
     ("sqs:SendMessage", "<TrainingQueue.Arn>"),
+    ("kms:Decrypt", KEYS),
+    ("kms:GenerateDataKey", KEYS),
 }
 
 

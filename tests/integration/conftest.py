@@ -57,7 +57,7 @@ class Deployed:
 
         def about() -> list[dict[str, Any]] | None:
             self._events += self.receive(1)
-            found = [event for event in self._events if event["detail"]["image"]["key"] == key]
+            found = [event for event in self._events if event["detail"].get("image", {}).get("key") == key]
             return found if len(found) >= count else None
 
         return wait_for(about, f"events about {key}", limit_s)

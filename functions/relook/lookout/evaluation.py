@@ -133,7 +133,9 @@ def evaluation_manifest(
         }
         for outcome in evaluation.outcomes
     ]
-    return b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    # Half a surrogate pair, which a user's line may escape, is escaped again.
+    texts = (json.dumps(line, ensure_ascii=False) for line in lines)
+    return b"".join(text.encode(errors="backslashreplace") + b"\n" for text in texts)
 
 
 def _labels(mask_png: bytes) -> ByteArray:

@@ -83,6 +83,8 @@ def list_models(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     after = decode_token(kind, given.get("NextToken"))
     versions = models.list_models(service.registry, project)
     if after is not None:
+        if not (after.isascii() and after.isdecimal()):
+            raise InvalidRequestError("NextToken is not one that this list has given")
         # The version of the token may have been deleted meanwhile.
         versions = dropwhile(lambda model: int(model.version) >= int(after), versions)
     found = list(islice(versions, size + 1))

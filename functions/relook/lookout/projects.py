@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from relook.errors import InvalidRequestError
 from relook.lookout.datasets import dataset_metadata
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.registry import projects
@@ -32,6 +33,8 @@ def list_projects(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """All projects, by name."""
     size = given.get("MaxResults", PAGE)
     after = decode_token(_LIST, given.get("NextToken"))
+    if after is not None and not projects.is_project_name(after):
+        raise InvalidRequestError("NextToken is not one that this list has given")
     found = list(islice(projects.list_projects(service.registry, after=after), size + 1))
     token = encode_token(_LIST, found[size - 1].name) if len(found) > size else None
     return {"Projects": [_metadata(service, project) for project in found[:size]], "NextToken": token}

@@ -27,7 +27,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from relook.errors import ConflictError, RelookError, ResourceNotFoundError, ResourceType
 from relook.lookout.contract import Location, Operation
 from relook.lookout.service import Service
-from relook.registry.datasets import describe_dataset
+from relook.registry.datasets import DatasetType, describe_dataset
 from relook.registry.jobs import describe_job
 from relook.registry.models import ModelStatus, describe_model
 from relook.registry.projects import describe_project
@@ -63,7 +63,8 @@ class Replays:
         """
 
         def repeat(response: Any, idempotent_data: DataRecord) -> Any:
-            if not _still_true(service, operation.name, given, response):
+            answered_at = float(idempotent_data.expiry_timestamp or 0) - _REMEMBERED_S  # whole seconds, rounded down
+            if not _still_true(service, operation.name, given, response, answered_at):
                 raise _OutdatedError
             return response
 
@@ -134,7 +135,9 @@ def _resource(given: Mapping[str, Any]) -> tuple[ResourceType, str]:
     return ResourceType.PROJECT, project
 
 
-def _still_true(service: Service, operation: str, given: Mapping[str, Any], answer: Answer) -> bool:
+def _still_true(
+    service: Service, operation: str, given: Mapping[str, Any], answer: Answer, answered_at: float
+) -> bool:
     registry, project = service.registry, str(given["ProjectName"])
 
     def exists(describe: Callable[..., Any], *names: str) -> bool:
@@ -162,7 +165,13 @@ def _still_true(service: Service, operation: str, given: Mapping[str, Any], answ
             metadata = answer["ModelMetadata"]
             return created(describe_model, metadata["ModelVersion"], at=metadata["CreationTimestamp"])
         case "UpdateDatasetEntries":
-            return exists(describe_dataset, given["DatasetType"])
+            # Of a dataset that was made anew since, nothing was updated. Within the same second nobody can tell, and
+            # doing it again changes nothing.
+            try:
+                dataset = describe_dataset(registry, project, DatasetType(given["DatasetType"]))
+            except ResourceNotFoundError:
+                return False
+            return dataset.created_at.timestamp() < answered_at
         case "StartModelPackagingJob":
             return exists(describe_job, answer["JobName"])
         case "DeleteProject":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from relook.lookout.service import Service
 from relook.registry.models import change_tags, describe_model
 
 _MAX_TAGS = 200
+_NUMBER = re.compile("[1-9][0-9]*")
 
 
 def tag_resource(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +53,6 @@ def _model(service: Service, arn: str) -> tuple[str, str]:
     """
     prefix = service.arn("model/")
     project, _, version = arn.removeprefix(prefix).partition("/")
-    if not arn.startswith(prefix) or not project or not version.isdecimal():
+    if not arn.startswith(prefix) or not project or not _NUMBER.fullmatch(version):
         raise InvalidRequestError(f"ResourceArn {arn!r} is not that of a model, such as {prefix}<project>/<version>")
     return project, version

@@ -46,7 +46,16 @@ _LAST_WORDS_S = 20
 _TELL_EVERY_S = 2
 _SHOWN_NOTES = 5
 _READINGS = 3
-_NOT_WRITABLE = {"AccessDenied", "AllAccessDisabled", "InvalidArgument", "NoSuchBucket", "403", "404"}
+_NOT_WRITABLE = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "InvalidArgument",
+    "InvalidBucketName",
+    "KeyTooLongError",
+    "NoSuchBucket",
+    "403",
+    "404",
+}
 
 # The same data would end in the same way again.
 _FINAL = (BackboneError, ImageRejectedError, InvalidRequestError, PackageError, TrainingDataError)
@@ -179,6 +188,8 @@ class Trainer:
             images = labeled_images(self._s3, (each.entry for each in looked_at))
             evaluation = evaluate_on(Model(trained.package), images, progress)
         ended_at = datetime.now(UTC)
+        # A queue may give a message twice: whoever comes second must not overwrite the package of the first.
+        models.report_training(self._registry, model.project, model.version, "The model is being stored.")
         files = self._write_evaluation(model, trained, evaluation, looked_at, ended_at, around)
         sha256 = packages.save_package(
             self._s3, self._settings.models_bucket, model.project, model.version, trained.package

@@ -253,6 +253,8 @@ def _from_json(shape: Shape, value: Any, name: str) -> Any:
             value = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             raise InvalidRequestError(f"{name} is not base64 text") from None
+    if shape.kind is Kind.STRING and not _is_unicode(value):
+        raise InvalidRequestError(f"{name} {_shown(value)} has half a character, a surrogate without its other half")
     check(shape, value, name)
     if shape.item is not None:
         return [_from_json(shape.item, each, f"{name}[{i}]") for i, each in enumerate(value)]
@@ -266,6 +268,11 @@ def _from_json(shape: Shape, value: Any, name: str) -> Any:
             if value.get(each) is not None
         }
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON may escape what no UTF-8 text can hold, and nothing behind us stores it."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _to_json(shape: Shape, value: Any) -> Any:

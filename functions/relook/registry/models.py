@@ -244,18 +244,22 @@ def finish_hosting(
         min_units, max_units: inference units, recorded as asked for.
     Raises:
         ConflictError: it is not starting.
+        ThrottledError: other writers were always faster; it is still starting.
     """
-    pointer = Update(project_key(project), {"hosted": _pointer(describe_model(table, project, version))})
     units = {"min_inference_units": min_units, "max_inference_units": max_units}
-    _change_with_project(
-        table,
-        project,
-        version,
-        (ModelStatus.STARTING_HOSTING, ModelStatus.HOSTED),
-        "The model is running.",
-        pointer,
-        changes=units,
-    )
+    for _ in _attempts():
+        pointer = Update(project_key(project), {"hosted": _pointer(describe_model(table, project, version))})
+        if _change_with_project(
+            table,
+            project,
+            version,
+            (ModelStatus.STARTING_HOSTING, ModelStatus.HOSTED),
+            "The model is running.",
+            pointer,
+            changes=units,
+        ):
+            return
+    raise _too_busy(project, version)
 
 
 def fail_hosting(table: Table, project: str, version: str, message: str) -> ModelVersion:
@@ -271,8 +275,17 @@ def stop_hosting(table: Table, project: str, version: str) -> None:
     """HOSTED -> TRAINED; the newest version still hosted, if any, takes the uploads over.
 
     Raises:
-        ConflictError: it is not hosted, or the project's hosting changed at the same time.
+        ConflictError: it is not hosted.
+        ThrottledError: other writers were always faster; it is still hosted.
     """
+    for _ in _attempts():
+        if _stop_hosting(table, project, version):
+            return
+    raise _too_busy(project, version)
+
+
+def _stop_hosting(table: Table, project: str, version: str) -> bool:
+    """As `_change_with_project`."""
     hosted = describe_project(table, project).hosted
     current = {"version": hosted.version, "package_sha256": hosted.package_sha256} if hosted else None
     others = [
@@ -289,7 +302,7 @@ def stop_hosting(table: Table, project: str, version: str) -> None:
     )
     # The heir must still be hosted when the pointer moves to it.
     checks = [ConditionCheck(_key(project, heir.version), {"status": (ModelStatus.HOSTED,)})] if heir else []
-    _change_with_project(
+    return _change_with_project(
         table,
         project,
         version,
@@ -344,13 +357,19 @@ def delete_model(table: Table, project: str, version: str) -> None:
     Raises:
         ResourceNotFoundError: no such project or version.
         ConflictError: it is in use.
+        ThrottledError: other writers were always faster; nothing was deleted.
     """
-    model = describe_model(table, project, version)
     idle = (ModelStatus.TRAINED, ModelStatus.TRAINING_FAILED, ModelStatus.HOSTING_FAILED)
-    try:
-        table.write(Delete(_key(project, version), expect={"status": idle}), count_children(project, -1))
-    except ConditionFailedError:
-        raise _wrong_state(model, ModelStatus.DELETING, idle) from None
+    for _ in _attempts():
+        model = describe_model(table, project, version)
+        if model.status not in idle:
+            raise _wrong_state(model, ModelStatus.DELETING, idle)
+        try:
+            table.write(Delete(_key(project, version), expect={"status": idle}), count_children(project, -1))
+        except ConditionFailedError:
+            continue
+        return
+    raise _too_busy(project, version)
 
 
 def _end_training(
@@ -435,10 +454,14 @@ def _change(
         {"status": after, "status_message": message, **(changes or {})},
         expect={"status": tuple(sorted(before))},
     )
-    try:
-        return _model(table.update(update))
-    except ConditionFailedError:
-        raise _wrong_state(_read(table, project, version), after, tuple(sorted(before))) from None
+    for _ in _attempts():
+        try:
+            return _model(table.update(update))
+        except ConditionFailedError:
+            model = _read(table, project, version)
+            if model.status not in before:
+                raise _wrong_state(model, after, tuple(sorted(before))) from None
+    raise _too_busy(project, version)
 
 
 def _change_with_project(
@@ -449,7 +472,12 @@ def _change_with_project(
     message: str,
     *others: Write,
     changes: Mapping[str, Any],
-) -> None:
+) -> bool:
+    """Whether it was done; if not, another writer changed the project, and all of it is to be looked at again.
+
+    Raises:
+        ConflictError: it is in another state.
+    """
     before, after = states
     change = Update(
         _key(project, version),
@@ -462,9 +490,8 @@ def _change_with_project(
         model = _read(table, project, version)
         if model.status is not before:
             raise _wrong_state(model, after, (before,)) from None
-        resource_id = f"{project}/{version}"
-        text = f"Another model version of project {project} was started or stopped at the same time; try again"
-        raise ConflictError(ResourceType.MODEL, resource_id, text) from None
+        return False
+    return True
 
 
 _SLOTS = "TRAININGS"

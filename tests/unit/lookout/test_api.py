@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from relook.lookout.replays import Replays
 from relook.lookout.service import Service, decode_token, encode_token
 from relook.lookout.wire import Request, route
 from relook.registry import models
+from relook.registry.datasets import DatasetType, describe_dataset
 from relook.registry.projects import create_project
-from relook.registry.table import Table
+from relook.registry.table import Table, Update
 from tests.unit.conftest import Cloud
 from tests.unit.parts import classification_package, register_hosted
 
@@ -134,6 +136,58 @@ def test_only_models_have_tags(call: Call) -> None:
     assert refused.status == 400 and "is not that of a model" in refused.body["Message"]
     missing = call("GET", "/2020-11-20/tags/arn:aws:lookoutvision:us-east-1:123456789012:model/bracket/7")
     assert (missing.status, missing.body["ResourceType"]) == (404, "MODEL")
+
+
+@pytest.mark.parametrize("version", ["01", "\u0661", "0", "latest"])
+def test_tags_are_reached_by_a_model_s_own_arn_only(call: Call, service: Service, version: str) -> None:
+    register_hosted(service.registry, service.s3, "models", "bracket", classification_package())
+    refused = call("GET", f"/2020-11-20/tags/arn:aws:lookoutvision:us-east-1:123456789012:model/bracket/{version}")
+    assert refused.status == 400 and "is not that of a model" in refused.body["Message"]
+
+
+def test_half_a_character_is_refused(call: Call, service: Service) -> None:
+    """JSON can escape one half of a surrogate pair, and no store behind the API could keep it."""
+    greengrass = {
+        "CompilerOptions": '{"mcpu": "\ud800"}',
+        "TargetPlatform": {"Os": "LINUX", "Arch": "X86_64"},
+        "S3OutputLocation": {"Bucket": "results"},
+        "ComponentName": "bracket",
+    }
+    register_hosted(service.registry, service.s3, "models", "bracket", classification_package())
+    job = {"ModelVersion": "1", "Configuration": {"Greengrass": greengrass}}
+    refused = call("POST", f"{PROJECTS}/bracket/modelpackagingjobs", job)
+    assert (refused.status, refused.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    assert "Configuration.Greengrass.CompilerOptions" in refused.body["Message"]
+
+
+@pytest.mark.parametrize("position", ["x" * 1400, "-a", "a b"])
+def test_a_token_of_no_project_is_refused(call: Call, position: str) -> None:
+    refused = call("GET", PROJECTS, nextToken=encode_token("projects", position))
+    assert refused.status == 400 and "NextToken" in refused.body["Message"]
+
+
+def test_entries_of_a_dataset_made_anew_are_updated_with_the_same_token(call: Call, service: Service) -> None:
+    path = f"{PROJECTS}/bracket/datasets"
+    line = {"source-ref": "s3://line/a.png", "good": 1, "good-metadata": {"class-name": "normal"}}
+    changes = {"Changes": base64.b64encode(json.dumps(line).encode()).decode()}
+    for _ in range(2):
+        call("POST", path, {"DatasetType": "train"})
+        assert call("PATCH", f"{path}/train/entries", changes, token="RunOnce").status == 202
+        stats = call("GET", f"{path}/train").body["DatasetDescription"]["ImageStats"]
+        assert stats["Total"] == 1
+        call("DELETE", f"{path}/train")
+
+
+def test_an_update_with_the_same_token_is_done_once(call: Call, service: Service) -> None:
+    path = f"{PROJECTS}/bracket/datasets"
+    line = {"source-ref": "s3://line/a.png", "good": 1, "good-metadata": {"class-name": "normal"}}
+    changes = {"Changes": base64.b64encode(json.dumps(line).encode()).decode()}
+    call("POST", path, {"DatasetType": "train"})
+    key = {"pk": "PROJECT#bracket", "sk": "DATASET#train"}
+    service.registry.update(Update(key, {"created_at": "2020-01-01T00:00:00+00:00"}))
+    for _ in range(2):
+        assert call("PATCH", f"{path}/train/entries", changes, token="t").body == {"Status": "UPDATE_IN_PROGRESS"}
+    assert describe_dataset(service.registry, "bracket", DatasetType.TRAIN).revision == 1
 
 
 def test_the_same_token_does_a_thing_once(call: Call) -> None:

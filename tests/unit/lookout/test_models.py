@@ -26,7 +26,7 @@ from relook.errors import (
     ResourceType,
 )
 from relook.lookout import models as operations
-from relook.lookout.service import Service
+from relook.lookout.service import Service, encode_token
 from relook.registry import models as registry_models
 from relook.registry.datasets import DatasetStatus, DatasetType, ImageStats, create_dataset
 from relook.registry.models import (
@@ -343,6 +343,14 @@ def test_a_token_of_another_project_s_list_is_refused(service: Service) -> None:
     create_project(service.registry, "board")
     with pytest.raises(InvalidRequestError, match="NextToken"):
         operations.list_models(service, {"ProjectName": "board", "NextToken": token})
+
+
+@pytest.mark.parametrize("position", ["abc", "-1", "1.5", "\u0661"])
+def test_a_token_of_no_version_is_refused(service: Service, position: str) -> None:
+    trained(service)
+    token = encode_token("models of bracket", position)
+    with pytest.raises(InvalidRequestError, match="NextToken"):
+        operations.list_models(service, {"ProjectName": "bracket", "NextToken": token})
 
 
 def test_latest_is_described_in_any_state_and_otherwise_means_the_newest_trained_one(ready: Service) -> None:
