@@ -17,7 +17,8 @@ class Alerts(Construct):
     """The alert topic.
 
     Attributes:
-        topic: anomalies, rejected images, failed trainings and alarms; a mail address is subscribed if the stage names one.
+        topic: anomalies, rejected images, failed trainings and alarms; a mail address is subscribed if the stage names
+            one.
     """
 
     def __init__(self, scope: Construct, id: str, *, config: StageConfig, bus: events.IEventBus) -> None:

@@ -354,7 +354,8 @@ def test_writers_of_other_things_at_the_same_time_are_no_conflict(
 ) -> None:
     """DynamoDB refuses a write that meets another's transaction, though nothing that it expects has changed."""
     version = trained(table)
-    write, update, refused = Table.write, Table.update, []
+    write, update = Table.write, Table.update
+    refused: list[str] = []
 
     def meet(name: str) -> None:
         if refused[-1:] != [name]:

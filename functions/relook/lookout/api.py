@@ -64,9 +64,11 @@ def answer(service: Service, replays: Replays, request: Request, context: Lambda
 
 
 _THROTTLED = {
+    "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "SlowDown",
+    "ThrottlingError",
     "ThrottlingException",
     "TooManyRequestsException",
 }
@@ -75,7 +77,13 @@ _THROTTLED = {
 def _translated(error: Exception) -> Exception:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in _THROTTLED:
+        if isinstance(cause, ClientError) and _codes(cause) & _THROTTLED:
             return ThrottledError("Too many requests at once; try again in a moment")
         cause = cause.__cause__
     return error
+
+
+def _codes(error: ClientError) -> set[str | None]:
+    """The error's own code, and those of the writes of a transaction."""
+    reasons = error.response.get("CancellationReasons", [])
+    return {error.response["Error"]["Code"], *(reason.get("Code") for reason in reasons)}

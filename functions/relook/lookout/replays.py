@@ -24,7 +24,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from relook.errors import ConflictError, RelookError, ResourceNotFoundError, ResourceType
+from relook.errors import ConflictError, RelookError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.lookout.contract import Location, Operation
 from relook.lookout.service import Service
 from relook.registry.datasets import DatasetType, describe_dataset
@@ -59,7 +59,8 @@ class Replays:
         """What `run` answers, or has answered to the same token before.
 
         Raises:
-            ConflictError: the token came with other parameters, or its first request is still being worked on.
+            ConflictError: the token came with other parameters.
+            ThrottledError: its first request is still being worked on.
         """
 
         def repeat(response: Any, idempotent_data: DataRecord) -> Any:
@@ -97,8 +98,9 @@ class Replays:
             text = f"ClientToken {given['ClientToken']} came with other parameters before; use a new one"
             raise ConflictError(*_resource(given), text) from None
         except IdempotencyAlreadyInProgressError:
+            # Clients try again by themselves after this error, and then get the first request's answer
             text = f"The first request with ClientToken {given['ClientToken']} is still being worked on"
-            raise ConflictError(*_resource(given), text) from None
+            raise ThrottledError(text) from None
 
 
 class _OutdatedError(Exception):
@@ -135,9 +137,7 @@ def _resource(given: Mapping[str, Any]) -> tuple[ResourceType, str]:
     return ResourceType.PROJECT, project
 
 
-def _still_true(
-    service: Service, operation: str, given: Mapping[str, Any], answer: Answer, answered_at: float
-) -> bool:
+def _still_true(service: Service, operation: str, given: Mapping[str, Any], answer: Answer, answered_at: float) -> bool:
     registry, project = service.registry, str(given["ProjectName"])
 
     def exists(describe: Callable[..., Any], *names: str) -> bool:

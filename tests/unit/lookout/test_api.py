@@ -262,3 +262,24 @@ def test_failures_behind_the_api_ask_for_another_try(
     assert (found.status, found.headers["x-amzn-errortype"]) == (status, name)
     assert int(found.headers["Retry-After"]) >= 1
     assert "secret" not in found.body["Message"]
+
+
+def test_a_throttled_transaction_asks_for_another_try(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        reasons = [{"Code": "None"}, {"Code": "ThrottlingError"}]
+        answer = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        raise ClientError(answer, "TransactWriteItems")
+
+    monkeypatch.setattr(Table, "write", fail)
+    assert call("POST", PROJECTS, {"ProjectName": "cup"}).status == 429
+
+
+def test_a_token_whose_first_request_is_under_way_is_worth_another_try(call: Call, cloud: Cloud) -> None:
+    found = []
+
+    def create_again(*_: Any, **__: Any) -> None:
+        found.append(call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status)
+
+    cloud.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", create_again)
+    assert call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status == 200
+    assert found == [429]

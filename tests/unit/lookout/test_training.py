@@ -33,7 +33,7 @@ from relook.registry.backbones import save_backbone
 from relook.registry.datasets import DatasetType, delete_dataset, read_entries
 from relook.registry.manifest import parse_entry
 from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
-from relook.registry.packages import load_package
+from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project
 from relook.registry.table import Table
 from relook.settings import TrainModelSettings
@@ -282,6 +282,7 @@ def test_a_training_says_how_far_it_is(cloud: Cloud, no_training: Outcomes, monk
     assert said == [
         "The model is being trained: reading the datasets, 1 of 1.",
         "The model is being trained: learning what is normal, 3 of 5.",
+        "The model is being stored.",
     ]
     assert model(cloud).sign_of_life_at is not None
 
@@ -295,7 +296,10 @@ def test_progress_is_told_every_other_second_at_most(
     put_dataset(cloud.registry, cloud.s3, 12)
     create(cloud)
     deliver(cloud)
-    assert len(calls) == 1
+    assert [given[-1] for given in calls] == [
+        "The model is being trained: reading the datasets, 1 of 1.",
+        "The model is being stored.",
+    ]
 
 
 # --- failed
@@ -359,6 +363,56 @@ def test_an_output_bucket_that_cannot_be_written_is_named(cloud: Cloud, no_train
     message = failed(cloud)
     assert message.startswith("The evaluation cannot be written to s3://nobodys-bucket/a/EvaluationManifest-bracket-1")
     assert "data_buckets" in message
+
+
+def test_a_prefix_that_leaves_no_room_for_names_is_not_tried_again(
+    cloud: Cloud, no_training: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "KeyTooLongError", "Message": "Your key is too long"}}, "PutObject")
+
+    no_training()
+    put_dataset(cloud.registry, cloud.s3, 12)
+    create(cloud, prefix="a" * 1020)
+    monkeypatch.setattr(train_model.trainer()._s3, "put_object", refuse)
+    assert deliver(cloud)
+    assert "PutObject: KeyTooLongError: Your key is too long" in failed(cloud)
+
+
+def test_labels_that_no_utf_8_text_can_hold_are_repeated_as_they_were_escaped(
+    cloud: Cloud, no_training: Outcomes
+) -> None:
+    no_training()
+    label = {"class-name": "normal", "job-name": "labelling \ud83d"}
+    images = [f"s3://images/odd/{number}.png" for number in range(12)]
+    odd = [json.dumps({"source-ref": image, "good": 0, "good-metadata": label}) for image in images]
+    register_dataset(cloud.registry, cloud.s3, odd)
+    create(cloud)
+    assert deliver(cloud)
+    (first, *_) = lines(cloud, "k_fold_EvaluationManifest-bracket-1.json")
+    assert first["anomaly-label-metadata"]["job-name"] == label["job-name"]
+
+
+def test_a_message_that_came_twice_does_not_spoil_the_package(
+    cloud: Cloud, no_training: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_training()
+    put_dataset(cloud.registry, cloud.s3, 12)
+    create(cloud)
+    original = engine.train
+
+    def end_elsewhere_first(*given: Any, **more: Any) -> TrainedModel:
+        trained = original(*given, **more)
+        sha256 = save_package(cloud.s3, "models", "bracket", "1", segmentation_package())
+        models.finish_training(cloud.registry, "bracket", "1", sha256, None, "The other one was faster.")
+        return trained
+
+    monkeypatch.setattr(engine, "train", end_elsewhere_first)
+    assert deliver(cloud)
+    found = model(cloud)
+    assert found.status_message == "The other one was faster."
+    assert found.package_sha256 is not None
+    load_package(cloud.s3, "models", "bracket", "1", found.package_sha256)
 
 
 @pytest.mark.parametrize("error", [TrainingDataError("The mask of x is wrong"), PackageError("It scores otherwise")])
