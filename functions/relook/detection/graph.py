@@ -21,12 +21,16 @@ class Tensor:
 
 @dataclass
 class GraphBuilder:
-    """Collects nodes in the order they are written; images and maps are (1, channels, height, width) float32."""
+    """Collects nodes in the order they are written; images and maps are (1, channels, height, width) float32.
+
+    What is written twice is computed once: the same operator on the same values is the same value.
+    """
 
     _nodes: list[Any] = field(default_factory=list, init=False)
     _constants: list[Any] = field(default_factory=list, init=False)
     _inputs: list[tuple[str, type[np.generic], tuple[int, ...]]] = field(default_factory=list, init=False)
     _outputs: list[tuple[str, tuple[int, ...]]] = field(default_factory=list, init=False)
+    _known: dict[tuple[Any, ...], list[Tensor]] = field(default_factory=dict, init=False)
 
     def input(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> Tensor:
         """A value the caller feeds."""
@@ -44,9 +48,13 @@ class GraphBuilder:
         kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32
         from onnx import numpy_helper
 
-        name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array, kind), name))
-        return Tensor(name)
+        array = np.ascontiguousarray(array, kind).reshape(array.shape)
+        key = (kind, array.shape, array.tobytes())
+        if key not in self._known:
+            name = f"constant_{len(self._constants)}"
+            self._constants.append(numpy_helper.from_array(array, name))
+            self._known[key] = [Tensor(name)]
+        return self._known[key][0]
 
     def node(self, op: str, *inputs: Tensor | None, **attributes: Any) -> Tensor:
         """One operator; `None` stands for an optional input left out."""
@@ -54,9 +62,12 @@ class GraphBuilder:
 
     def nodes(self, op: str, outputs: int, *inputs: Tensor | None, **attributes: Any) -> list[Tensor]:
         """One operator of several outputs."""
-        names = [f"{op}_{len(self._nodes)}_{i}" for i in range(outputs)]
-        self._add(op, ["" if i is None else i.name for i in inputs], names, **attributes)
-        return [Tensor(name) for name in names]
+        key = (op, outputs, inputs, repr(sorted(attributes.items())))
+        if key not in self._known:
+            names = [f"{op}_{len(self._nodes)}_{i}" for i in range(outputs)]
+            self._add(op, ["" if i is None else i.name for i in inputs], names, **attributes)
+            self._known[key] = [Tensor(name) for name in names]
+        return self._known[key]
 
     def convolve(
         self, x: Tensor, kernel: NDArray[Any], *, bias: NDArray[Any] | None = None, **attributes: Any

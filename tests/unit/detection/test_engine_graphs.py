@@ -7,6 +7,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -338,3 +339,15 @@ def test_head_separates_what_a_line_cannot() -> None:
     label = np.hypot(*points.T) > 1.2
     head = fit_head(points[:200], [2], label[:200])
     assert ((head.scores(points[200:]) > 0) == label[200:]).mean() > 0.9
+
+
+def test_what_is_written_twice_is_computed_once() -> None:
+    graph = GraphBuilder()
+    image = graph.input("image", np.float32, (1, 3, 8, 8))
+    once, again = (graph.mean_filter(graph.node("Abs", image), 3) for _ in range(2))
+    other = graph.mean_filter(graph.node("Abs", image), 5)
+    assert once == again != other
+    graph.output("sum", graph.node("Add", once, again), (1, 3, 8, 8))
+    nodes = [node.op_type for node in onnx.load_from_string(graph.finish()).graph.node]
+    assert nodes.count("Abs") == 1
+    assert nodes.count("AveragePool") == 2
