@@ -46,6 +46,7 @@ check: lint ## Lint, and the fast tests
 
 bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline
+	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.detect
 	$(BIN)/python -m bench.accuracy $(if $(DATA),--data $(DATA))
 

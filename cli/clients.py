@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.text import Text
 
@@ -41,6 +42,8 @@ def install(stack: Stack, folder: Path, *, is_local: bool) -> Setup:
     path = [] if is_default else [f"export AWS_DATA_PATH={folder}"]
     if is_local:
         path.append("export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1")
+        local_aws = urlsplit(endpoint_url)
+        path.append(f"export AWS_ENDPOINT_URL={local_aws.scheme}://{local_aws.netloc}  # S3 too is on this machine")
     region = "us-east-1" if is_local else stack.client("s3").meta.region_name
     lines = {
         "boto3": [*path, f'lookout = boto3.client("{SERVICE}", endpoint_url="{endpoint_url}")'],

@@ -42,6 +42,7 @@ def test_what_is_printed_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFix
         assert all(line in printed for line in lines)
         assert ENDPOINT in "".join(lines)
     assert f"export AWS_DATA_PATH={tmp_path}" in setup.lines["AWS CLI"]
+    assert any(line.startswith("export AWS_ENDPOINT_URL=http://127.0.0.1:4566 ") for line in setup.lines["boto3"])
     assert json.loads(json.dumps(setup.to_json()))["lines"] == setup.lines
 
 
