@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from typer.testing import CliRunner
 
 import cli.main
@@ -15,9 +17,11 @@ from cli import training
 from cli.output import CommandError
 from cli.stack import Stack
 from relook.errors import BackboneError, PackageError, TrainingDataError
+from relook.lookout import service_model
 from relook.registry.models import ModelStatus, describe_model, list_models
 from relook.registry.projects import describe_project, list_projects
-from tests.unit.conftest import Cloud
+from tests.contract.front_door import opened
+from tests.unit.conftest import SETTINGS, Cloud, forget_process_state
 from tests.unit.foreign import anomalib_metadata, anomalib_model, anomalib_onnx, feature_onnx, with_outside_weights
 from tests.unit.parts import part_png
 
@@ -36,11 +40,21 @@ def run(*arguments: object) -> Any:
 
 
 @pytest.fixture
-def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """The command finds this process's AWS."""
-    outputs = {"ModelsBucket": "models", "RegistryTable": "registry"}
-    monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, boto3.client))
-    return cloud
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """The command finds this process's AWS, and the API in front of it."""
+    for name, value in SETTINGS.to_env().items():
+        monkeypatch.setenv(name, value)
+    with opened() as door:
+        forget_process_state()
+        outputs = {"ModelsBucket": "models", "RegistryTable": "registry"}
+
+        def client(service: str) -> Any:
+            is_api = service == service_model.SERVICE
+            return service_model.client(door.endpoint, Config()) if is_api else boto3.client(service)
+
+        monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, client))
+        yield door.cloud
+    forget_process_state()
 
 
 @pytest.fixture
@@ -76,7 +90,7 @@ def test_what_is_no_backbone_leaves_no_trace(stack: Cloud, tmp_path: Path) -> No
         relook("backbone", "import", "a/b", path)
 
 
-def test_training_uses_the_projects_backbone(
+def test_training_without_a_cloud_takes_a_backbone_and_with_one_the_projects(
     stack: Cloud, resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
@@ -85,25 +99,18 @@ def test_training_uses_the_projects_backbone(
         seen.append(backbone and backbone.side)
         raise TrainingDataError("enough is known")
 
-    def train(*options: object) -> None:
-        with pytest.raises(TrainingDataError):
-            relook("train", "cup", photos, *options)
-
     monkeypatch.setattr(training, "train", stop_before_training)
-    photos, other = tmp_path / "photos", tmp_path / "other.onnx"
+    photos = tmp_path / "photos"
     (photos / "normal").mkdir(parents=True)
     (photos / "normal" / "0.png").write_bytes(part_png(0))
-    other.write_bytes(feature_onnx(96))
 
-    relook("backbone", "import", "cup", resnet)
-    train()
-    train("--backbone", other)
-    train("--output", tmp_path / "out")
-    train("--output", tmp_path / "out", "--backbone", other)
-    relook("backbone", "remove", "cup")
-    train()
-
-    assert seen == [64, 96, None, 96, None]
+    for options in ([], ["--backbone", resnet]):
+        with pytest.raises(TrainingDataError):
+            relook("train", "cup", photos, "--output", tmp_path / "out", *options)
+    assert seen == [None, 64]
+    refused = run("train", "cup", photos, "--backbone", resnet)
+    assert refused.exit_code == 2
+    assert "relook backbone import cup" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize("keeps_weights_outside", [False, True])
