@@ -21,7 +21,6 @@ from relook.errors import (
     ResourceNotFoundError,
     ResourceType,
 )
-from relook.lookout import service_model
 from relook.registry.packages import LoadedModels
 from relook.registry.projects import HostedModel, describe_project, is_project_name
 from relook.registry.table import Table
@@ -84,6 +83,8 @@ class LookoutVisionDetector:
     """Asks a server that speaks the Lookout for Vision API: another account's Relook, a box on the premises."""
 
     def __init__(self, endpoint_url: str, model_version: str) -> None:
+        from relook.lookout import service_model  # builds the whole contract, which only this detector needs
+
         self._model_version = model_version
         self._client = service_model.client(endpoint_url, _TIMEOUTS)
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from relook.detection.image import check_size
 from relook.detection.samples import LabeledImage
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.registry.manifest import ManifestEntry
+from relook.registry.manifest import ManifestEntry, split_location
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404"}
 _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "KMS.DisabledException", "403"}
@@ -38,9 +38,10 @@ def read_object(s3: Any, uri: str) -> bytes:
     Raises:
         TrainingDataError: there is no such object, it may not be read, or it is too large; names it.
     """
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not bucket or not key:
-        raise TrainingDataError(f"{uri!r} is no location in S3; expected s3://bucket/key")
+    try:
+        bucket, key = split_location(uri)
+    except ValueError as error:
+        raise TrainingDataError(str(error)) from error
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
         check_size(answer["ContentLength"])

@@ -26,6 +26,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from relook.errors import ConflictError, RelookError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.lookout.contract import Location, Operation
+from relook.lookout.models import resolve_version
 from relook.lookout.service import Service
 from relook.registry.datasets import DatasetType, describe_dataset
 from relook.registry.jobs import describe_job
@@ -181,8 +182,6 @@ def _still_true(service: Service, operation: str, given: Mapping[str, Any], answ
         case "DeleteModel":
             return not exists(describe_model, given["ModelVersion"])
         case "StartModel" | "StopModel":
-            from relook.lookout.models import resolve_version
-
             try:
                 version = resolve_version(service, project, given["ModelVersion"])
                 is_hosted = describe_model(registry, project, version).status is ModelStatus.HOSTED

@@ -32,7 +32,6 @@ from relook.errors import (
 from relook.lookout import contract
 from relook.lookout.contract import API_VERSION, OPERATIONS, Kind, Location, Member, Operation, Shape
 
-MAX_BODY_BYTES = 6 * 1024 * 1024
 _RETRY_AFTER_S = 1
 _HEADERS = {
     "strict-transport-security": "max-age=47304000; includeSubDomains",

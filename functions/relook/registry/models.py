@@ -523,9 +523,9 @@ def _too_busy(project: str, version: str) -> ThrottledError:
 
 def _read(table: Table, project: str, version: str) -> ModelVersion:
     """As `describe_model`, but the state as it is written."""
-    describe_project(table, project)
     item = table.get(_key(project, version)) if version.isdecimal() else None
     if item is None:
+        describe_project(table, project)  # which may be what is missing; no project is gone while it has versions
         raise ResourceNotFoundError(ResourceType.MODEL, f"{project}/{version}")
     return _model(item)
 
