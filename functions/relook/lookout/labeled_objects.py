@@ -41,7 +41,7 @@ def read_object(s3: Any, uri: str) -> bytes:
     try:
         bucket, key = split_location(uri)
     except ValueError as error:
-        raise TrainingDataError(str(error)) from error
+        raise TrainingDataError(f"{uri!r} is no location in S3; expected s3://bucket/key") from error
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
         check_size(answer["ContentLength"])
