@@ -1,0 +1,1 @@
+"""What runs when a model is trained, from labelled images to a package; nothing that inspects an image imports it."""

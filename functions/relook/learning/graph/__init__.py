@@ -1,0 +1,1 @@
+"""Formulas written once: a `Tensor` of an ONNX graph answers numpy as an array does."""

@@ -1,0 +1,130 @@
+"""Convolutions, pools, resizing and sampling against the same, written out in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relook.detection.arrays import FloatArray
+from relook.learning.graph import layers
+from relook.learning.graph.layers import Pads
+from tests.unit.learning.graph.running import run
+
+RANDOM = np.random.default_rng(11)
+
+
+def noise(*shape: int) -> FloatArray:
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+X = noise(2, 4, 9, 6)
+
+
+def windows(x: FloatArray, size: tuple[int, int], stride: tuple[int, int], pads: Pads, fill: float) -> FloatArray:
+    """(n, channels, rows, columns, height, width)."""
+    above, left, below, right = pads
+    padded = np.pad(x, [(0, 0), (0, 0), (above, below), (left, right)], constant_values=fill)
+    every = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(2, 3))
+    return np.asarray(every[:, :, :: stride[0], :: stride[1]])
+
+
+def convolved(x: FloatArray, kernel: FloatArray, stride: tuple[int, int], pads: Pads, group: int = 1) -> FloatArray:
+    parts = [
+        np.einsum("ncyxhw,ochw->noyx", windows(part, kernel.shape[2:], stride, pads, 0), weights)
+        for part, weights in zip(np.split(x, group, axis=1), np.split(kernel, group), strict=True)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+@pytest.mark.parametrize(("stride", "pads"), [((1, 1), (0, 0, 0, 0)), ((2, 1), (1, 0, 2, 3))])
+def test_convolution(stride: tuple[int, int], pads: Pads, group: int) -> None:
+    kernel, bias = noise(8, 4 // group, 3, 2), noise(8)
+    found = run(lambda x: layers.convolve(x, kernel, bias, stride=stride, pads=pads, group=group), X)
+    expected = convolved(X, kernel, stride, pads, group) + bias[:, None, None]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stride", "size", "pads"),
+    [
+        ((1, 1), (3, 3), (1, 1, 1, 1)),
+        ((1, 1), (2, 5), (0, 2, 1, 2)),
+        ((2, 2), (3, 3), (1, 0, 1, 1)),  # 9 rows and 6 columns: what is odd goes below and to the right
+        ((2, 2), (5, 5), (2, 1, 2, 2)),
+        ((4, 4), (1, 1), (0, 0, 0, 0)),
+    ],
+)
+def test_same_padding_is_tensorflow_s(stride: tuple[int, int], size: tuple[int, int], pads: Pads) -> None:
+    kernel = noise(2, 4, *size)
+    found = run(lambda x: layers.convolve(x, kernel, stride=stride, pads="same"), X)
+    assert found.shape[2:] == tuple(-(-length // step) for length, step in zip((9, 6), stride, strict=True))
+    np.testing.assert_allclose(found, convolved(X, kernel, stride, pads), rtol=1e-4, atol=1e-4)
+
+
+def test_a_kernel_may_be_computed() -> None:
+    kernel = noise(2, 4, 3, 3)
+    found = run(lambda x, weights: layers.convolve(x, weights * 2), X, kernel)
+    np.testing.assert_allclose(found, convolved(X, 2 * kernel, (1, 1), (0, 0, 0, 0)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "pads"),
+    [((3, 2), None, (0, 0, 0, 0)), ((3, 3), (2, 1), (1, 1, 1, 1)), ((2, 2), (1, 1), (0, 1, 1, 0))],
+)
+def test_pools_do_not_count_their_pads(size: tuple[int, int], stride: tuple[int, int] | None, pads: Pads) -> None:
+    cut = windows(X, size, stride or size, pads, np.nan)
+    mean = run(lambda x: layers.average_pool(x, size, stride=stride, pads=pads), X)
+    np.testing.assert_allclose(mean, np.nanmean(cut, axis=(4, 5)), rtol=1e-4, atol=1e-5)
+    highest = run(lambda x: layers.max_pool(x, size, stride=stride, pads=pads), X)
+    np.testing.assert_allclose(highest, np.nanmax(cut, axis=(4, 5)))
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_mean_filter_keeps_the_size(size: int) -> None:
+    cut = windows(X, (size, size), (1, 1), (size // 2,) * 4, np.nan)
+    np.testing.assert_allclose(
+        run(lambda x: layers.mean_filter(x, size), X), np.nanmean(cut, axis=(4, 5)), rtol=1e-4, atol=1e-5
+    )
+
+
+def spread(length: int, wanted: int) -> FloatArray:
+    """(wanted, length) weights of a bilinear resize, centres of pixels on centres."""
+    at = ((np.arange(wanted) + 0.5) * length / wanted - 0.5).clip(0, length - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length))), np.float32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(9, 6), (18, 6), (5, 13), (4, 3)])
+def test_resizing_is_bilinear_between_the_pixels_centres(height: int, width: int) -> None:
+    expected = spread(9, height) @ X @ spread(6, width).T
+    np.testing.assert_allclose(run(lambda x: layers.resize(x, height, width), X), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_resizing_to_the_nearest_repeats() -> None:
+    found = run(lambda x: layers.resize(x, 18, 18, mode="nearest"), X)
+    np.testing.assert_array_equal(found, X.repeat(2, axis=2).repeat(3, axis=3))
+
+
+@pytest.mark.parametrize("beyond", ["border", "zeros"])
+def test_sampling(beyond: str) -> None:
+    places = RANDOM.uniform(-1.2, 1.2, (2, 5, 7, 2)).astype(np.float32)
+    sizes = np.array([6, 9])
+    at = ((places + 1) * sizes - 1) / 2
+    at = at.clip(0, sizes - 1) if beyond == "border" else at
+    weights = [np.maximum(0, 1 - np.abs(at[..., i, None] - np.arange(sizes[i]))) for i in (0, 1)]
+    expected = np.einsum("nchw,nyxh,nyxw->ncyx", X, weights[1], weights[0])
+    found = run(lambda x, where: layers.grid_sample(x, where, beyond=beyond), X, places)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("largest", [True, False])
+def test_the_first_few_in_order(largest: bool) -> None:
+    order = np.argsort(-X if largest else X, axis=2)[:, :, :3]
+    values = run(lambda x: layers.top_k(x, 3, axis=2, largest=largest)[0], X)
+    np.testing.assert_array_equal(values, np.take_along_axis(X, order, axis=2))
+    np.testing.assert_array_equal(run(lambda x: layers.top_k(x, 3, axis=-2, largest=largest)[1], X), order)
+
+
+def test_shares_sum_to_one() -> None:
+    expected = np.exp(X) / np.exp(X).sum(1, keepdims=True)
+    np.testing.assert_allclose(run(lambda x: layers.softmax(x, 1), X), expected, rtol=1e-4)
