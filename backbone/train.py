@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--without", action="append", default=[], choices=["places", "damage", "materials"])
-    parser.add_argument("--output", type=Path, default=Path("functions/relook/detection/backbone.onnx"))
+    parser.add_argument("--output", type=Path, default=Path("functions/relook/learning/backbone.onnx"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     ingredients = Ingredients(**dict.fromkeys(arguments.without, False))

@@ -29,24 +29,19 @@ from rich.table import Table
 from bench.sets import LabeledSet, generated_set, real_sets
 from local.products import PRODUCTS
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.backbone import Backbone, our_backbone
 from relook.detection.calibration import log_odds, probability
-from relook.detection.evaluation import (
-    average_precision,
-    expected_calibration_error,
-    roc_auc,
-    type_metrics,
-)
-from relook.detection.features import CHANNELS, INPUT_SIDE_PX, cell_features, filter_responses, unit_image
-from relook.detection.graph import GraphBuilder
 from relook.detection.image import decode_for_model, decode_mask
-from relook.detection.masks import read_mask
 from relook.detection.model import Model
-from relook.detection.normality import MAP_GRID
-from relook.detection.painting import label_pixels
-from relook.detection.samples import LabeledImage
+from relook.detection.rendering import label_pixels
 from relook.detection.session import Session
-from relook.detection.training import train
+from relook.learning.data.masks import read_mask
+from relook.learning.data.samples import LabeledImage
+from relook.learning.estimators.features import CHANNELS, INPUT_SIDE_PX, cell_features, filter_responses, unit_image
+from relook.learning.estimators.normality import MAP_GRID
+from relook.learning.old_backbone import Backbone, our_backbone
+from relook.learning.old_graph import GraphBuilder
+from relook.learning.training import train
+from relook.learning.validation.metrics import average_precision, expected_calibration_error, roc_auc, type_overlap
 
 console = Console(highlight=False, width=180)
 _MAP_PX = 256
@@ -264,7 +259,7 @@ def _overlaps(
         painted = label_pixels(look["types"], [c.threshold for c in classes], *labels.shape)
         found.append(painted * np.uint8(anomalous))
         truths.append(renumber[labels])
-    return {c.name: type_metrics(c.name, n, found, truths).iou for n, c in enumerate(classes, start=1)} if found else {}
+    return {c.name: type_overlap(n, found, truths).iou for n, c in enumerate(classes, start=1)} if found else {}
 
 
 def _print(rows: Sequence[Row], sets: Sequence[LabeledSet]) -> None:

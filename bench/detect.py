@@ -43,8 +43,8 @@ from local.cloud import ROOT
 from local.products import write_dataset
 from local.products.dataset import JPEG_QUALITY
 from relook.detection.image import decode_for_model
-from relook.detection.samples import LabeledImage
-from relook.detection.training import train
+from relook.learning.data.samples import LabeledImage
+from relook.learning.training import train
 
 NORMALS, ANOMALIES, UNSEEN = 30, 12, 8
 THREADS = (1, 2)

@@ -186,7 +186,7 @@ def _graph(weights: Mapping[str, FloatArray], side: int, bank: FloatArray | None
 
     Batch normalisation does not appear: it would have been folded into the kernels, as the scale of colours is.
     """
-    from relook.detection.graph import GraphBuilder, Tensor
+    from relook.learning.old_graph import GraphBuilder, Tensor
 
     graph = GraphBuilder()
     strides = {name: stride for name, _, stride in _convolutions()}

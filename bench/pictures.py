@@ -10,7 +10,7 @@ from PIL import Image
 
 from local.products import PRODUCTS
 from local.products.dataset import JPEG_QUALITY
-from relook.detection.samples import LabeledImage
+from relook.learning.data.samples import LabeledImage
 
 PRODUCT = "bracket"
 OWN = PRODUCTS[PRODUCT].width, PRODUCTS[PRODUCT].height

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli.datasets import read_folder
 from local.products import PRODUCTS, render
-from relook.detection.samples import LabeledImage
+from relook.learning.data.samples import LabeledImage
 from relook.registry.manifest import parse_manifest
 
 

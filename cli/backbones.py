@@ -11,7 +11,7 @@ from cli.files import read_onnx
 from cli.output import out
 from cli.stack import Stack
 from cli.training import ensure_project, refuse_name
-from relook.detection.backbone import Backbone
+from relook.learning.old_backbone import Backbone
 from relook.registry import backbones
 
 
@@ -26,15 +26,17 @@ def read_backbone(path: Path) -> Backbone:
 def import_file(stack: Stack, project: str, path: Path) -> Backbone:
     """Have the project train with this backbone from now on; the project is made if need be."""
     data = read_onnx(path)
-    Backbone.from_bytes(data)  # before a project is made for it
+    backbone = Backbone.from_bytes(data)  # before a project is made for it
     refuse_name(project)
     ensure_project(stack, project)
-    return backbones.save_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project, data)
+    backbones.save_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project, data)
+    return backbone
 
 
 def load(stack: Stack, project: str) -> Backbone | None:
     """The project's own backbone; None where it trains with ours."""
-    return backbones.load_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
+    data = backbones.load_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
+    return Backbone.from_bytes(data) if data is not None else None
 
 
 def remove(stack: Stack, project: str) -> bool:

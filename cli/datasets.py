@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.output import CommandError
-from relook.detection.samples import LabeledImage
+from relook.learning.data.samples import LabeledImage
 from relook.registry.manifest import Manifest, parse_manifest
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -23,11 +23,11 @@ from rich.text import Text
 from cli.files import read_onnx
 from cli.output import CommandError, out, progress
 from cli.stack import Stack
-from relook.detection.anomalib import package_export
-from relook.detection.backbone import Backbone
 from relook.detection.package import ModelPackage
-from relook.detection.samples import LabeledImage
-from relook.detection.training import train
+from relook.learning.data.samples import LabeledImage
+from relook.learning.foreign.anomalib import package_export
+from relook.learning.old_backbone import Backbone
+from relook.learning.training import train
 from relook.lookout.training import training_report
 from relook.registry import models, packages, projects
 from relook.registry.table import Table

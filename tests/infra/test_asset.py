@@ -193,9 +193,9 @@ task = sys.argv[1]
 sys.path.insert(0, task)
 import train_model
 train_model.trainer()
-from relook.detection import training
-from relook.detection.assembly import features_graph
-from relook.detection.backbone import our_backbone
+from relook.learning import training
+from relook.learning.assembly import features_graph
+from relook.learning.old_backbone import our_backbone
 from relook.detection.session import Session
 from relook.lookout import evaluation, labeled_objects
 import onnx.checker, onnx.compose, onnx.helper, onnx.inliner, onnx.numpy_helper

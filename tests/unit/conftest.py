@@ -1,4 +1,4 @@
-"""AWS in this process (moto), with the tables and buckets of the stack, and one small trained model."""
+"""AWS in this process (moto), with the tables and buckets of the stack, and small models that all tests share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from moto import mock_aws
 
 import inspect_image
 from relook import settings
+from relook.learning.training import TrainedModel, train
 from relook.registry.table import Item, Table, from_attributes
 from relook.settings import InspectImageSettings
+from tests.unit.learning.pictures import anomalies, normals
 from tests.unit.parts import hosted_package
 
 SETTINGS = InspectImageSettings(
@@ -114,6 +116,29 @@ def hosted(cloud: Cloud) -> Cloud:
     """The same, with version 1 of `bracket` hosted."""
     hosted_package(cloud.registry, cloud.s3, "bracket")
     return cloud
+
+
+@pytest.fixture(scope="session")
+def from_normals() -> TrainedModel:
+    """Twelve normal images and nothing else."""
+    return train(normals(range(12)), project="plate", version="1")
+
+
+@pytest.fixture(scope="session")
+def from_labels() -> TrainedModel:
+    """Normal images, and scratches without masks."""
+    return train([*normals(range(14)), *anomalies(range(100, 108), "scratch")], project="plate", version="2")
+
+
+@pytest.fixture(scope="session")
+def from_masks() -> TrainedModel:
+    """Normal images, and two types with masks."""
+    images = [
+        *normals(range(14)),
+        *anomalies(range(100, 106), "scratch", with_masks=True),
+        *anomalies(range(200, 206), "stain", with_masks=True),
+    ]
+    return train(images, project="plate", version="3")
 
 
 def forget_process_state() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, external_data_helper, helper, numpy_helper
 
-from relook.detection.backbone import Backbone
+from relook.learning.old_backbone import Backbone
 
 FLOAT, UINT8 = int(TensorProto.FLOAT), int(TensorProto.UINT8)
 Shape = tuple[int | str | None, ...]

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from relook.detection.package import ModelPackage
-from relook.detection.samples import LabeledImage
-from relook.detection.training import train
+from relook.learning.data.samples import LabeledImage
+from relook.learning.training import train
 from relook.registry.models import create_model, finish_hosting, finish_training, start_hosting
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project

@@ -19,15 +19,15 @@ from cli import output, training
 from cli.output import CommandError
 from cli.pictures import explanation
 from cli.stack import Stack
-from relook.detection.anomalib import package_export
-from relook.detection.assessment import suspicious_images
-from relook.detection.backbone import our_backbone
-from relook.detection.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate
 from relook.detection.model import Model
 from relook.detection.package import ModelManifest
 from relook.detection.result import Anomaly, DetectAnomalyResult, NearestNormal
-from relook.detection.training import TrainedModel
 from relook.errors import ResourceNotFoundError
+from relook.learning.foreign.anomalib import package_export
+from relook.learning.old_backbone import our_backbone
+from relook.learning.training import TrainedModel
+from relook.learning.validation.assessment import suspicious_images
+from relook.learning.validation.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate
 from relook.lookout.training import training_report
 from relook.registry.projects import create_project
 from tests.unit.conftest import Cloud

@@ -1,1 +1,1 @@
-"""The engine: arrays and bytes in, verdicts out. Knows no AWS, no environment and no network."""
+"""What runs when an image is inspected: bytes in, a verdict out. Knows no AWS, no environment and no network."""

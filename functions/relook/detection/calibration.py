@@ -1,4 +1,4 @@
-"""Scores to probabilities, and what is fitted for it. The first two functions are all that detection needs."""
+"""Scores to probabilities."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 from relook.detection.package import Calibration
 
 _Floats = NDArray[np.floating]
-_Labels = NDArray[np.bool_]
-
-THRESHOLD = 0.5
-"""p(anomaly) from which an image is anomalous. With a threshold tuned for the best cross-fitted F1, held-out F1 was
-.881 where this gives .883 (mean over bracket, board, cookies with and without masks, toys, wafers), and many verdicts
-contradicted their confidence.
-"""
 
 
 def probability(scores: Sequence[float] | _Floats, calibration: Sequence[Calibration]) -> float:
@@ -28,58 +21,3 @@ def probability(scores: Sequence[float] | _Floats, calibration: Sequence[Calibra
 def log_odds(scores: Sequence[float] | _Floats, calibration: Sequence[Calibration]) -> float:
     """Of being anomalous: the most alarmed of an image's calibrated scores decides."""
     return max((float(s) - c.center) / c.scale for s, c in zip(scores, calibration, strict=True))
-
-
-def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
-    """Median and 1.4826 x the median absolute deviation along the first axis: a mean and standard deviation that a few
-    odd images cannot move. The spread is at least 1 % of the median, or rounding errors would tell equal images apart.
-    """
-    center = np.median(values, axis=0)
-    return center, np.maximum(1.4826 * np.median(np.abs(values - center), axis=0), 0.01 * np.abs(center) + 1e-3)
-
-
-def fit_from_normals(normal_scores: _Floats) -> Calibration:
-    """p = 0.5 at 2 spreads above the median of the normals, for want of anomalies to learn from; at more where they are
-    few (3 for 10, 2.25 for 40). A median deviation knows the spread as well as a standard deviation of a third as many
-    images would (efficiency .37), and this is near what Student's t asks for with so few."""
-    center, spread = median_and_spread(normal_scores)
-    return Calibration(float(center + (2 + 10 / len(normal_scores)) * spread), float(spread))
-
-
-def fit_safety_net(normal_scores: _Floats) -> Calibration:
-    """p = 0.5 where a score is too odd for any normal, so that types never labelled are flagged too.
-
-    That is 4 spreads above the median, or above 95 % of the normals where they scatter more than that.
-    """
-    center, spread = median_and_spread(normal_scores)
-    limit = max(float(center + 4 * spread), float(np.quantile(normal_scores, 0.95)))
-    return Calibration(limit, float(spread))
-
-
-def fit_detail_alarm(normal_scores: _Floats) -> Calibration:
-    """p = 0.5 for the score of the second look, which may only add alarms: 4 spreads above the median of the normals,
-    or a spread above the oddest of them."""
-    center, spread = median_and_spread(normal_scores)
-    return Calibration(max(float(center + 4 * spread), float(normal_scores.max() + spread)), float(spread))
-
-
-def fit_platt(scores: _Floats, is_anomalous: _Labels) -> Calibration:
-    """Logistic regression of the label on the score, with Platt's softened targets.
-
-    Source: Platt 1999, Lin, Lin and Weng 2007; plain Newton steps with a little ridge on the slope.
-    """
-    positives, negatives = int(is_anomalous.sum()), int((~is_anomalous).sum())
-    target = np.where(is_anomalous, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    center, spread = float(scores.mean()), float(scores.std()) + 1e-9
-    design = np.stack([(scores - center) / spread, np.ones(len(scores))], axis=1)
-    ridge = np.array([0.01, 0.0])
-    weights = np.zeros(2)
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-design @ weights))
-        curvature = (design * (p * (1 - p) + 1e-9)[:, None]).T @ design + np.diag(ridge)
-        step = np.linalg.solve(curvature, design.T @ (p - target) + ridge * weights)
-        weights -= np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-9:
-            break
-    slope = max(float(weights[0]), 0.05)  # a head that learnt nothing must not turn the answer round
-    return Calibration(center - float(weights[1]) / slope * spread, spread / slope)

@@ -8,7 +8,7 @@ from relook.detection.arrays import FloatArray
 from relook.detection.calibration import probability
 from relook.detection.image import ImageHeader, decode_for_model, read_header
 from relook.detection.package import TYPE_GRID, ModelPackage
-from relook.detection.painting import count_labels, heat_map_png, label_pixels, mask_png
+from relook.detection.rendering import count_labels, heat_map_png, label_pixels, mask_png
 from relook.detection.result import (
     BACKGROUND,
     BACKGROUND_COLOR,

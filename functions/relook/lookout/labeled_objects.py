@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
 from relook.detection.image import check_size
-from relook.detection.samples import LabeledImage
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.registry.manifest import ManifestEntry, split_location
+
+if TYPE_CHECKING:
+    from relook.learning.data.samples import LabeledImage
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404"}
 _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "KMS.DisabledException", "403"}
@@ -19,6 +21,8 @@ _FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "KMS.Di
 
 def labeled_images(s3: Any, entries: Iterable[ManifestEntry]) -> list[LabeledImage]:
     """Those that are labelled, named by their location."""
+    from relook.learning.data.samples import LabeledImage  # a training's, and only a training comes here
+
     return [
         LabeledImage(
             entry.source_ref,

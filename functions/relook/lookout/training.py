@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from relook.detection.evaluation import Evaluation
 from relook.errors import (
     BackboneError,
     ConflictError,
@@ -37,7 +36,8 @@ from relook.registry.table import Table
 from relook.settings import TrainModelSettings
 
 if TYPE_CHECKING:
-    from relook.detection.training import TrainedModel
+    from relook.learning.training import TrainedModel
+    from relook.learning.validation.evaluation import Evaluation
 
 MODEL_TRAINED = "Model Trained"
 MODEL_TRAINING_FAILED = "Model Training Failed"
@@ -168,18 +168,20 @@ class Trainer:
     def _train(self, model: ModelVersion, around: Surroundings) -> ModelVersion:
         # They bring onnx, which only a training needs, and a message about one that has ended does not.
         from relook.detection.model import Model
-        from relook.detection.training import train
-        from relook.lookout.evaluation import evaluate_on
+        from relook.learning.old_backbone import Backbone
+        from relook.learning.training import train
+        from relook.learning.validation.evaluation import evaluate_on
         from relook.lookout.labeled_objects import labeled_images
 
         progress = _Progress(self._registry, model, around)
         progress("reading the datasets", 1, 1)
         entries = self._entries(model.project)
+        own = backbones.load_backbone(self._registry, self._s3, self._settings.models_bucket, model.project)
         trained = train(
             labeled_images(self._s3, (each.entry for each in entries[DatasetType.TRAIN])),
             project=model.project,
             version=model.version,
-            backbone=backbones.load_backbone(self._registry, self._s3, self._settings.models_bucket, model.project),
+            backbone=Backbone.from_bytes(own) if own is not None else None,
             on_progress=progress,
         )
         evaluation, looked_at = trained.evaluation, entries[DatasetType.TRAIN]

@@ -1,6 +1,7 @@
 """A project's own backbone: in the models bucket beside the model versions, and in the project's item with its SHA-256.
 
-The object's key cannot be a package's: those have a version, a number, where this one has a file name.
+Only its bytes matter here; what makes a backbone is `learning`'s to say. The object's key cannot be a package's: those
+have a version, a number, where this one has a file name.
 """
 
 from __future__ import annotations
@@ -8,30 +9,26 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from relook.detection.backbone import Backbone
 from relook.errors import BackboneError
 from relook.registry.projects import describe_project, set_backbone
 from relook.registry.table import Table
 
 
-def save_backbone(table: Table, s3: Any, bucket: str, project: str, data: bytes) -> Backbone:
-    """Check a feature ONNX and have the project's next trainings use it.
+def save_backbone(table: Table, s3: Any, bucket: str, project: str, data: bytes) -> None:
+    """Have the project's next trainings use a feature ONNX, which the caller has checked.
 
     Args:
         s3: a boto3 S3 client.
     Raises:
-        BackboneError: it cannot serve as a backbone; nothing was stored.
         ResourceNotFoundError: no such project.
     """
-    backbone = Backbone.from_bytes(data)
     describe_project(table, project)
     s3.put_object(Bucket=bucket, Key=_key(project), Body=data)
-    set_backbone(table, project, backbone.sha256)
-    return backbone
+    set_backbone(table, project, hashlib.sha256(data).hexdigest())
 
 
-def load_backbone(table: Table, s3: Any, bucket: str, project: str) -> Backbone | None:
-    """The project's own backbone, checked again; None where it has none.
+def load_backbone(table: Table, s3: Any, bucket: str, project: str) -> bytes | None:
+    """The project's own backbone, the very bytes that were saved; None where it has none.
 
     Raises:
         BackboneError: it is gone, or not the one that was imported.
@@ -41,13 +38,13 @@ def load_backbone(table: Table, s3: Any, bucket: str, project: str) -> Backbone 
     if expected is None:
         return None
     try:
-        data = s3.get_object(Bucket=bucket, Key=_key(project))["Body"].read()
+        data: bytes = s3.get_object(Bucket=bucket, Key=_key(project))["Body"].read()
     except s3.exceptions.NoSuchKey:
         raise BackboneError(f"The backbone of {project} is gone (s3://{bucket}/{_key(project)})") from None
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise BackboneError(f"The backbone of {project} has SHA-256 {found}, imported was {expected}")
-    return Backbone.from_bytes(data)
+    return data
 
 
 def delete_backbone(table: Table, s3: Any, bucket: str, project: str) -> bool:

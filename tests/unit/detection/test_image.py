@@ -23,7 +23,7 @@ from relook.detection.image import (
     read_header,
 )
 from relook.errors import ImageRejectedError, RejectionReason
-from tests.unit.detection.pictures import encode
+from tests.unit.learning.pictures import encode
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

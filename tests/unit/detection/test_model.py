@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from relook.detection.package import ModelPackage
-from relook.detection.training import TrainedModel
-from tests.unit.detection.pictures import encode, plate
+from relook.learning.training import TrainedModel
+from tests.unit.learning.pictures import encode, plate
 
 LIMIT_MB = 500
 PROGRAM = r"""

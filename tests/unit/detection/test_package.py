@@ -21,8 +21,8 @@ from relook.detection.package import (
     ModelManifest,
     ModelPackage,
 )
-from relook.detection.training import TrainedModel
 from relook.errors import PackageError
+from relook.learning.training import TrainedModel
 
 GRAPH = b"not really a graph"
 MANIFEST = ModelManifest(

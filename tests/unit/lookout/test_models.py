@@ -15,7 +15,6 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from relook.detection.anomalib import package_export
 from relook.detection.package import ModelPackage
 from relook.errors import (
     ConflictError,
@@ -25,6 +24,7 @@ from relook.errors import (
     ResourceNotFoundError,
     ResourceType,
 )
+from relook.learning.foreign.anomalib import package_export
 from relook.lookout import models as operations
 from relook.lookout.service import Service, encode_token
 from relook.registry import models as registry_models

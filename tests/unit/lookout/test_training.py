@@ -16,16 +16,15 @@ from botocore.exceptions import ClientError
 
 import train_model
 from relook import settings
-from relook.detection import training as engine
-from relook.detection.anomalib import package_export
-from relook.detection.evaluation import Evaluation, ImageOutcome, evaluate
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
-from relook.detection.training import TrainedModel
 from relook.errors import EventNotPublishedError, PackageError, TrainingDataError
 from relook.events import put_events
+from relook.learning import training as engine
+from relook.learning.foreign.anomalib import package_export
+from relook.learning.training import TrainedModel
+from relook.learning.validation.evaluation import TEST_PROTOCOL, Evaluation, ImageOutcome, evaluate, evaluate_on
 from relook.lookout import training
-from relook.lookout.evaluation import TEST_PROTOCOL, evaluate_on
 from relook.lookout.labeled_objects import labeled_images, read_object
 from relook.lookout.training import Trainer, training_id, training_report
 from relook.registry import models

@@ -1,0 +1,1 @@
+"""Labelled images, masks and altered copies: what a training learns from."""

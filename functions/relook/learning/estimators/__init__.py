@@ -1,0 +1,1 @@
+"""What is fitted to images: what is normal, where things lie, verdicts, types."""

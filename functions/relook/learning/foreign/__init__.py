@@ -1,0 +1,1 @@
+"""Models that other tools trained, as packages of ours."""

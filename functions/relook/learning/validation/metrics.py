@@ -1,0 +1,63 @@
+"""How good answers are, of arrays alone. An anomaly is the positive class; every metric is 0..1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.arrays import ByteArray
+
+_Floats = NDArray[np.floating]
+_Labels = NDArray[np.bool_]
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What was found against what is true; 0 where there is nothing to divide by."""
+
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+
+
+def roc_auc(scores: _Floats, label: _Labels) -> float:
+    """Probability that an anomalous image outscores a normal one, ties counting half."""
+    positive, negative = scores[label][:, None], scores[~label][None]
+    return float((positive > negative).mean() + 0.5 * (positive == negative).mean())
+
+
+def average_precision(scores: _Floats, label: _Labels) -> float:
+    """Mean precision at each rank where an anomalous image appears; tied images share their last rank."""
+    above = (scores[None] >= scores[label][:, None]).astype(float)
+    return float(((above * label).sum(axis=1) / above.sum(axis=1)).mean())
+
+
+def expected_calibration_error(probabilities: _Floats, label: _Labels) -> float:
+    """Mean gap between the anomaly probability and how often it came true, over ten bins of equal width (Naeini et al.
+    2015), each weighing as many images as it holds."""
+    bins = np.minimum((np.asarray(probabilities) * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(float((probabilities[bins == b] - label[bins == b]).sum())) for b in range(_BINS)]
+    return sum(gaps) / len(label)
+
+
+def overlap(found: _Labels, truth: _Labels) -> Overlap:
+    """Of two equally shaped answers, images' or pixels'."""
+    return _overlap(int((found & truth).sum()), int(found.sum()), int(truth.sum()))
+
+
+def type_overlap(number: int, found: Sequence[ByteArray], truth: Sequence[ByteArray]) -> Overlap:
+    """Pixels labelled `number` in `found` against `truth`, all images taken together."""
+    hits = sum(int(((f == number) & (t == number)).sum()) for f, t in zip(found, truth, strict=True))
+    claimed, actual = (sum(int((labels == number).sum()) for labels in each) for each in (found, truth))
+    return _overlap(hits, claimed, actual)
+
+
+def _overlap(hits: int, claimed: int, actual: int) -> Overlap:
+    precision, recall = hits / max(claimed, 1), hits / max(actual, 1)
+    f1, iou = 2 * hits / max(claimed + actual, 1), hits / max(claimed + actual - hits, 1)
+    return Overlap(precision, recall, f1, iou)

@@ -1,0 +1,118 @@
+"""Training masks as people and tools really paint them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from relook.errors import TrainingDataError
+from relook.learning.data.masks import read_mask
+from tests.unit.learning.pictures import encode
+
+HEIGHT, WIDTH = 70, 90
+COLORS = {"BACKGROUND": "#ffffff", "crack": "#23a436", "Stain": "#7ED321"}
+CRACK, STAIN = (0x23, 0xA4, 0x36), (0x7E, 0xD3, 0x21)
+TRUTH = np.zeros((HEIGHT, WIDTH), np.uint8)
+TRUTH[10:20, 5:60] = 1
+TRUTH[30:65, 70:85] = 2
+
+
+def painted(background: tuple[int, ...], crack: tuple[int, ...] = CRACK, stain: tuple[int, ...] = STAIN) -> Image.Image:
+    table = np.array([background, crack, stain], np.uint8)
+    return Image.fromarray(table[TRUTH])
+
+
+def read(image: Image.Image, colors: Mapping[str, str] = COLORS) -> NDArray[np.uint8]:
+    return read_mask(encode(image), colors, name="part.png", height=HEIGHT, width=WIDTH)
+
+
+def palette_with_transparency() -> Image.Image:
+    image = Image.fromarray(TRUTH)
+    image.putpalette([90, 80, 70, *CRACK, *STAIN])
+    image.info["transparency"] = 0
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        painted((255, 255, 255)),
+        painted((0, 0, 0)),
+        painted((0, 0, 0, 0), (*CRACK, 255), (*STAIN, 255)),
+        painted((35, 164, 54, 127), (*CRACK, 128), (*STAIN, 200)),
+        painted((255, 255, 255)).quantize(8),
+        palette_with_transparency(),
+    ],
+    ids=["white", "black", "transparent", "half-transparent", "palette", "palette-transparent"],
+)
+def test_backgrounds_of_every_kind(image: Image.Image) -> None:
+    np.testing.assert_array_equal(read(image), TRUTH)
+
+
+def test_background_entries_name_their_own_colour_and_no_type() -> None:
+    colors = {"crack": "#23A436", "background": "#404080", "Stain": "#7ed321"}
+    np.testing.assert_array_equal(read(painted((0x40, 0x40, 0x80)), colors), TRUTH)
+
+
+def test_a_type_may_be_black_or_white() -> None:
+    black = read(painted((255, 255, 255), (0, 0, 0), (255, 255, 255)), {"crack": "#000000"})
+    np.testing.assert_array_equal(black, TRUTH == 1)
+    white = read(painted((0, 0, 0, 0), (255, 255, 255, 255), (0, 0, 0, 255)), {"crack": "#FFFFFF"})
+    np.testing.assert_array_equal(white, TRUTH == 1)
+
+
+def test_anti_aliased_outlines_go_to_the_nearer_side() -> None:
+    big = Image.new("RGB", (WIDTH * 4, HEIGHT * 4), "white")
+    ImageDraw.Draw(big).line((20, 30, 300, 250), fill=CRACK, width=6)
+    smooth = big.resize((WIDTH, HEIGHT), Image.Resampling.BOX)
+    assert len(smooth.getcolors(9999) or []) > 5
+
+    labels = read(smooth)
+
+    coverage = 1 - (np.asarray(smooth)[..., 0].astype(float) - CRACK[0]) / (255 - CRACK[0])
+    sure = np.abs(coverage - 0.5) > 0.05
+    np.testing.assert_array_equal(labels[sure], (coverage > 0.5)[sure])
+
+
+@pytest.mark.parametrize("value", [(255, 255, 255), CRACK])
+def test_a_mask_of_one_colour_may_have_any_size(value: tuple[int, int, int]) -> None:
+    labels = read(Image.new("RGB", (16, 16), value))
+    assert (labels == (value == CRACK)).all()
+
+
+def test_large_masks_are_thinned() -> None:
+    image = painted((255, 255, 255)).resize((WIDTH * 24, HEIGHT * 24), Image.Resampling.NEAREST)
+    labels = read_mask(encode(image), COLORS, name="part.png", height=HEIGHT * 24, width=WIDTH * 24)
+    assert max(labels.shape) <= 1024
+    assert (labels == 1).mean() == pytest.approx((TRUTH == 1).mean(), rel=0.05)
+
+
+def refusal(image: Image.Image | bytes, colors: Mapping[str, str] = COLORS) -> str:
+    data = image if isinstance(image, bytes) else encode(image)
+    with pytest.raises(TrainingDataError) as caught:
+        read_mask(data, colors, name="part.png", height=HEIGHT, width=WIDTH)
+    assert "part.png" in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_size_is_refused() -> None:
+    message = refusal(painted((255, 255, 255)).resize((WIDTH, HEIGHT + 1), Image.Resampling.NEAREST))
+    assert f"{WIDTH} x {HEIGHT + 1}" in message
+    assert f"{WIDTH} x {HEIGHT}" in message
+
+
+@pytest.mark.parametrize("stray", [(200, 30, 220), (128, 128, 128)])
+def test_a_colour_that_is_not_in_the_map_is_named(stray: tuple[int, int, int]) -> None:
+    message = refusal(painted((255, 255, 255), CRACK, stray))
+    assert "#{:02X}{:02X}{:02X}".format(*stray) in message
+    assert "#23A436" in message
+
+
+def test_malformed_colours_and_files_are_refused() -> None:
+    assert "'green'" in refusal(painted((255, 255, 255)), {"crack": "green"})
+    assert "JPEG" in refusal(encode(painted((255, 255, 255)), "JPEG"))
+    assert "truncated" in refusal(encode(painted((255, 255, 255)))[:-40])

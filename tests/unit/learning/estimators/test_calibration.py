@@ -1,0 +1,60 @@
+"""What is fitted to turn scores into probabilities."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from relook.detection.calibration import probability
+from relook.learning.estimators.calibration import fit_from_normals, fit_platt, fit_safety_net, median_and_spread
+
+
+def test_spread_is_that_of_a_normal_distribution_and_never_zero() -> None:
+    center, spread = median_and_spread(np.random.default_rng(0).normal(5, 3, 20_000))
+    assert float(center) == pytest.approx(5, abs=0.1)
+    assert float(spread) == pytest.approx(3, rel=0.05)
+    assert median_and_spread(np.ones(10))[1] > 0
+
+
+def test_one_odd_normal_image_does_not_move_the_threshold() -> None:
+    scores = np.random.default_rng(0).normal(0, 1, 30)
+    usual = fit_from_normals(scores)
+    spoiled = fit_from_normals(np.append(scores, 1000.0))
+    assert usual.center == pytest.approx(2, abs=0.8)
+    assert spoiled.center == pytest.approx(usual.center, abs=0.3)
+
+
+def test_platt_finds_the_slope_that_made_the_labels() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(0, 2, 20_000)
+    label = random.random(20_000) < 1 / (1 + np.exp(-(scores - 0.7) / 0.4))
+    fitted = fit_platt(scores, label)
+    assert fitted.center == pytest.approx(0.7, abs=0.05)
+    assert fitted.scale == pytest.approx(0.4, rel=0.1)
+
+
+def test_platt_stays_finite_and_upright() -> None:
+    apart = fit_platt(np.array([-1.0, -1.1, -0.9, 1.0, 1.1]), np.array([False] * 3 + [True] * 2))
+    assert 0.5 < probability([1.0], [apart]) < 0.99
+    assert probability([-1.0], [apart]) < 0.5
+    reversed_ = fit_platt(np.array([1.0, 1.1, 0.9, -1.0, -1.1]), np.array([False] * 3 + [True] * 2))
+    assert reversed_.scale > 0
+    constant = fit_platt(np.zeros(5), np.array([False] * 3 + [True] * 2))
+    assert math.isfinite(constant.center)
+    assert constant.scale > 0
+
+
+def test_safety_net_is_undecided_at_four_spreads() -> None:
+    scores = np.random.default_rng(0).normal(0, 1, 500)
+    center, spread = median_and_spread(scores)
+    net = fit_safety_net(scores)
+    assert probability([float(center + 4 * spread)], [net]) == pytest.approx(0.5)
+    assert probability([float(scores.max())], [net]) < 0.5
+
+
+def test_safety_net_spares_normals_that_scatter() -> None:
+    scores = np.concatenate([np.random.default_rng(0).normal(0, 1, 80), np.linspace(5, 30, 20)])
+    flagged = [probability([s], [fit_safety_net(scores)]) >= 0.5 for s in scores]
+    assert sum(flagged) <= 5
