@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from relook.detection.arrays import ByteArray
 from relook.detection.image import decode_mask
@@ -33,7 +34,7 @@ def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int,
         height: of the image as displayed, as `width`.
     Returns:
         uint8, 0 background, i the i-th type of `colors` without background entries. Masks with a side above 1024 are
-        thinned by taking every n-th pixel.
+        reduced as `reduce_labels` does.
     Raises:
         TrainingDataError: not a PNG, another size than its image, or a colour that is not in the map.
     """
@@ -43,15 +44,43 @@ def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int,
         raise TrainingDataError(f"The mask of {name} maps {len(types)} colours; at most {_MAX_TYPES} are possible")
     backgrounds = [_rgb(color, name) for kind, color in colors.items() if is_background(kind)]
     found = pixels.shape[:2]
-    step = -(-max(found) // MASK_SIDE_PX)
-    labels = _nearest_types(pixels[::step, ::step], types, backgrounds, name)
+    labels = _nearest_types(pixels, types, backgrounds, name)
     if found != (height, width):
         if (labels != labels[0, 0]).any():
             raise TrainingDataError(
                 f"The mask of {name} is {found[1]} x {found[0]} pixels; its image is {width} x {height}"
             )
-        labels = np.full((64, 64), labels[0, 0], np.uint8)
-    return labels
+        return np.full((64, 64), labels[0, 0], np.uint8)
+    return reduce_labels(labels, MASK_SIDE_PX)
+
+
+def reduce_labels(labels: ByteArray, side_px: int) -> ByteArray:
+    """The same labels with at most `side_px` pixels a side, in which whatever was painted still shows.
+
+    Each stands for a square of n x n pixels, background beyond the lower and right edge, and shows a type if one of
+    those does: the type that most of them show, the first of several. A defect may be thinner than such a square, and
+    every n-th pixel would miss it.
+
+    Args:
+        labels: (height, width), 0 background.
+    Returns:
+        (ceil(height / n), ceil(width / n)), so in the same proportions; `labels` itself where they are small enough.
+    """
+    n = -(-max(labels.shape) // side_px)
+    if n == 1:
+        return labels
+    height, width = (-(-size // n) for size in labels.shape)
+    padded = np.zeros((height * n, width * n), np.uint8)
+    padded[: labels.shape[0], : labels.shape[1]] = labels
+    reduced = np.zeros((height, width), np.uint8)
+    most = np.zeros((height, width), np.uint32)
+    for number in np.flatnonzero(Image.fromarray(padded).histogram()):
+        if number:
+            shown = padded == number
+            count = sum((shown[i::n, j::n] for i in range(n) for j in range(n)), np.zeros_like(most))
+            reduced[count > most] = number
+            np.maximum(most, count, out=most)
+    return reduced
 
 
 def is_background(type_name: str) -> bool:
@@ -80,11 +109,17 @@ def _hex(color: Sequence[int]) -> str:
 def _nearest_types(
     pixels: ByteArray, types: list[tuple[int, int, int]], backgrounds: list[tuple[int, int, int]], name: str
 ) -> ByteArray:
-    """Labels of (h, w, 4) pixels. A colour between two known ones is an anti-aliased outline: the nearer one wins."""
-    packed = np.ascontiguousarray(pixels).view("<u4")[..., 0]
-    transparent = packed >> 24 < 128
-    packed = np.where(transparent, 0xFFFFFF, packed & 0xFFFFFF)
-    values, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    """Labels of (h, w, 4) pixels. A colour between two known ones is an anti-aliased outline: the nearer one wins.
+
+    Looked at in runs of one colour, since a mask of 16 million pixels has few of them.
+    """
+    packed = np.ascontiguousarray(pixels).view("<u4").ravel()
+    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1]))
+    lengths = np.diff(starts, append=packed.size)
+    transparent = packed[starts] >> 24 < 128
+    runs = np.where(transparent, 0xFFFFFF, packed[starts] & 0xFFFFFF)
+    values, inverse = np.unique(runs, return_inverse=True)
+    counts = np.bincount(inverse, weights=lengths)
     distinct = np.stack([values & 255, values >> 8 & 255, values >> 16 & 255], axis=1).astype(np.float64)
     plain = [c for c in ((255, 255, 255), (0, 0, 0), *backgrounds) if c not in types]
     anchors = np.array(types + plain, np.float64)
@@ -96,7 +131,7 @@ def _nearest_types(
         worst = _hex(distinct[stray][counts[stray].argmax()].astype(int).tolist())
         known = ", ".join(map(_hex, types)) or "none"
         raise TrainingDataError(f"The mask of {name} has colour {worst}, which its colour map does not name ({known})")
-    return np.where(transparent, 0, labels[inverse].reshape(packed.shape)).astype(np.uint8)
+    return np.repeat(np.where(transparent, 0, labels[inverse]).astype(np.uint8), lengths).reshape(pixels.shape[:2])
 
 
 def _nearest_blend(

@@ -16,7 +16,7 @@ from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import decode_for_model, read_header
 from relook.detection.package import TYPE_GRID
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.learning.data.masks import is_background, read_mask
+from relook.learning.data.masks import is_background, read_mask, reduce_labels
 from relook.learning.data.samples import LabeledImage
 from relook.learning.estimators.features import INPUT_SIDE_PX
 
@@ -166,8 +166,7 @@ def _read_outline(
             raise TrainingDataError(f"Anomaly type {name!r} of {image.name} must be 1 to 256 letters and digits")
         types.setdefault(name, color)
         numbers.append(list(types).index(name) + 1)
-    step = -(-max(labels.shape) // _OUTLINE_SIDE_PX)
-    return np.array(numbers, np.uint8)[labels[::step, ::step]]
+    return np.array(numbers, np.uint8)[reduce_labels(labels, _OUTLINE_SIDE_PX)]
 
 
 def _drop_unseen_types(data: TrainingSet) -> None:

@@ -15,7 +15,7 @@ from relook.detection.arrays import ByteArray
 from relook.detection.image import read_header
 from relook.detection.model import Model
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.learning.data.masks import MASK_SIDE_PX, is_background, read_mask
+from relook.learning.data.masks import MASK_SIDE_PX, is_background, read_mask, reduce_labels
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import OnProgress
 from relook.learning.validation.metrics import (
@@ -178,7 +178,6 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def _comparable(painted: ByteArray, outline: ByteArray) -> tuple[ByteArray, ByteArray]:
-    """The same shape: thinned as `read_mask` thins; a mask of one colour may have any size."""
-    step = -(-max(painted.shape) // MASK_SIDE_PX)
-    painted = painted[::step, ::step]
+    """The same shape: reduced as `read_mask` reduces; a mask of one colour may have any size."""
+    painted = reduce_labels(painted, MASK_SIDE_PX)
     return painted, outline if outline.shape == painted.shape else np.full(painted.shape, outline[0, 0], np.uint8)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from relook.errors import TrainingDataError
-from relook.learning.data.masks import read_mask
+from relook.learning.data.masks import read_mask, reduce_labels
 from tests.unit.learning.pictures import encode
 
 HEIGHT, WIDTH = 70, 90
@@ -84,11 +86,86 @@ def test_a_mask_of_one_colour_may_have_any_size(value: tuple[int, int, int]) -> 
     assert (labels == (value == CRACK)).all()
 
 
-def test_large_masks_are_thinned() -> None:
+def test_large_masks_are_reduced() -> None:
     image = painted((255, 255, 255)).resize((WIDTH * 24, HEIGHT * 24), Image.Resampling.NEAREST)
     labels = read_mask(encode(image), COLORS, name="part.png", height=HEIGHT * 24, width=WIDTH * 24)
     assert max(labels.shape) <= 1024
-    assert (labels == 1).mean() == pytest.approx((TRUTH == 1).mean(), rel=0.05)
+    np.testing.assert_array_equal(labels, TRUTH.repeat(8, axis=0).repeat(8, axis=1))
+
+
+SIZES = [(1024, 768), (2048, 1536), (4096, 3072)]
+
+
+def outline(mask: Image.Image) -> NDArray[np.uint8]:
+    """Of black on white, as training keeps it."""
+    read = read_mask(
+        encode(mask, compress_level=1), {"a": "#000000"}, name="part.png", height=mask.height, width=mask.width
+    )
+    return reduce_labels(read, 512)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_speck_survives_wherever_it_is(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        x, y = (int(random.integers(length - 6)) for length in size)
+        mask = Image.new("L", size, 255)
+        mask.paste(0, (x, y, x + 6, y + 6))
+
+        rows, columns = np.nonzero(outline(mask))
+
+        scale = size[0] / 512
+        assert (rows.min(), columns.min()) == (int(y / scale), int(x / scale))
+        assert (rows.max(), columns.max()) == (int((y + 5) / scale), int((x + 5) / scale))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_line_survives_unbroken(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(1)
+    for direction in ("across", "down", "slanting"):
+        (x, y), (width, height) = random.integers(100, 300, 2).tolist(), size
+        end = {"across": (width - 100, y), "down": (x, height - 100), "slanting": (width - 100, height - 90)}[direction]
+        mask = Image.new("L", size, 255)
+        ImageDraw.Draw(mask).line(((x, y), end), fill=0, width=2)
+
+        found = outline(mask)
+
+        scale = width / 512
+        along = found.max(axis=1 if direction == "down" else 0)
+        first, last = (y, end[1]) if direction == "down" else (x, end[0])
+        assert along[int(first / scale) : int(last / scale)].all()
+
+
+def test_of_several_types_in_a_cell_the_larger_is_shown() -> None:
+    labels = np.zeros((6, 9), np.uint8)
+    labels[0, :2], labels[2, :3] = 1, 2
+    labels[0, 3:5], labels[2, 3:5] = 2, 1
+    labels[5, 8] = 3
+    np.testing.assert_array_equal(reduce_labels(labels, 3), [[2, 1, 0], [0, 0, 3]])
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_every_cell_shows_the_type_most_of_its_pixels_show(height: int, width: int, side: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    labels = (random.integers(1, 4, (height, width)) * (random.random((height, width)) < 0.2)).astype(np.uint8)
+    n = next(n for n in range(1, 41) if n * side >= max(height, width))
+
+    reduced = reduce_labels(labels, side)
+
+    assert reduced.dtype == np.uint8
+    expected = []
+    for top in range(0, height, n):
+        for left in range(0, width, n):
+            painted = labels[top : top + n, left : left + n]
+            painted = painted[painted > 0]
+            expected.append(int(np.bincount(painted).argmax()) if painted.size else 0)
+    assert reduced.ravel().tolist() == expected
+    assert max(reduced.shape) <= side
+
+
+def test_what_is_small_enough_stays_as_it_is() -> None:
+    assert reduce_labels(TRUTH, WIDTH) is TRUTH
+    assert reduce_labels(TRUTH, WIDTH - 1) is not TRUTH
 
 
 def refusal(image: Image.Image | bytes, colors: Mapping[str, str] = COLORS) -> str:

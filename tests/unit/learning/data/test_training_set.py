@@ -74,6 +74,14 @@ def test_coverage_is_the_painted_share_of_a_cell() -> None:
     assert coverage.sum() == pytest.approx(64, rel=0.02)
 
 
+@pytest.mark.parametrize("box", [(1203, 701, 1209, 707), (301, 703, 1900, 705)], ids=["speck", "line"])
+def test_small_defects_on_large_images_are_seen(box: tuple[int, int, int, int]) -> None:
+    data = load([*plain(10), masked("a.png", box, RED, {"scratch": RED}, size=(2048, 1536))])
+    assert data.types == {"scratch": RED}
+    assert data.outlines[10].shape == (384, 512)
+    assert data.coverage(10).max() > 0
+
+
 def test_large_sets_are_sampled_with_both_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_set, "MAX_IMAGES", 16)
     data = load([*normals(range(30)), *anomalies(range(100, 104), "stain")])
