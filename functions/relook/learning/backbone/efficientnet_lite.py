@@ -1,0 +1,101 @@
+"""EfficientNet-Lite0, trained by Google on ImageNet, as nodes of our graphs.
+
+Lite is EfficientNet for plain processors: ReLU6 for swish, no squeeze-and-excitation. Of its 16 blocks the first 11 are
+here; those behind them know what kind of thing is shown, not what it looks like in one place.
+Sources: Tan and Le, "EfficientNet" (2019), table 1; tensorflow/tpu, models/official/efficientnet/lite, for the input,
+the padding and epsilon. NOTICE says whose the weights are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from relook.detection.arrays import FloatArray
+from relook.detection.package import BackboneIdentity
+from relook.learning.backbone.weights import SHA256, installed_weights
+from relook.learning.graph.layers import convolve
+from relook.learning.graph.tensor import Tensor
+
+CHANNELS = {2: 16, 4: 24, 8: 40, 16: 112}
+"""Pixels a cell -> channels, of the maps that can be asked for."""
+MEASURED_STRIDES = (4, 8, 16)
+"""A map at stride 2 beside them, or others than the last of each stride, gained nothing."""
+
+_LAST_BLOCK = {2: 0, 4: 2, 8: 4, 16: 10}
+_BLOCK_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)  # behind a stem of stride 2; the weights' shapes say all the rest
+_EPSILON = 1e-3
+_ZERO, _UNIT = 127.0, 128.0  # the network takes (byte - 127) / 128
+
+
+@dataclass(frozen=True, eq=False)
+class EfficientNetLite0:
+    """Cut off behind the coarsest map that is asked for. 8 ms for 256 x 256 pixels to stride 16, on one thread.
+
+    Attributes:
+        weights: by their names in the file.
+        strides: of the maps, pixels a cell: some of CHANNELS, the finest first.
+    """
+
+    weights: Mapping[str, FloatArray]
+    strides: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.strides or list(self.strides) != sorted(set(self.strides) & set(CHANNELS)):
+            raise ValueError(f"Strides {self.strides} are not some of {tuple(CHANNELS)}, the finest first")
+
+    @property
+    def identity(self) -> BackboneIdentity:
+        """The SHA-256 is that of the file of weights."""
+        return BackboneIdentity("efficientnet-lite0", SHA256)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each map, the finest first."""
+        return tuple(CHANNELS[stride] for stride in self.strides)
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """(n, 3, height, width) float32 RGB 0..255 to (n, channels, height / stride, width / stride), rounded up.
+
+        Multiples of 16 pixels make every cell the same distance from the next one at all strides.
+        """
+        taps = {_LAST_BLOCK[stride]: stride for stride in self.strides}
+        x = self._convolve(image - _ZERO, "_conv_stem", "_bn0", stride=2, scale=1 / _UNIT).clip(0, 6)
+        found = []
+        for index in range(max(taps) + 1):
+            x = self._block(x, f"_blocks.{index}", _BLOCK_STRIDES[index])
+            if index in taps:
+                found.append(x)
+        return found
+
+    def _block(self, x: Tensor, name: str, stride: int) -> Tensor:
+        """An inverted residual: wide, filtered channel by channel, narrow again without a non-linearity."""
+        wide = x
+        if f"{name}._expand_conv.weight" in self.weights:
+            wide = self._convolve(x, f"{name}._expand_conv", f"{name}._bn0").clip(0, 6)
+        filtered = self._convolve(wide, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride).clip(0, 6)
+        narrow = self._convolve(filtered, f"{name}._project_conv", f"{name}._bn2")
+        return narrow + x if narrow.shape == x.shape else narrow
+
+    def _convolve(self, x: Tensor, layer: str, norm: str, *, stride: int = 1, scale: float = 1.0) -> Tensor:
+        """A convolution, its batch normalisation folded into it, and a scale of its input, too."""
+        gain, bias, mean, variance = (
+            self.weights[f"{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        gain = gain / np.sqrt(variance + _EPSILON)
+        kernel = self.weights[f"{layer}.weight"]
+        group = x.shape[1] // kernel.shape[1]
+        folded = kernel * (scale * gain)[:, None, None, None]
+        return convolve(x, folded, bias - mean * gain, stride=stride, pads="same", group=group)
+
+
+@cache
+def pretrained(strides: tuple[int, ...] = MEASURED_STRIDES) -> EfficientNetLite0:
+    """
+    Raises:
+        BackboneError: the weights are not installed, or are not the ones we mean.
+    """
+    return EfficientNetLite0(installed_weights(), strides)
