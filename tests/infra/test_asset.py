@@ -13,6 +13,7 @@ import pytest
 from infra import asset as asset_module
 from infra.asset import Asset, AssetError, Contents, build_asset
 from infra.config import Stage, StageConfig
+from relook.learning.backbone import weights
 from relook.settings import DetectorKind, InspectImageSettings, TrainModelSettings
 from tests.infra.conftest import CONTEXT, ROOT
 
@@ -117,17 +118,18 @@ def test_the_real_asset_is_small_and_ships_nothing_for_training(config: StageCon
     assert 50 < asset.size_mb < 200
     folders = {name.partition("/")[0] for name in names(asset)}
     assert {"relook", "onnxruntime", "numpy", "PIL", "boto3", "aws_lambda_powertools", "aws_xray_sdk"} <= folders
-    assert not folders & {"onnx", "scipy", "aws_cdk", "moto", "pip", "tests"}
+    assert not folders & {"onnx", weights.PACKAGE, "scipy", "aws_cdk", "moto", "pip", "tests"}
 
 
 @pytest.mark.parametrize("config", [LOCAL, CLOUD], ids=["local", "cloud"])
-def test_the_real_training_asset_writes_onnx_and_is_small_enough(config: StageConfig) -> None:
+def test_the_real_training_asset_writes_onnx_has_the_backbone_and_is_small_enough(config: StageConfig) -> None:
     asset = build_asset(config, Contents.TRAINING)
     assert asset.size_mb < 200
     found = names(asset)
     folders = {name.partition("/")[0] for name in found}
     assert {"relook", "train_model.py", "onnx", "ml_dtypes", "onnxruntime", "boto3"} <= folders
-    assert not folders & {"scipy", "aws_cdk", "moto", "pip", "tests"}
+    assert f"{weights.PACKAGE}/{weights.FILE}" in found
+    assert not folders & {"torch", "scipy", "aws_cdk", "moto", "pip", "tests"}
     assert not any(name.startswith("onnx/backend/test/") for name in found)
 
 
@@ -196,10 +198,12 @@ train_model.trainer()
 from relook.learning import training
 from relook.learning.assembly import features_graph
 from relook.learning.old_backbone import our_backbone
+from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.detection.session import Session
 from relook.lookout import evaluation, labeled_objects
 import onnx.checker, onnx.compose, onnx.helper, onnx.inliner, onnx.numpy_helper
 Session(features_graph(our_backbone(), None), threads=1)
+pretrained()
 inside = (task + os.sep, os.path.dirname(os.__file__) + os.sep)
 files = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
 assert any(file.startswith(os.path.join(task, "onnx", "")) for file in files), "onnx was not imported"
