@@ -15,27 +15,13 @@ from relook.learning.graph.tensor import Tensor
 
 
 def run(formula: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float32]:
-    """What a formula's graph gives for these arrays, its shape the one the formula was told."""
+    """What a formula's graph gives for these arrays; its shape must be the one that the formula was told."""
     graph = Graph()
     inputs = [graph.input(f"x{place}", array.dtype, array.shape) for place, array in enumerate(arrays)]
     found: Tensor = formula(*inputs)
     graph.output("found", found)
     data = graph.finish()
-    refuse_wrong_shapes(graph, data)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)  # types and shapes as onnx infers them
     values = Session(data, threads=1)(**{f"x{place}": array for place, array in enumerate(arrays)})["found"]
     assert values.shape == found.shape
     return values
-
-
-def refuse_wrong_shapes(graph: Graph, data: bytes) -> None:
-    """Every shape and type on the way must be the one that onnx infers."""
-    model = onnx.load_from_string(data)
-    onnx.checker.check_model(model, full_check=True)
-    inferred = {
-        value.name: value.type.tensor_type for value in onnx.shape_inference.infer_shapes(model).graph.value_info
-    }
-    known = {value.name: value for values in graph._known.values() for value in values}
-    for name, kind in inferred.items():
-        if name in known:
-            assert tuple(size.dim_value for size in kind.shape.dim) == known[name].shape, name
-            assert kind.elem_type == graph.element_type(known[name].dtype), name
