@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.contestant import LIBRARIES
-from bench.patchcore import write_peer
-from bench.pictures import OWN, PRODUCT, Size, resized, resized_jpeg
+from bench.patchcore_graph import write_peer
+from bench.pictures import LARGEST, OWN, PRODUCT, Size, resized, resized_jpeg
 from bench.report import (
     BARS,
+    ONE_CLASS,
+    SEGMENTATION,
     Measurement,
     Training,
     headline_of,
@@ -60,12 +62,12 @@ SIZES = (
     Size(512, 512, at_512=True),
     Size(*OWN, NORMALS, ANOMALIES, at_512=True),
     Size(1024, 1024),
-    Size(4096, 4096, share_of_rounds=0.25),
+    Size(*LARGEST, share_of_rounds=0.25),
 )
 
 PROTOCOL = f"""\
 Encoded bytes to finished result, decode included: Relook gives the verdict and encoded PNGs of heat map and
-(segmentation) mask; the peers a score and a blurred heat map as an array, after the same decode.
+(segmentation) mask; the peers a score and a blurred heat map as an array, of the picture squashed.
 JPEG, quality {JPEG_QUALITY}, {UNSEEN} unseen pictures, half of them defective. A fresh process each, all taking turns,
 {WARM_UPS} warm-ups; peak memory is the process's VmHWM, Python and libraries included.
 PatchCore: ResNet-18 with random weights (they cost what trained ones cost), layers 2 and 3, a tenth of
@@ -172,10 +174,10 @@ class Bench:
             with err.status(f"training at {size}"):
                 self._write_unseen(size)
                 pictures = [resized(image, size) for image in _some(images, size)]
-                trainings.append(self._train(pictures, "segmentation", size))
+                trainings.append(self._train(pictures, SEGMENTATION, size))
         own = next(size for size in SIZES if (size.width, size.height) == OWN)
         normals = [image for image in images if not image.is_anomalous]
-        trainings.append(self._train(normals, "one-class", own))
+        trainings.append(self._train(normals, ONE_CLASS, own))
         for side in PEER_SIDES:
             with err.status(f"filling the peers' bank at {side}"):
                 write_peer(self._peer(side), [decode_for_model(image.read(), side, side) for image in normals], side)
@@ -199,9 +201,9 @@ class Bench:
             for size in SIZES:
                 with ExitStack() as own, err.status(f"looking at {size}, threads: {threads}"):
                     ours = {
-                        f"Relook, {kind}": own.enter_context(self._running("relook", folder, threads))
-                        for kind in ("segmentation", "one-class")
-                        if (folder := self._model(kind, size)).is_dir()
+                        name: own.enter_context(self._running("relook", folder, threads))
+                        for name in (SEGMENTATION, ONE_CLASS)
+                        if (folder := self._model(name, size)).is_dir()
                     }
                     entered = ours | {n: p for n, p in peers.items() if size.at_512 or not n.startswith(SLOW)}
                     turns = max(3, round(rounds * size.share_of_rounds))
@@ -237,13 +239,13 @@ class Bench:
         finally:
             contestant.close()
 
-    def _train(self, images: Sequence[LabeledImage], kind: str, size: Size) -> Training:
+    def _train(self, images: Sequence[LabeledImage], name: str, size: Size) -> Training:
         started = time.perf_counter()
         trained = train(images, project=PRODUCT, version="1", seed=0)
         seconds = time.perf_counter() - started
-        trained.package.write_folder(self._model(kind, size))
+        trained.package.write_folder(self._model(name, size))
         anomalies = sum(image.is_anomalous for image in images)
-        return Training(f"Relook, {kind}", str(size), len(images) - anomalies, anomalies, seconds)
+        return Training(name, str(size), len(images) - anomalies, anomalies, seconds)
 
     def _write_unseen(self, size: Size) -> None:
         folder = self._folder / "pictures" / str(size)
@@ -254,8 +256,8 @@ class Bench:
             (folder / f"{place}-{half}.jpg").write_bytes(resized_jpeg(path.read_bytes(), size))
         self.bytes_of[str(size)] = round(statistics.mean(path.stat().st_size for path in folder.iterdir()))
 
-    def _model(self, kind: str, size: Size) -> Path:
-        return self._folder / "models" / f"{kind}-{size}"
+    def _model(self, name: str, size: Size) -> Path:
+        return self._folder / "models" / f"{name}, {size}"
 
     def _peer(self, side: int) -> Path:
         return self._folder / f"patchcore-{side}"

@@ -9,7 +9,7 @@ ones cost; all three hold the same, and agree: scores to 1e-4, maps too but for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from relook.detection.arrays import ByteArray, FloatArray
+from relook.detection.session import Session
 
-CORESET_SHARE = 0.1
 BLUR_SIGMA_PX = 4.0
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as every ResNet expects
-_CHANNELS = 128 + 256
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as every ResNet expects
 
 
 @dataclass(frozen=True)
@@ -41,38 +40,13 @@ Look = Callable[[ByteArray], Verdict]
 """(side, side, 3) uint8 RGB to a verdict."""
 
 
-def write_peer(folder: Path, images: Sequence[ByteArray], side: int, *, seed: int = 0) -> None:
-    """Everything the three need: `graph.onnx`, `weights.npz` and `bank.npy`.
-
-    Args:
-        images: (side, side, 3) uint8 each, whose patches fill the bank.
-    """
-    import onnxruntime as ort
-
-    generator = np.random.default_rng(seed)
-    weights = {name: _he(generator, shape) for name, shape, _ in _convolutions()}
-    session = ort.InferenceSession(_graph(weights, side, None), providers=["CPUExecutionProvider"])
-    patches = np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
-    bank = patches[generator.choice(len(patches), int(CORESET_SHARE * len(patches)), replace=False)]
-    folder.mkdir(parents=True)
-    (folder / "graph.onnx").write_bytes(_graph(weights, side, bank))
-    np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]  # its stub mistakes the arrays for a flag
-    np.save(folder / "bank.npy", bank)
-
-
 def load_onnx(folder: Path, threads: int) -> Look:
-    """As one graph in onnxruntime, set as for ours: a waiting thread would go on spinning into the others' turns."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(folder / "graph.onnx", options, providers=["CPUExecutionProvider"])
+    """As one graph in onnxruntime, set as for ours."""
+    session = Session((folder / "graph.onnx").read_bytes(), threads=threads)
 
     def look(image: ByteArray) -> Verdict:
-        score, heat = session.run(None, {"image": image[None]})
-        return Verdict(float(score), heat)
+        found = session(image=image[None])
+        return Verdict(float(found["score"]), found["heat"])
 
     return look
 
@@ -87,12 +61,12 @@ def load_torch(folder: Path, threads: int) -> Look:
 
     functional = torch.nn.functional
     torch.set_num_threads(threads)
-    strides = {name: stride for name, _, stride in _convolutions()}
+    strides = {name: stride for name, _, stride in convolutions()}
     with np.load(folder / "weights.npz") as stored:
         weights = {name: torch.from_numpy(stored[name]) for name in strides}
     bank = torch.from_numpy(np.load(folder / "bank.npy"))
     lengths = (bank**2).sum(dim=1)
-    kernel = torch.from_numpy(_gaussian())
+    kernel = torch.from_numpy(gaussian())
 
     def convolve(x: Any, name: str) -> Any:
         return functional.conv2d(x, weights[name], stride=strides[name], padding=weights[name].shape[-1] // 2)
@@ -150,7 +124,7 @@ def load_anomalib(folder: Path, threads: int) -> Look:
     return look
 
 
-def _convolutions() -> Iterator[tuple[str, tuple[int, int, int, int], int]]:
+def convolutions() -> Iterator[tuple[str, tuple[int, int, int, int], int]]:
     """ResNet-18's up to layer 3: torchvision's name, kernel shape, stride; in the order they are met."""
     yield "conv1", (64, 3, 7, 7), 2
     before = 64
@@ -164,79 +138,14 @@ def _convolutions() -> Iterator[tuple[str, tuple[int, int, int, int], int]]:
             before = width
 
 
-def _he(generator: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
-    """He et al. 2015: keeps the size of activations through the layers, whatever their number."""
-    spread = np.sqrt(2 / np.prod(shape[1:]))
-    return np.asarray(generator.standard_normal(shape) * spread, np.float32)
-
-
-def _scale() -> FloatArray:
-    """(3, 1, 1): what a byte, less the mean, is divided by."""
-    return 255 * np.asarray(_SPREAD, np.float32)[:, None, None]
-
-
-def _gaussian() -> FloatArray:
+def gaussian() -> FloatArray:
     reach = int(4 * BLUR_SIGMA_PX + 0.5)
     bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / BLUR_SIGMA_PX) ** 2)
     return np.asarray(bell / bell.sum(), np.float32)
-
-
-def _graph(weights: Mapping[str, FloatArray], side: int, bank: FloatArray | None) -> bytes:
-    """`image`, (1, side, side, 3) uint8, to `score` and `heat`; without a bank, to `patches`.
-
-    Batch normalisation does not appear: it would have been folded into the kernels, as the scale of colours is.
-    """
-    from relook.learning.old_graph import GraphBuilder, Tensor
-
-    graph = GraphBuilder()
-    strides = {name: stride for name, _, stride in _convolutions()}
-
-    def convolve(x: Tensor, name: str) -> Tensor:
-        kernel = weights[name] / _scale() if name == "conv1" else weights[name]
-        bias = np.zeros(len(kernel), np.float32)
-        pads = [kernel.shape[-1] // 2] * 4
-        return graph.convolve(x, kernel, bias=bias, strides=[strides[name]] * 2, pads=pads)
-
-    def layer(x: Tensor, number: int) -> Tensor:
-        for block in (f"layer{number}.0", f"layer{number}.1"):
-            shortcut = f"{block}.downsample.0"
-            past = convolve(x, shortcut) if shortcut in weights else x
-            inner = graph.node("Relu", convolve(x, f"{block}.conv1"))
-            x = graph.node("Relu", graph.node("Add", convolve(inner, f"{block}.conv2"), past))
-        return x
-
-    def pool(x: Tensor) -> Tensor:
-        return graph.node("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4, count_include_pad=1)
-
-    image = graph.node("Cast", graph.input("image", np.uint8, (1, side, side, 3)), to=1)
-    centred = graph.node("Sub", image, graph.constant(255 * np.array(_MEAN)))
-    x = graph.node("Relu", convolve(graph.node("Transpose", centred, perm=[0, 3, 1, 2]), "conv1"))
-    x = graph.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
-    fine = layer(layer(x, 1), 2)
-    cells = side // 8
-    deep = graph.resize(pool(layer(fine, 3)), 256, cells, cells)
-    both = graph.node("Concat", pool(fine), deep, axis=1)
-    patches = graph.node("Transpose", graph.reshape(both, _CHANNELS, cells**2), perm=[1, 0])
-    if bank is None:
-        graph.output("patches", patches, (cells**2, _CHANNELS))
-        return graph.finish()
-    rows = graph.constant(np.array([1]))
-    # |q - p|^2 = |q|^2 + (|p|^2 - 2 q.p), the bracket as one matrix product, as our own memory is asked
-    bracket = graph.node("Gemm", patches, graph.constant(-2 * bank.T), graph.constant((bank**2).sum(axis=1)))
-    nearest = graph.node("ReduceMin", bracket, rows, keepdims=0)
-    own = graph.node("ReduceSum", graph.node("Mul", patches, patches), rows, keepdims=0)
-    distance = graph.node("Sqrt", graph.node("Relu", graph.node("Add", nearest, own)))
-    heat = graph.resize(graph.reshape(distance, 1, 1, cells, cells), 1, side, side)
-    kernel = _gaussian()
-    padded = graph.node("Pad", heat, graph.constant(np.array([0, 0, *[len(kernel) // 2] * 2] * 2)), mode="reflect")
-    blurred = graph.convolve(graph.convolve(padded, kernel[None, None, None]), kernel[None, None, :, None])
-    graph.output("score", graph.node("ReduceMax", distance, keepdims=0), ())
-    graph.output("heat", graph.reshape(blurred, side, side), (side, side))
-    return graph.finish()
 
 
 def _as_tensor(image: ByteArray) -> Any:
     import torch
 
     pixels = torch.from_numpy(image).permute(2, 0, 1).float().div_(255)
-    return ((pixels - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_SPREAD)[:, None, None])[None]
+    return ((pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None])[None]

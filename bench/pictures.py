@@ -1,4 +1,4 @@
-"""The product's pictures at any size, as `bench.detect` needs them."""
+"""Pictures as benches need them: encoded, and the product's at any size."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from PIL import Image
 
 from local.products import PRODUCTS
 from local.products.dataset import JPEG_QUALITY
+from relook.detection.arrays import ByteArray
+from relook.detection.image import MAX_SIDE_PX
 from relook.learning.data.samples import LabeledImage
 
 PRODUCT = "bracket"
 OWN = PRODUCTS[PRODUCT].width, PRODUCTS[PRODUCT].height
+LARGEST = MAX_SIDE_PX, MAX_SIDE_PX
 GRAIN_LEVELS = 3.0
 
 
@@ -30,6 +33,14 @@ class Size:
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
+
+
+def encoded(picture: Image.Image | ByteArray, kind: str, **options: int | str) -> bytes:
+    """The bytes of a file."""
+    stream = BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(stream, kind, **options)
+    return stream.getvalue()
 
 
 def resized(image: LabeledImage, size: Size) -> LabeledImage:
@@ -51,13 +62,9 @@ def resized_jpeg(data: bytes, size: Size) -> bytes:
         grain = np.random.default_rng(len(data)).standard_normal((size.height, size.width, 1), np.float32)
         grainy = np.asarray(resized) + np.rint(grain * GRAIN_LEVELS).astype(np.int16)
         resized = Image.fromarray(grainy.clip(0, 255).astype(np.uint8))
-    stream = BytesIO()
-    resized.save(stream, "JPEG", quality=JPEG_QUALITY)
-    return stream.getvalue()
+    return encoded(resized, "JPEG", quality=JPEG_QUALITY)
 
 
 def _resized_mask(data: bytes, size: Size) -> bytes:
-    stream = BytesIO()
     with Image.open(BytesIO(data)) as mask:
-        mask.resize((size.width, size.height), Image.Resampling.NEAREST).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
+        return encoded(mask.resize((size.width, size.height), Image.Resampling.NEAREST), "PNG", compress_level=1)

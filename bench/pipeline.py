@@ -27,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from bench.pictures import PRODUCT, encoded
 from cli.datasets import read_folder
 from cli.stack import Stack
 from cli.training import train_in_cloud
@@ -34,9 +35,9 @@ from infra.asset import build_asset
 from infra.config import StageConfig
 from local.cloud import ROOT, LocalCloud
 from local.products import render, write_dataset
+from local.products.dataset import JPEG_QUALITY
 
 PORT = 4586
-PRODUCT = "bracket"
 COLD_STARTS = 5
 LOCAL_ENV = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -209,9 +210,7 @@ def _report_throughput(stack: Stack, images: Sequence[bytes], count: int) -> Non
 
 
 def _picture(seed: int, defects: Sequence[str]) -> bytes:
-    stream = BytesIO()
-    Image.fromarray(render(PRODUCT, seed, defects).image).save(stream, "JPEG", quality=92)
-    return stream.getvalue()
+    return encoded(render(PRODUCT, seed, defects).image, "JPEG", quality=JPEG_QUALITY)
 
 
 def _p95(values: Sequence[float]) -> float:
