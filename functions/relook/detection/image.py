@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -39,6 +39,21 @@ class ImageHeader:
     def content_type(self) -> str:
         """The media type, as DetectAnomalies wants it."""
         return f"image/{self.format.lower()}"
+
+
+@dataclass(frozen=True)
+class ReducedImage:
+    """A decoded image, upright and on white, made smaller by a whole number.
+
+    Attributes:
+        picture: RGB, sides rounded up; its pixel i covers the image's from i * factor to (i + 1) * factor.
+        height: of the image as displayed, px; `width` likewise.
+    """
+
+    picture: Image.Image
+    factor: int
+    height: int
+    width: int
 
 
 def check_size(size_bytes: int) -> None:
@@ -78,6 +93,27 @@ def decode(data: bytes) -> ByteArray:
     with _opened(data) as image:
         orientation = _orientation(image)
         return np.array(_upright(_on_white(_plain(image)), orientation))
+
+
+def decode_reduced(data: bytes, spare: Callable[[int, int], float]) -> ReducedImage:
+    """The pixels at 1/2, 1/4, 1/8 .. of their size, which JPEGs are decoded at rather than reduced to.
+
+    Args:
+        spare: from (height, width) as displayed, by how much sides may shrink; the power of two below it is taken.
+    Raises:
+        ImageRejectedError: as `decode`.
+    """
+    with _opened(data) as image:
+        orientation, (width, height) = _orientation(image), image.size
+        shown = (width, height) if orientation in _SWAPS_SIDES else (height, width)
+        factor = 1 << (max(int(spare(*shown) + 1e-6), 1).bit_length() - 1)
+        drafted = min(factor, _LARGEST_DRAFT)
+        if orientation in _UPRIGHT and (width % drafted or height % drafted):
+            drafted = 1  # turned over, the odd pixel would lie at the beginning and move all others
+        draft = image.draft("RGB", (width // drafted, height // drafted))
+        rest = factor if draft is None else round(factor * draft[1][2] / width)
+        # Reduced before it is laid on white: Pillow averages premultiplied colours, so the order changes nothing.
+        return ReducedImage(_on_white(_upright(_plain(image), orientation).reduce(rest)), factor, *shown)
 
 
 def decode_for_model(data: bytes, height: int, width: int) -> ByteArray:
@@ -122,6 +158,7 @@ _OTHER_MAGICS = {
     b"PK\x03\x04": "a ZIP archive",
     b"\0\0\0": "a HEIC, AVIF or video file",
 }
+_LARGEST_DRAFT = 8  # libjpeg leaves out all but one of 8 x 8 coefficients at most
 _ORIENTATION_TAG = 0x0112
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
 _UPRIGHT = {
