@@ -1,0 +1,214 @@
+"""Where to look, learnt from normal images alone: their frame, how parts lie in it, and where the part is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.arrays import FloatArray
+from relook.detection.image import ReducedImage, decode_reduced
+from relook.detection.pose import (
+    ANY_DEG,
+    SIDE,
+    SLIGHT_DEG,
+    Pose,
+    Template,
+    correlation,
+    grid,
+    moved,
+    outlines,
+    prepared,
+    sample,
+)
+from relook.detection.view import Rectangle, View, thumbnail
+
+_LOOKED_AT = 48  # of the normals; the largest shift hardly grows any more
+_LEARNT_FROM = 16  # of those; a template is a mean over half of them
+_ROUNDS = 3  # the first template is a single normal, the second and third are means
+_HOPELESS = 0.4  # textures stay below .3 of their most usual picture; screws, which change most, begin at .68
+_SEARCHED_SHIFT = 0.2
+_SHIFT_MARGIN = 0.02  # as far as a bumped camera moves parts; beyond is where none ever lay
+# 1 - likeness is what a template leaves unexplained. Aligning left .07 to .17 of it where parts are turned (screws,
+# wafers, boards, figures) and .33 or more where not: components .33, four pieces .55, textures .8
+_BELIEVED, _LEFT = 0.9, 0.25
+_BACKGROUND, _LIVELY, _PART_LEVEL = 0.2, 0.98, 0.15  # quantiles of the gradients, and a level between them
+_LEAST_CELLS = 2  # a line with fewer cells of the part holds dust
+_MARGIN = 0.04
+_WORTH_CUTTING = 0.7
+_LEAST_SHARE = 0.5  # of the frame where nothing is turned: what is smooth may be the part, as on a plate
+_STEP_PX = 32  # the backbone's last stride
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """A view, and the mean normalised cross-correlations of normals that led to it.
+
+    Attributes:
+        as_they_are: with their own mean.
+        aligned: reach of a template in degrees -> with it; empty where aligning could not have been worth it.
+    """
+
+    view: View
+    as_they_are: float
+    aligned: Mapping[float, float]
+
+
+def fit_view(images: Sequence[Callable[[], bytes]], budget_px: int) -> Viewpoint:
+    """The view that normal images ask for, with about `budget_px` pixels.
+
+    Raises:
+        ImageRejectedError: an image cannot be read.
+    """
+    some = images[:: -(-len(images) // _LOOKED_AT)]
+    # Twice the thumbnail's side, so that making the thumbnail averages
+    decoded = [decode_reduced(read(), lambda height, width: max(height, width) / (2 * SIDE)) for read in some]
+    frame = _usual_size(decoded)
+    thumbnails = [thumbnail(image, frame) for image in decoded]
+    pictures = np.stack([prepared(*each) for each in thumbnails])
+    edges = np.stack([np.where(known, outlines(grey) ** 2, np.float32(np.nan)) for grey, known in thumbnails])
+    as_they_are = _likeness_as_they_are(pictures)
+    fit, aligned, step = _Fit(None, as_they_are), {}, -(-len(some) // _LEARNT_FROM)
+    for reach in (SLIGHT_DEG, ANY_DEG):
+        tried = _fit(pictures[::step], edges[::step], reach)
+        aligned[reach] = tried.likeness
+        if tried.likeness >= _BELIEVED and 1 - tried.likeness <= _LEFT * (1 - fit.likeness):
+            fit = tried
+    poses = [Pose()] * len(some)
+    if fit.template:
+        poses = [fit.template.find(picture)[0] for picture in pictures]
+        furthest = max(max(abs(pose.x), abs(pose.y)) for pose in poses)
+        fit = replace(fit, template=replace(fit.template, shift=round(float(furthest) + _SHIFT_MARGIN, 4)))
+    energy = _mean([_seen_from(pose, each) for pose, each in zip(poses, edges, strict=True)])
+    is_turned = fit.template is not None and fit.template.reach_deg == ANY_DEG
+    rectangle, canvas = _shaped(_rectangle(energy, frame, is_turned), frame, budget_px)
+    return Viewpoint(View(frame, rectangle, canvas, fit.template), as_they_are, aligned)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    template: Template | None
+    likeness: float
+
+
+def _usual_size(images: Sequence[ReducedImage]) -> tuple[int, int]:
+    """The most common size; where most have another, sides in the middle of all."""
+    sizes = [(image.height, image.width) for image in images]
+    size, count = Counter(sizes).most_common(1)[0]
+    if 2 * count >= len(sizes):
+        return size
+    height, width = np.median(sizes, axis=0).astype(int)
+    return int(height), int(width)
+
+
+def _likeness_as_they_are(pictures: FloatArray) -> float:
+    mean = _mean(list(pictures)).ravel()
+    return float(np.mean([correlation(picture.ravel(), mean) for picture in pictures]))
+
+
+def _fit(pictures: FloatArray, edges: FloatArray, reach_deg: float) -> _Fit:
+    """A template from the most usual normal, then twice from the half that fits it best."""
+    mean = _mean(list(pictures))
+    poses, best = [Pose()] * len(pictures), [int(np.argmin([np.nanmean((each - mean) ** 2) for each in pictures]))]
+    for _ in range(_ROUNDS):
+        if reach_deg == ANY_DEG:
+            upright = _upright(_mean([_seen_from(poses[i], edges[i]) for i in best]))
+            poses = [pose.after(upright) for pose in poses]
+        template = Template.of(_mean([_seen_from(poses[i], pictures[i]) for i in best]), reach_deg, _SEARCHED_SHIFT)
+        found = [template.find(picture) for picture in pictures]
+        poses, likeness = [pose for pose, _ in found], [value for _, value in found]
+        if np.median(likeness) < _HOPELESS:
+            break
+        # Those it takes upside down fit worse, and must not blur it
+        best = np.flatnonzero(likeness >= np.median(likeness)).tolist()
+    return _Fit(template, float(np.mean(likeness)))
+
+
+def _seen_from(pose: Pose, picture: FloatArray) -> FloatArray:
+    """A (SIDE, SIDE) thumbnail in the template's pose, NaN beyond it."""
+    places = moved(grid(SIDE), math.radians(pose.angle_deg), pose.x * SIDE, pose.y * SIDE)
+    return sample(picture, places).reshape(SIDE, SIDE)
+
+
+def _mean(pictures: Sequence[FloatArray]) -> FloatArray:
+    """Of what is known of them; 0 where nothing is."""
+    stack = np.stack(pictures)
+    known = np.isfinite(stack)
+    return np.asarray(np.where(known, stack, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.float32)
+
+
+def _part(energy: FloatArray) -> NDArray[np.bool_]:
+    """(SIDE, SIDE) cells clearly livelier than the background; an unknown cell has the energy 0."""
+    low, high = np.quantile(energy[energy > 0], (_BACKGROUND, _LIVELY)) if energy.any() else (0.0, 0.0)
+    return np.asarray(energy > low + _PART_LEVEL * (high - low))
+
+
+def _upright(energy: FloatArray) -> Pose:
+    """The pose in which the part fills the smallest rectangle, lengthwise and in the middle."""
+    part = grid(SIDE)[:, _part(energy).ravel()]
+    smallest, pose = math.inf, Pose()
+    for angle in range(0, 180, 2) if part.shape[1] > 2 * _LEAST_CELLS else ():
+        along, across = np.sort(moved(part, -math.radians(angle), 0, 0), axis=1)[:, [_LEAST_CELLS, -_LEAST_CELLS - 1]]
+        length, breadth = along[1] - along[0], across[1] - across[0]
+        if length >= breadth and length * breadth < smallest:
+            middle = np.array([[along.mean()], [across.mean()]], np.float32)
+            x, y = moved(middle, math.radians(angle), 0, 0)[:, 0] / SIDE
+            smallest, pose = length * breadth, Pose(float(angle), float(x), float(y))
+    return pose
+
+
+def _rectangle(energy: FloatArray, frame: tuple[int, int], is_turned: bool) -> Rectangle:
+    """x, y, width and height of the part in px of the frame, or of all of it where that saves little."""
+    height, width = frame
+    side = max(frame)
+    part = _part(energy)
+    ends = []
+    for axis, length in ((0, width), (1, height)):
+        lines = np.flatnonzero(part.sum(axis=axis) >= _LEAST_CELLS)
+        first, last = (lines[0], lines[-1] + 1) if len(lines) else (0, SIDE)
+        reach = (side if is_turned else length) / 2  # a part that is turned lengthwise may be longer than the frame
+        margin = _MARGIN * length
+        low, high = ((cell / SIDE - 0.5) * side for cell in (first, last))
+        ends.append((max(low - margin, -reach) + length / 2, min(high + margin, reach) + length / 2))
+    (left, right), (top, bottom) = ends
+    wide, high = float(right - left), float(bottom - top)
+    if wide * high >= _WORTH_CUTTING * width * height:
+        return 0.0, 0.0, float(width), float(height)
+    rectangle = float(left), float(top), wide, high
+    if is_turned:
+        return rectangle
+    enlarged = max(1.0, math.sqrt(_LEAST_SHARE * width * height / (wide * high)))
+    wide = min(max(wide * enlarged, _LEAST_SHARE * width), width)
+    return _grown(rectangle, wide, min(max(high * enlarged, _LEAST_SHARE * width * height / wide), height), frame)
+
+
+def _shaped(rectangle: Rectangle, frame: tuple[int, int], budget_px: int) -> tuple[Rectangle, tuple[int, int]]:
+    """The rectangle a little wider or higher, so that it has exactly the proportions of the canvas that fits it best.
+
+    Proportions weigh four times as much as the budget: what is added is not the part, or a mirrored border.
+    """
+    _, _, width, height = rectangle
+    sides = range(2, max(math.isqrt(budget_px) // 8, 2) + 1)
+
+    def misfit(size: tuple[int, int]) -> float:
+        high, wide = size
+        area, shape = high * wide * _STEP_PX**2 / budget_px, wide / high / (width / height)
+        return abs(math.log(area)) + 4 * abs(math.log(shape))
+
+    high, wide = min(itertools.product(sides, sides), key=misfit)
+    size = max(width, height * wide / high), max(height, width * high / wide)
+    return _grown(rectangle, *size, frame), (high * _STEP_PX, wide * _STEP_PX)
+
+
+def _grown(rectangle: Rectangle, width: float, height: float, frame: tuple[int, int]) -> Rectangle:
+    """Larger about its middle, but within the frame, or evenly beyond both its ends where that cannot be."""
+    x, y = (
+        (limit - large) / 2 if large > limit else min(max(start - (large - length) / 2, 0.0), limit - large)
+        for start, length, large, limit in zip(rectangle, rectangle[2:], (width, height), frame[::-1], strict=False)
+    )
+    return x, y, width, height

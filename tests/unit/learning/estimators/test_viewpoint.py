@@ -1,0 +1,131 @@
+"""Where to look follows from normals alone: aligned only where that explains them, cropped only to where parts are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from relook.detection.pose import ANY_DEG, SLIGHT_DEG
+from relook.learning.estimators.viewpoint import fit_view
+from tests.unit.learning.pictures import HEIGHT as PLATE_HEIGHT
+from tests.unit.learning.pictures import WIDTH, encode, plate_png
+from tests.unit.learning.turned import HEIGHT, lying, lying_png
+
+BUDGET_PX = 128 * 128
+
+
+def texture(seed: int, width: int = 200, height: int = 160) -> bytes:
+    noise = np.random.default_rng(seed).normal(128, 60, (height, width)).clip(0, 255).astype(np.uint8)
+    return encode(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1.5)))
+
+
+def slightly_turned(seed: int) -> bytes:
+    random = np.random.default_rng(seed)
+    return encode(
+        lying(seed, turn_deg=random.uniform(-9, 9), right_px=random.uniform(-12, 12), down_px=random.uniform(-12, 12))
+    )
+
+
+def stone(seed: int, moved: float = 0.1) -> tuple[bytes, NDArray[np.float64]]:
+    """No two of the same outline, each moved on its own; and the box around it, x0, y0, x1, y1."""
+    random = np.random.default_rng(seed)
+    angles = np.sort(random.uniform(0, 2 * np.pi, 11))
+    middle = np.array([150, 100]) + random.uniform(-moved, moved, 2) * (300, 200)
+    points = middle + (random.uniform(18, 40, 11) * np.array([np.cos(angles), np.sin(angles)])).T
+    image = Image.fromarray(random.normal(60, 3, (200, 300)).clip(0, 255).astype(np.uint8))
+    ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in points], fill=190)
+    return encode(image), np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def stone_png(seed: int) -> bytes:
+    return stone(seed)[0]
+
+
+def test_parts_at_any_angle_are_aligned_and_their_rectangle_is_tight() -> None:
+    found = fit_view([partial(lying_png, seed) for seed in range(14)], BUDGET_PX)
+
+    template, (_, _, width, height) = found.view.template, found.view.rectangle
+    assert template is not None and template.reach_deg == ANY_DEG
+    assert found.aligned[ANY_DEG] > 0.9 > found.as_they_are
+    # The part is .575 x .4 of the height; turned as it likes it would sweep .79 x .79
+    assert width * height < 0.5 * HEIGHT**2 and width > height
+    for seed in range(20, 26):
+        assert found.view.cut(lying_png(seed)).likeness > 0.85
+
+
+def test_slightly_turned_parts_are_aligned_slightly() -> None:
+    found = fit_view([partial(slightly_turned, seed) for seed in range(14)], BUDGET_PX)
+    assert found.view.template is not None and found.view.template.reach_deg == SLIGHT_DEG
+    assert 0.03 < found.view.template.shift < 0.15
+
+
+def test_what_has_no_pose_is_not_aligned() -> None:
+    found = fit_view([partial(texture, seed) for seed in range(12)], BUDGET_PX)
+    assert found.view.template is None and max(found.aligned.values()) < 0.6
+
+
+def test_round_parts_are_not_turned_and_smooth_surroundings_stay() -> None:
+    view = fit_view([partial(plate_png, seed) for seed in range(12)], BUDGET_PX).view
+    assert view.rectangle[2] * view.rectangle[3] >= 0.499 * WIDTH * PLATE_HEIGHT
+    for seed in range(20, 26):
+        matrix = view.cut(plate_png(seed)).matrix
+        assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) < 2
+
+
+def test_a_texture_is_looked_at_all_over() -> None:
+    view = fit_view([partial(texture, seed) for seed in range(12)], BUDGET_PX).view
+    x, y, width, height = view.rectangle
+    assert view.frame == (160, 200)
+    assert x <= 0 and y <= 0 and x + width >= 200 and y + height >= 160
+
+
+def test_parts_that_cannot_be_aligned_are_all_inside() -> None:
+    found = fit_view([partial(stone_png, seed) for seed in range(30)], BUDGET_PX)
+    x, y, width, height = found.view.rectangle
+    assert found.view.template is None
+    assert width * height < 0.7 * 200 * 300
+    for seed in range(200):
+        left, top, right, bottom = stone(seed)[1]
+        assert x <= left and y <= top and right <= x + width and bottom <= y + height
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 160), (64, 300), (128, 128)])
+@pytest.mark.parametrize("budget", [64 * 64, 256 * 256])
+def test_the_canvas_has_the_budget_and_the_rectangle_its_proportions(width: int, height: int, budget: int) -> None:
+    view = fit_view([partial(texture, seed, width, height) for seed in range(2)], budget).view
+    high, wide = view.canvas
+    assert high % 32 == wide % 32 == 0 and min(high, wide) >= 64
+    assert view.rectangle[2] / view.rectangle[3] == pytest.approx(wide / high)
+    if max(width, height) < 2 * min(width, height):
+        assert 0.6 < high * wide / budget < 1.6
+
+
+def test_the_frame_is_the_usual_size_or_in_the_middle_of_all() -> None:
+    usual = [partial(texture, seed, 200, 160) for seed in range(3)]
+    assert fit_view([*usual, partial(texture, 3, 90, 300)], BUDGET_PX).view.frame == (160, 200)
+    mixed = [partial(texture, seed, 100 + 10 * seed, 90 + 5 * seed) for seed in range(5)]
+    assert fit_view(mixed, BUDGET_PX).view.frame == (100, 120)
+
+
+def test_few_images_are_looked_at_and_each_once() -> None:
+    reads: list[int] = []
+
+    def read(seed: int) -> bytes:
+        reads.append(seed)
+        return texture(seed)
+
+    def images() -> Iterator[Callable[[], bytes]]:
+        yield from (partial(read, seed) for seed in range(200))
+
+    fit_view(list(images()), BUDGET_PX)
+    assert len(reads) == len(set(reads)) <= 48 and max(reads) > 150
+
+
+def test_the_same_images_give_the_same_view() -> None:
+    images = [partial(lying_png, seed) for seed in range(4)]
+    assert fit_view(images, BUDGET_PX) == fit_view(images, BUDGET_PX)
