@@ -26,6 +26,7 @@ _UNTURNED = 0.02  # of likeness that the widest turn must be worth, so that roun
 _ROUND = 6e-4  # for the same end damps turns, hardly for parts that reach further than 1/20 of the side
 _ROUNDS = 8
 _STILL_PX = 0.03
+_NO_GAIN = 1e-6  # parts have about .03, noise .001; nothing is there to follow
 _STRAYED_PX = 6.0  # two coarse pixels and a step of the angle: further off than the coarse search can have been
 
 Matrix: TypeAlias = NDArray[np.float64]
@@ -159,14 +160,14 @@ class Template:
             seen = sample(picture, moved(places, *now))
             is_known = np.isfinite(seen)
             gain, offset = _fitted(seen[is_known], values[is_known])
-            if gain <= 0:
+            if gain < _NO_GAIN:
                 break
             turn, right, down = map(float, steps @ np.where(is_known, (seen - offset) / gain - values, 0))
             angle, cos, sin = now[0] - turn, math.cos(now[0] - turn), math.sin(now[0] - turn)
             now = (angle, now[1] - cos * right + sin * down, now[2] - sin * right - cos * down)
             if max(abs(turn) * SIDE / 2, abs(right), abs(down)) < _STILL_PX:
                 break
-        strayed_px = max(abs(now[0] - start[0]) * SIDE / 4, abs(now[1] - start[1]), abs(now[2] - start[2]))
+        strayed_px = max(abs(now[0] - start[0]) * SIDE / 2, abs(now[1] - start[1]), abs(now[2] - start[2]))
         if strayed_px > _STRAYED_PX or max(abs(now[1]), abs(now[2])) > self.shift * SIDE + 1:
             now = start
         pose = Pose((math.degrees(now[0]) + 180) % 360 - 180, now[1] / SIDE, now[2] / SIDE)
@@ -219,7 +220,7 @@ class Template:
         slopes = slopes - slopes @ np.linalg.pinv(light) @ light  # what light does is no movement
         normal = slopes @ slopes.T
         normal[0, 0] += _ROUND * SIDE**2 * (normal[1, 1] + normal[2, 2])
-        normal += 1e-6 * np.trace(normal) / 3 * np.eye(3) + 1e-9 * np.eye(3)
+        normal += (1e-6 * np.trace(normal) + 1e-9) * np.eye(3)
         return places[:, steepest], values, np.linalg.solve(normal, slopes).astype(np.float32)
 
 

@@ -75,12 +75,12 @@ def test_without_a_change_of_size_nothing_is_resampled() -> None:
 
 
 @pytest.mark.parametrize("jitter", POSES)
-@pytest.mark.parametrize("scale", [1.0, 2.1, 4.6, 9.0])
+@pytest.mark.parametrize("scale", [2.1, 4.6, 9.0])
 def test_a_jpeg_decoded_smaller_is_the_same_picture(scale: float, jitter: Pose) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (450, 700, 3), np.uint8)
-    image = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(6))
+    noise = np.random.default_rng(0).integers(0, 255, (320, 600, 3), np.uint8)
+    image = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(5))
     image = Image.eval(image, lambda value: min(max(4 * (value - 96), 0), 255))
-    view = View((450, 700), (50, 20, round(64 * scale), round(32 * scale)), (32, 64))
+    view = View((320, 600), (20, 20, round(64 * scale), round(32 * scale)), (32, 64))
     jpeg = encode(image, "JPEG", quality=97, subsampling=0)
     as_decoded = encode(Image.fromarray(decode(jpeg)))
 
