@@ -2,49 +2,55 @@
 
     python -m bench.accuracy [--data DIR ...] [--only NAME ...] [--quick]
 
-Protocol. Each set is split once, before anything is looked at. `one class`: trained on the training half's normal
-images alone. `with anomalies`: trained on the whole training half, masks included. All figures are of the test half at
-the model's own threshold; nothing was chosen by them. `cross-fitted`: trained on both halves, the figures that training
-itself reports, of images each judged by models that did not see it. Baselines are one class, on the same halves: our
-engine on the hand-made filter bank alone, our engine with random weights beside the bank, and PatchCore (Roth et al.
-2022; patches of a 32 x 32 grid, a random tenth of them kept, the largest distance decides) on our backbone.
+Protocol. A set with train/ and test/ is taken as it is, its training normals limited to 150 at even distances; any
+other is split once, before anything is looked at. `one class`: trained on the training part's normal images alone.
+`with anomalies`: trained on the whole training part, masks included, where it has anomalies. All figures are of the
+test part at the model's own threshold; nothing was chosen by them. `cross-fitted`, of sets that we split: trained on
+both halves, the figures that training itself reports, of images each judged by models that did not see it.
+Pixel AUROC is of the anomaly map, laid over the image, against masks at 256 x 256, normal images included; IoU is of
+the masks that a detection answers with, at the image's size, at most 1024.
+The baseline, one class on the same images, is PatchCore (Roth et al. 2022) on the same backbone: the whole image
+squashed to 256 x 256, features averaged over 3 x 3 cells and brought to 32 x 32, a tenth of the normals' patches drawn
+at random, the largest distance to the nearest one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-from rich.console import Console
-from rich.progress import track
+from PIL import Image
 from rich.table import Table
 
-from bench.sets import LabeledSet, generated_set, real_sets
-from local.products import PRODUCTS
-from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.calibration import log_odds, probability
+from bench.judging import judgement
+from bench.patchcore_graph import CORESET_SHARE, nearest_distance
+from bench.printing import console, mean, shown, tracked
+from bench.sets import LabeledSet, add_arguments, chosen_sets
+from relook.detection.arrays import FloatArray
 from relook.detection.image import decode_for_model, decode_mask
 from relook.detection.model import Model
-from relook.detection.rendering import label_pixels
 from relook.detection.session import Session
+from relook.learning.backbone.efficientnet_lite import pretrained
+from relook.learning.backbone.imported import ImportedBackbone
+from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.masks import read_mask
 from relook.learning.data.samples import LabeledImage
-from relook.learning.estimators.features import CHANNELS, INPUT_SIDE_PX, cell_features, filter_responses, unit_image
-from relook.learning.estimators.normality import MAP_GRID
-from relook.learning.old_backbone import Backbone, our_backbone
-from relook.learning.old_graph import GraphBuilder
+from relook.learning.graph.builder import Graph
+from relook.learning.graph.layers import average_pool, mean_filter, resize
+from relook.learning.graph.tensor import Tensor
+from relook.learning.graph.xp import xp
 from relook.learning.training import train
-from relook.learning.validation.metrics import average_precision, expected_calibration_error, roc_auc, type_overlap
+from relook.learning.validation.evaluation import Evaluation, evaluate_on
+from relook.learning.validation.metrics import average_precision, roc_auc
 
-console = Console(highlight=False, width=180)
+BASELINE = "one class, PatchCore on the same eye"
 _MAP_PX = 256
+_INPUT_PX, _CELLS = 256, 32
 
 
 @dataclass(frozen=True)
@@ -67,70 +73,62 @@ class Row:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", action="append", type=Path, default=[], help="a set, or a folder of sets")
-    parser.add_argument("--only", action="append", default=[], help="sets of this name; repeatable")
-    parser.add_argument("--quick", action="store_true", help="no baselines")
+    add_arguments(parser)
+    parser.add_argument("--quick", action="store_true", help="no baseline")
     parser.add_argument("--backbone", type=Path, help="a feature ONNX in place of ours")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of tables")
     arguments = parser.parse_args()
-    sets = [generated_set(name, 40, 30) for name in PRODUCTS if not arguments.only or name in arguments.only]
-    for folder in arguments.data:
-        sets += [each for each in real_sets(folder) if not arguments.only or each.name in arguments.only]
-    if not arguments.data:
-        Console(stderr=True).print("no --data DIR given: generated products only")
-    backbone = Backbone.from_bytes(arguments.backbone.read_bytes()) if arguments.backbone else our_backbone()
+    sets = chosen_sets(arguments)
+    backbone = ImportedBackbone.from_bytes(arguments.backbone.read_bytes()) if arguments.backbone else None
+    if not arguments.json:
+        console.print((__doc__ or "").split("Protocol. ")[-1])
     rows: list[Row] = []
-    for each in track(sets, description="measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
-        for row in _measure(each, backbone, baselines=not arguments.quick):
-            rows.append(row)
+    for each in tracked(sets, "measuring"):
+        found = []
+        for row in _measure(each, backbone, with_baseline=not arguments.quick):
+            found.append(row)
             if arguments.json:
                 print(json.dumps(asdict(row)), flush=True)
-    if not arguments.json:
-        _print(rows, sets)
+        if not arguments.json:
+            _print(each, found)
+        rows += [] if each.is_generated else found
+    if rows and not arguments.json:
+        _print_means(rows)
 
 
-def _measure(data: LabeledSet, backbone: Backbone, *, baselines: bool) -> list[Row]:
-    normals = [image for image in data.train if not image.is_anomalous]
-    rows = [_trained(data, "one class", normals, backbone)]
-    if any(image.is_anomalous for image in data.train):
-        rows.append(_trained(data, "with anomalies", data.train, backbone))
+def _measure(data: LabeledSet, backbone: Backbone | None, *, with_baseline: bool) -> Iterator[Row]:
+    yield _trained(data, "one class", data.normals, backbone)
+    if len(data.normals) < len(data.train):
+        yield _trained(data, "with anomalies", data.train, backbone)
     if data.is_whole:
-        rows.append(_cross_fitted(data, backbone))
-    if baselines:
-        rows.append(_trained(data, "one class, filter bank", normals, _bank()))
-        rows.append(_trained(data, "one class, random weights", normals, _random_weights(backbone)))
-        rows.append(_patchcore(data, normals, backbone))
-    return rows
+        yield _cross_fitted(data, backbone)
+    if with_baseline:
+        yield _patchcore(data, backbone or pretrained())
 
 
-def _trained(data: LabeledSet, mode: str, images: list[LabeledImage], backbone: Backbone) -> Row:
+def _trained(data: LabeledSet, mode: str, images: list[LabeledImage], backbone: Backbone | None) -> Row:
     started = time.perf_counter()
     package = train(images, project=data.name, version="1", backbone=backbone).package
     seconds = time.perf_counter() - started
     model = Model(package)
-    manifest = package.manifest
     looks = [model.look(image.read()) for image in data.test]
-    label = np.array([image.is_anomalous for image in data.test])
-    odds = np.array([log_odds(look["scores"], manifest.calibration) for look in looks])
-    sure = np.array([probability(look["scores"], manifest.calibration) for look in looks])
-    detected = sure >= manifest.threshold
-    hits = int((detected & label).sum())
+    found = judgement(looks, data.test, package.manifest)
     return Row(
         data=data.name,
         mode=mode,
-        auroc=roc_auc(odds, label),
-        aupr=average_precision(odds, label),
-        f1=2 * hits / max(int(detected.sum() + label.sum()), 1),
-        ece=expected_calibration_error(sure, label),
-        pixel_auroc=_pixel_auroc(data.test, [look["map"] for look in looks]),
-        iou=_overlaps(data.test, model, looks, detected),
+        auroc=found.auroc,
+        aupr=found.aupr,
+        f1=found.f1,
+        ece=found.ece,
+        pixel_auroc=_pixel_auroc(data.test, [look.on_image(_MAP_PX, _MAP_PX) for look in looks]),
+        iou=_overlaps(evaluate_on(model, data.test, lambda *_: None)) if model.is_segmentation else {},
         train_s=seconds,
         package_mb=sum(map(len, package.files().values())) / 1e6,
-        choices=", ".join(f"{choice.name} {choice.chosen}" for choice in manifest.choices),
+        choices=", ".join(f"{choice.name} {choice.chosen}" for choice in package.manifest.choices),
     )
 
 
-def _cross_fitted(data: LabeledSet, backbone: Backbone) -> Row:
+def _cross_fitted(data: LabeledSet, backbone: Backbone | None) -> Row:
     started = time.perf_counter()
     trained = train([*data.train, *data.test], project=data.name, version="1", backbone=backbone)
     found = trained.evaluation
@@ -142,40 +140,34 @@ def _cross_fitted(data: LabeledSet, backbone: Backbone) -> Row:
         f1=found.f1,
         ece=found.calibration_error,
         pixel_auroc=None,
-        iou={kind.name: kind.iou for kind in found.types},
+        iou=_overlaps(found),
         train_s=time.perf_counter() - started,
         package_mb=sum(map(len, trained.package.files().values())) / 1e6,
         choices=", ".join(f"{choice.name} {choice.chosen}" for choice in trained.package.manifest.choices),
     )
 
 
-def _patchcore(data: LabeledSet, normals: list[LabeledImage], backbone: Backbone) -> Row:
+def _overlaps(found: Evaluation) -> dict[str, float]:
+    return {kind.name: kind.iou for kind in found.types}
+
+
+def _patchcore(data: LabeledSet, backbone: Backbone) -> Row:
     started = time.perf_counter()
-    graph = GraphBuilder()
-    shape = (1, backbone.channels, MAP_GRID, MAP_GRID)
-    graph.output("features", backbone.nodes(graph, unit_image(graph), MAP_GRID), shape)
-    session = Session(graph.finish(), threads=2)
+    session = Session(_patches_graph(backbone), threads=2)
 
     def patches(image: LabeledImage) -> FloatArray:
-        pixels = decode_for_model(image.read(), INPUT_SIDE_PX, INPUT_SIDE_PX)
-        found = session(image=pixels[None])["features"][0]
-        coarse = found.reshape(len(found), MAP_GRID // 2, 2, MAP_GRID // 2, 2).mean(axis=(2, 4))
-        return np.asarray(coarse.reshape(len(found), -1).T)
+        pixels = decode_for_model(image.read(), _INPUT_PX, _INPUT_PX)
+        return session(image=pixels[None])["patches"]
 
-    bank = np.concatenate([patches(image) for image in normals])
-    bank = bank[np.random.default_rng(0).permutation(len(bank))[: max(1, len(bank) // 10)]]
-    lengths, columns = (bank**2).sum(axis=1), np.ascontiguousarray(bank.T)
+    bank = np.concatenate([patches(image) for image in data.normals])
+    bank = bank[np.random.default_rng(0).permutation(len(bank))[: int(CORESET_SHARE * len(bank))]]
     seconds = time.perf_counter() - started
-    maps = []
-    for image in data.test:
-        rows = patches(image)
-        nearest = (lengths - 2 * rows @ columns).min(axis=1) + (rows**2).sum(axis=1)
-        maps.append(np.sqrt(np.maximum(nearest, 0)).reshape(MAP_GRID // 2, -1).astype(np.float32))
+    maps = [nearest_distance(patches(image), bank).reshape(_CELLS, _CELLS) for image in data.test]
     label = np.array([image.is_anomalous for image in data.test])
     scores = np.array([each.max() for each in maps])
     return Row(
         data=data.name,
-        mode="one class, PatchCore on our backbone",
+        mode=BASELINE,
         auroc=roc_auc(scores, label),
         aupr=average_precision(scores, label),
         f1=None,
@@ -188,97 +180,74 @@ def _patchcore(data: LabeledSet, normals: list[LabeledImage], backbone: Backbone
     )
 
 
-def _bank() -> Backbone:
-    """The hand-made filters, in the form of a backbone."""
-    graph = GraphBuilder()
-    image = graph.input("image", np.float32, (1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX))
-    features = cell_features(graph, filter_responses(graph, image), MAP_GRID)
-    graph.output("features", features, (1, CHANNELS, MAP_GRID, MAP_GRID))
-    return Backbone.from_bytes(graph.finish())
+def _patches_graph(backbone: Backbone) -> bytes:
+    """`image`, (1, 256, 256, 3) uint8, to `patches`, a row for each of 32 x 32 cells."""
+    graph = Graph()
+    pixels = graph.input("image", np.uint8, (1, _INPUT_PX, _INPUT_PX, 3)).astype(np.float32)
+    maps = [_on_grid(mean_filter(found, 3)) for found in backbone.maps(pixels.transpose(0, 3, 1, 2))]
+    features = xp.concatenate(maps, axis=1)
+    graph.output("patches", features.reshape(features.shape[1], -1).T)
+    return graph.finish()
 
 
-def _random_weights(backbone: Backbone) -> Backbone:
-    """The same network, its kernels drawn anew (He et al. 2015), its biases zero."""
-    generator = np.random.default_rng(0)
-    model = onnx.load_from_string(backbone.model)
-    for constant in model.graph.initializer:
-        found = onnx.numpy_helper.to_array(constant)
-        if found.ndim in (1, 4):
-            drawn = generator.normal(0, np.sqrt(2 / max(found[0].size, 1)), found.shape) * (found.ndim == 4)
-            constant.CopyFrom(onnx.numpy_helper.from_array(drawn.astype(np.float32), constant.name))
-    return Backbone.from_bytes(model.SerializeToString())
-
-
-def _truth(image: LabeledImage) -> tuple[ByteArray, list[str]] | None:
-    """The mask's labels at its own size and the types they number; None without a mask."""
-    if image.read_mask is None:
-        return None
-    data = image.read_mask()
-    height, width = decode_mask(data).shape[:2]
-    labels = read_mask(data, image.colors, name=image.name, height=height, width=width)
-    return labels, list(image.colors)
+def _on_grid(found: Tensor) -> Tensor:
+    """Finer maps averaged, coarser ones enlarged."""
+    times = found.shape[2] // _CELLS
+    return resize(average_pool(found, times) if times > 1 else found, _CELLS, _CELLS)
 
 
 def _pixel_auroc(images: Sequence[LabeledImage], maps: Sequence[FloatArray]) -> float | None:
-    """Over all pixels of normal images and of anomalous ones with masks, at 256 x 256, by ranks."""
-    from PIL import Image
-
+    """Over all pixels of normal images and of anomalous ones with masks."""
     scores, labels = [], []
     for image, found in zip(images, maps, strict=True):
-        truth = _truth(image)
-        if image.is_anomalous and truth is None:
+        if image.is_anomalous and image.read_mask is None:
             continue
-        scores.append(np.asarray(Image.fromarray(found).resize((_MAP_PX, _MAP_PX), Image.Resampling.BILINEAR)).ravel())
-        if truth is None:
-            labels.append(np.zeros(_MAP_PX**2, bool))
-        else:
-            painted = Image.fromarray((truth[0] > 0).astype(np.uint8) * 255)
-            labels.append(np.asarray(painted.resize((_MAP_PX, _MAP_PX), Image.Resampling.BOX)).ravel() > 127)
+        scores.append(_squashed(found, Image.Resampling.BILINEAR).ravel())
+        shows = _squashed(_is_defect(image), Image.Resampling.BOX) > 0.5
+        labels.append(shows.ravel())
     if not labels or not (label := np.concatenate(labels)).any():
         return None
-    order = np.concatenate(scores).argsort(kind="stable")
-    ranks = np.empty(len(order))
-    ranks[order] = np.arange(1, len(order) + 1)
-    positives = int(label.sum())
-    return float((ranks[label].sum() - positives * (positives + 1) / 2) / (positives * (len(label) - positives)))
+    values = np.concatenate(scores)
+    normal = np.sort(values[~label])  # `roc_auc` compares all pairs, which pixels are too many for
+    below, up_to = (np.searchsorted(normal, values[label], side) for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * len(normal)))
 
 
-def _overlaps(
-    images: Sequence[LabeledImage], model: Model, looks: Sequence[dict[str, FloatArray]], detected: Iterable[bool]
-) -> dict[str, float]:
-    """IoU of each type over all test images with masks, painted as detection would."""
-    classes = model.manifest.classes
-    found, truths = [], []
-    for image, look, anomalous in zip(images, looks, detected, strict=True):
-        truth = _truth(image) if classes else None
-        if truth is None:
-            continue
-        labels, names = truth
-        numbers = {c.name: n for n, c in enumerate(classes, start=1)}
-        renumber = np.array([0, *(numbers.get(name, 0) for name in names)], np.uint8)
-        painted = label_pixels(look["types"], [c.threshold for c in classes], *labels.shape)
-        found.append(painted * np.uint8(anomalous))
-        truths.append(renumber[labels])
-    return {c.name: type_overlap(n, found, truths).iou for n, c in enumerate(classes, start=1)} if found else {}
+def _is_defect(image: LabeledImage) -> FloatArray:
+    """1 where the mask shows any type, at its own size; 0 without a mask."""
+    if image.read_mask is None:
+        return np.zeros((1, 1), np.float32)
+    data = image.read_mask()
+    height, width = decode_mask(data).shape[:2]
+    labels = read_mask(data, image.colors, name=image.name, height=height, width=width)
+    return (labels > 0).astype(np.float32)
 
 
-def _print(rows: Sequence[Row], sets: Sequence[LabeledSet]) -> None:
-    console.print(__doc__.split("Protocol. ")[1] if __doc__ else "")
-    for each in sets:
-        table = Table(title=f"{each.name}: {each.split}", title_justify="left", box=None)
-        for column in ("", "AUROC", "AUPR", "F1", "ECE", "pixel AUROC", "IoU", "training", "package", "chosen"):
-            table.add_column(column, justify="left" if column in ("", "IoU", "chosen") else "right")
-        for row in rows:
-            if row.data == each.name:
-                shown = [_share(v) for v in (row.auroc, row.aupr, row.f1, row.ece, row.pixel_auroc)]
-                overlaps = ", ".join(f"{name} {value:.2f}" for name, value in row.iou.items())
-                size = "" if row.package_mb is None else f"{row.package_mb:.1f} MB"
-                table.add_row(row.mode, *shown, overlaps, f"{row.train_s:.1f} s", size, row.choices)
-        console.print(table)
+def _squashed(values: FloatArray, how: Image.Resampling) -> FloatArray:
+    return np.asarray(Image.fromarray(values).resize((_MAP_PX, _MAP_PX), how))
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _print(data: LabeledSet, rows: Sequence[Row]) -> None:
+    table = Table(title=f"{data.name}: {data.split}", title_justify="left", box=None)
+    for column in ("", "AUROC", "AUPR", "F1", "ECE", "pixel AUROC", "IoU", "training", "package", "chosen"):
+        table.add_column(column, justify="left" if column in ("", "IoU", "chosen") else "right")
+    for row in rows:
+        figures = [shown(v) for v in (row.auroc, row.aupr, row.f1, row.ece, row.pixel_auroc)]
+        overlaps = ", ".join(f"{name} {value:.2f}" for name, value in row.iou.items())
+        size = "" if row.package_mb is None else f"{row.package_mb:.1f} MB"
+        table.add_row(row.mode, *figures, overlaps, f"{row.train_s:.1f} s", size, row.choices)
+    console.print(table)
+
+
+def _print_means(rows: Sequence[Row]) -> None:
+    table = Table(title="mean of the real sets", title_justify="left", box=None)
+    for column in ("", "sets", "AUROC", "F1", "ECE"):
+        table.add_column(column, justify="right" if column else "left")
+    for mode in dict.fromkeys(row.mode for row in rows):
+        own = [row for row in rows if row.mode == mode]
+        figures = (mean(r.auroc for r in own), mean(r.f1 for r in own), mean(r.ece for r in own))
+        table.add_row(mode, str(len(own)), *map(shown, figures))
+    console.print(table)
 
 
 if __name__ == "__main__":
