@@ -49,6 +49,8 @@ bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets 
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.detect
 	$(BIN)/python -m bench.accuracy $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m bench.robustness $(if $(DATA),--data $(DATA))
+	$(if $(DATA),$(BIN)/python -m bench.ablation --data $(DATA))
 
 synth: setup ## Write the CloudFormation template of STAGE (local, dev, prod) to cdk.out/
 	cdk synth --quiet -c stage=$(STAGE)
