@@ -24,7 +24,7 @@ _CONTEXT_CELLS = 5
 _HIDDEN = (32, 16)
 """Of cells; 64 units gain less than .01."""
 _STEPS, _BATCH = 600, 512
-"""However many images there are, so that a training's time does not grow with them; 800 steps gain nothing on cookies."""
+"""However many images there are, so training takes no longer for more; 800 steps gain nothing on cookies."""
 _RATE, _DECAY, _DROPOUT = 5e-3, 1e-2, np.float32(0.1)
 _SLICE = 16
 """Rows a matrix product: so few stay on one thread, where BLAS would spend more time on waking others than on it."""
