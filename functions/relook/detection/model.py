@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from relook.detection.arrays import FloatArray
 from relook.detection.calibration import probability
-from relook.detection.image import ImageHeader, decode_for_model, read_header
-from relook.detection.package import TYPE_GRID, ModelPackage
+from relook.detection.image import ImageHeader, read_header
+from relook.detection.package import ModelPackage
 from relook.detection.rendering import count_labels, heat_map_png, label_pixels, mask_png
 from relook.detection.result import (
     BACKGROUND,
@@ -18,7 +20,30 @@ from relook.detection.result import (
     exact_float32,
 )
 from relook.detection.session import Session
+from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, PackageError, RejectionReason
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the graph says of an image.
+
+    Attributes:
+        scores: (k,), one for each calibration.
+        map: (h, w) on the cut's canvas, as `types`.
+        types: (classes + 1, h, w) probabilities; None for a classification model.
+        nearest: index of the most similar normal image and its distance; None where the model remembers none.
+    """
+
+    cut: Cut
+    scores: FloatArray
+    map: FloatArray
+    types: FloatArray | None
+    nearest: FloatArray | None
+
+    def on_image(self, height: int, width: int) -> FloatArray:
+        """(height, width): the map over the whole image, the lowest value where the model does not look."""
+        return self.cut.on_image(self.map, height, width, beyond=float(self.map.min()))
 
 
 class Model:
@@ -46,39 +71,39 @@ class Model:
         """
         header = read_header(data)
         self._refuse_other_size(header)
-        outputs = self.look(data)
-        p = probability(outputs["scores"], self.manifest.calibration)
+        seen = self.look(data)
+        p = probability(seen.scores, self.manifest.calibration)
         is_anomalous = p >= self.manifest.threshold
-        anomalies, mask = (
-            self._find_types(outputs["types"], header, is_anomalous) if self.is_segmentation else (None, None)
-        )
+        anomalies, mask = (None, None) if seen.types is None else self._find_types(seen.types, seen.cut, is_anomalous)
         return DetectAnomalyResult(
             is_anomalous=is_anomalous,
             confidence=exact_float32(p if is_anomalous else 1 - p),
             anomalies=anomalies,
             mask_png=mask,
-            heat_map_png=heat_map_png(outputs["map"], self.manifest.heat_map, header.height, header.width),
-            nearest_normal=self._nearest_normal(outputs),
+            heat_map_png=heat_map_png(seen.map, self.manifest.heat_map, seen.cut),
+            nearest_normal=self._nearest_normal(seen),
         )
 
-    def look(self, data: bytes) -> dict[str, FloatArray]:
+    def look(self, data: bytes) -> Look:
         """The graph's raw outputs for an image of any size; what training and benchmarks compare.
 
         Raises:
             ImageRejectedError: the image cannot be read.
         """
-        return self._session(image=decode_for_model(data, *self.manifest.input_size)[None])
+        cut = self.manifest.view.cut(data)
+        outputs = self._session(image=cut.pixels[None])
+        return Look(cut, outputs["scores"], outputs["map"], outputs.get("types"), outputs.get("nearest"))
 
     def _refuse_other_shapes(self) -> None:
         expected = {
-            "image": (1, *self.manifest.input_size, 3),
+            "image": (1, *self.manifest.view.canvas, 3),
             "scores": (len(self.manifest.calibration),),
         }
         if self.manifest.normals:
             expected["nearest"] = (2,)
-        if self.is_segmentation:
-            expected["types"] = (len(self.manifest.classes) + 1, TYPE_GRID, TYPE_GRID)
         found = self._session.shapes
+        if self.is_segmentation:
+            expected["types"] = (len(self.manifest.classes) + 1, *found.get("types", (0,))[1:])
         for name, shape in expected.items():
             if found.get(name) != shape:
                 raise PackageError(f"The graph's {name} has shape {found.get(name)}; the manifest asks for {shape}")
@@ -92,21 +117,21 @@ class Model:
             )
             raise ImageRejectedError(RejectionReason.SIZE_MISMATCH, message)
 
-    def _nearest_normal(self, outputs: dict[str, FloatArray]) -> NearestNormal | None:
-        if not self.manifest.normals:
+    def _nearest_normal(self, seen: Look) -> NearestNormal | None:
+        if seen.nearest is None or not self.manifest.normals:
             return None
-        index, distance = outputs["nearest"]
+        index, distance = seen.nearest
         return NearestNormal(self.manifest.normals[int(index)], float(distance))
 
     def _find_types(
-        self, types: FloatArray, header: ImageHeader, is_anomalous: bool
+        self, types: FloatArray, cut: Cut, is_anomalous: bool
     ) -> tuple[tuple[Anomaly, ...], bytes]:
         """Types with their areas, and the mask. A normal verdict paints nothing, so that the two never disagree."""
         classes = self.manifest.classes
         if is_anomalous:
-            labels = label_pixels(types, [c.threshold for c in classes], header.height, header.width)
+            labels = label_pixels(types, [c.threshold for c in classes], cut, *cut.size)
         else:
-            labels = np.zeros((header.height, header.width), np.uint8)
+            labels = np.zeros(cut.size, np.uint8)
         counts = count_labels(labels, len(classes))
         for number, count in enumerate(counts[1:], start=1):
             if count and not exact_float32(count / labels.size):  # too small a share to be written

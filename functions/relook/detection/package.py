@@ -1,8 +1,8 @@
 """A model package: one ONNX graph and one JSON page about it, in memory or as a folder of two files.
 
 `model.json` says all that is needed to use `graph.onnx` elsewhere. The graph takes `image`, (1, height, width, 3) uint8
-RGB squashed to `input_size`, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes + 1, 128,
-128) probabilities, background first. Where `normals` are named, `nearest` (2,) is the index of the one whose features
+RGB, what `view` cuts out of an image, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes + 1,
+h, w) probabilities, background first; both cover that canvas. Where `normals` are named, `nearest` (2,) is the index of the one whose features
 are most like the image's, and their distance. Then, with one calibration per score,
 
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
@@ -21,11 +21,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from relook.detection.view import View
 from relook.errors import PackageError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 GRAPH_FILE = "graph.onnx"
-TYPE_GRID = 128
 MANIFEST_FILE = "model.json"
 
 
@@ -71,7 +71,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class BackboneIdentity:
-    """The feature ONNX a model sees with: `relook` is ours, `own` one that a user brought; SHA-256 of its file."""
+    """The feature ONNX a model sees with: `efficientnet-lite0` or `own`, one that a user brought; SHA-256 of its file."""
 
     name: str
     sha256: str
@@ -82,7 +82,7 @@ class ModelManifest:
     """`model.json`, typed.
 
     Attributes:
-        input_size: (height, width) the graph wants.
+        view: what of an image the graph is shown.
         image_size: (height, width) every training image had, which images to inspect must have too; None for mixed.
         classes: empty for a classification model.
         backbone: None for a foreign model, which has none of its own to name.
@@ -94,7 +94,7 @@ class ModelManifest:
 
     project: str
     version: str
-    input_size: tuple[int, int]
+    view: View
     image_size: tuple[int, int] | None
     threshold: float
     calibration: tuple[Calibration, ...]
@@ -110,7 +110,7 @@ class ModelManifest:
 
     def to_json(self) -> bytes:
         """Sorted and indented; the same manifest gives the same bytes."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
+        return json.dumps(asdict(self) | {"view": self.view.to_json()}, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -124,12 +124,14 @@ class ModelManifest:
         except (ValueError, TypeError, KeyError) as error:
             raise PackageError(f"{MANIFEST_FILE} is not a model manifest: {error!r}") from error
         if found != FORMAT_VERSION:
-            raise PackageError(f"{MANIFEST_FILE} has format version {found}; this Relook reads {FORMAT_VERSION}")
+            raise PackageError(
+                f"{MANIFEST_FILE} has format version {found}; this Relook reads {FORMAT_VERSION}: train the model again"
+            )
         try:
             return cls(
                 project=str(fields["project"]),
                 version=str(fields["version"]),
-                input_size=_size(fields["input_size"]),
+                view=View.from_json(fields["view"]),
                 image_size=None if fields["image_size"] is None else _size(fields["image_size"]),
                 threshold=float(fields["threshold"]),
                 calibration=tuple(_calibration(**c) for c in fields["calibration"]),

@@ -11,29 +11,30 @@ from PIL import Image
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.package import HeatMapRange
 from relook.detection.result import BACKGROUND_COLOR
+from relook.detection.view import Cut
 
 HEAT_MAP_SIDE_PX = 512
 
 
-def label_pixels(types: FloatArray, thresholds: Sequence[float], height: int, width: int) -> ByteArray:
-    """Which type every pixel shows.
+def label_pixels(types: FloatArray, thresholds: Sequence[float], cut: Cut, height: int, width: int) -> ByteArray:
+    """Which type every pixel of the whole image shows.
 
     Args:
-        types: (classes + 1, grid, grid) probabilities, background first.
+        types: (classes + 1, h, w) probabilities on the cut's canvas, background first.
         thresholds: one per class.
     Returns:
-        (height, width) uint8: 0 background, i the i-th class.
+        (height, width) uint8: 0 background, i the i-th class. What lies outside of the cut is background.
     """
     labels = np.zeros((height, width), np.uint8)
-    best = np.full((height, width), _NO_MARGIN, np.uint8)
+    best = np.zeros((height, width), np.float32)
     for index, threshold in enumerate(thresholds, start=1):
-        # Margins as bytes: an eighth of the memory at 4096 x 4096, and a step of 1/127 does not move an outline visibly
-        margin = np.rint((types[index] - threshold) * 127 + _NO_MARGIN).astype(np.uint8)
-        if margin.max() > _NO_MARGIN:
-            smooth = np.asarray(Image.fromarray(margin).resize((width, height), Image.Resampling.BILINEAR))
-            ahead = smooth > best
+        margin = types[index] - np.float32(threshold)
+        if margin.max() > 0:
+            on_image = cut.on_image(margin, height, width, beyond=-1.0)
+            ahead = on_image > best
             labels[ahead] = index
-            np.maximum(best, smooth, out=best)
+            if index < len(thresholds):
+                np.maximum(best, on_image, out=best)
     return labels
 
 
@@ -47,16 +48,17 @@ def mask_png(labels: ByteArray, colors: Sequence[str]) -> bytes:
     return _palette_png(labels, bytes.fromhex("".join(color[1:] for color in (BACKGROUND_COLOR, *colors))))
 
 
-def heat_map_png(anomaly_map: FloatArray, value_range: HeatMapRange, height: int, width: int) -> bytes:
-    """A palette PNG in the image's proportions, its longest side at most 512 pixels; the index is the value, 0..255."""
-    shrink = min(1.0, HEAT_MAP_SIDE_PX / max(height, width))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    smooth = np.asarray(Image.fromarray(anomaly_map).resize(size, Image.Resampling.BICUBIC))
+def heat_map_png(anomaly_map: FloatArray, value_range: HeatMapRange, cut: Cut) -> bytes:
+    """A palette PNG of the whole image, its longest side at most 512 pixels; the index is the value, 0..255.
+
+    Args:
+        anomaly_map: (h, w) on the cut's canvas. What lies outside of it is drawn darkest.
+    """
+    shrink = min(1.0, HEAT_MAP_SIDE_PX / max(cut.size))
+    height, width = (max(1, round(side * shrink)) for side in cut.size)
+    smooth = cut.on_image(anomaly_map, height, width, beyond=value_range.low)
     unit = (smooth - value_range.low) / (value_range.high - value_range.low)
     return _palette_png((unit.clip(0, 1) * 255).astype(np.uint8), _heat_palette())
-
-
-_NO_MARGIN = 127
 
 
 def _palette_png(indices: ByteArray, palette: bytes) -> bytes:

@@ -10,10 +10,6 @@ from numpy.typing import NDArray
 from relook.detection.arrays import FloatArray
 from relook.errors import PackageError
 
-TRAINING_THREADS = 2
-"""Of the graphs that training asks on the way."""
-
-
 class Session:
     """A loaded graph. Safe to call from several threads."""
 

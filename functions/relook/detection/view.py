@@ -77,12 +77,19 @@ class View:
         rectangle: (x, y, width, height) of the part, in px of the frame, in the template's pose.
         canvas: (height, width) px of the cut.
         template: None where parts always lie alike, or nothing would find them.
+        is_stretched: images of other proportions fill the frame; only for models of others that were trained so.
     """
 
     frame: tuple[int, int]
     rectangle: Rectangle
     canvas: tuple[int, int]
     template: Template | None = None
+    is_stretched: bool = False
+
+    @classmethod
+    def stretched(cls, height: int, width: int) -> Self:
+        """The whole image, whatever its proportions, on a canvas."""
+        return cls((height, width), (0.0, 0.0, float(width), float(height)), (height, width), is_stretched=True)
 
     def cut(self, data: bytes, jitter: Pose = _AS_IT_IS) -> Cut:
         """Decode an image, find the part, and cut it out.
@@ -100,7 +107,7 @@ class View:
         side, middle = max(self.frame), (self.frame[1] / 2, self.frame[0] / 2)
         onto_frame = _scaling(width / self.canvas[1], height / self.canvas[0], x, y)
         posed = pose.matrix(middle, side) @ jitter.matrix((x + width / 2, y + height / 2), side) @ onto_frame
-        matrix = _from_frame(self.frame, image.height, image.width) @ posed
+        matrix = self._onto_image(image.height, image.width) @ posed
         pixels = np.asarray(_resampled(image, matrix, self.canvas))
         return Cut(pixels, matrix[:2], likeness, (image.height, image.width))
 
@@ -112,7 +119,7 @@ class View:
             "shift": self.template.shift,
         }
         places = {"frame": list(self.frame), "rectangle": list(self.rectangle), "canvas": list(self.canvas)}
-        return {**places, "template": template}
+        return {**places, "template": template, "is_stretched": self.is_stretched}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -128,13 +135,19 @@ class View:
             is_near = all(-side <= low < end <= 2 * side for low, end in ((x, x + width), (y, y + height)))
             if not (is_near and all(1 <= side <= MAX_SIDE_PX for side in (rows, columns, *canvas))):
                 raise ValueError(f"frame, rectangle or canvas of {fields}")
-            return cls((rows, columns), (x, y, width, height), (high, wide), _template(fields["template"]))
+            template, stretched = _template(fields["template"]), bool(fields["is_stretched"])
+            return cls((rows, columns), (x, y, width, height), (high, wide), template, stretched)
         except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, ImageRejectedError) as error:
             raise PackageError(f"The model's view lacks or garbles a value: {error!r}") from error
 
+    def _onto_image(self, height: int, width: int) -> Matrix:
+        if self.is_stretched:
+            return _scaling(width / self.frame[1], height / self.frame[0])
+        return _from_frame(self.frame, height, width)
+
     def _spare(self, height: int, width: int) -> float:
         """By how much an image of this size may shrink before the canvas, or the thumbnail, asks for more."""
-        fit = _from_frame(self.frame, height, width)[0, 0]
+        fit = float(np.diag(self._onto_image(height, width))[:2].min())
         spare = min(self.rectangle[2] / self.canvas[1], self.rectangle[3] / self.canvas[0]) * fit
         return float(min(spare, max(self.frame) / SIDE * fit) if self.template else spare)
 

@@ -6,14 +6,18 @@ Sources of the idea: CutPaste (Li et al. 2021), DRAEM (Zavrtanik et al. 2021).
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from relook.detection.arrays import ByteArray, FloatArray
+from relook.detection.pose import Pose
 
 _VISIBLE_LEVELS = 8
 _SMALLEST_PX = 12
 _TRIES = 100
+_LIGHT, _CONTRAST, _BLUR_PX, _QUALITY = 0.25, 0.15, 0.6, (50, 96)
 
 
 def paint_defect(picture: ByteArray, generator: np.random.Generator) -> ByteArray:
@@ -64,15 +68,27 @@ def _paint(original: FloatArray, generator: np.random.Generator) -> FloatArray:
     return np.asarray(blurred, np.float32)
 
 
-def alter(picture: ByteArray, generator: np.random.Generator) -> ByteArray:
-    """(side, side, 3) as if photographed again: moved by up to 2 %, turned by up to 3 degrees, lit otherwise."""
-    side = len(picture)
-    margin = side // 8
-    framed = Image.fromarray(np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
-    turn = np.deg2rad(generator.uniform(-3, 3))
-    cos, sin, middle = np.cos(turn), np.sin(turn), side / 2
-    x, y = middle + margin + generator.uniform(-0.02, 0.02, 2) * side
-    # From a place of the altered picture to one of the framed original, turned about the middle
-    matrix = (cos, -sin, x - (cos - sin) * middle, sin, cos, y - (sin + cos) * middle)
-    moved = framed.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return (np.asarray(moved, np.float32) * generator.uniform(0.95, 1.05)).clip(0, 255).astype(np.uint8)
+def relight(picture: ByteArray, generator: np.random.Generator) -> ByteArray:
+    """(height, width, 3) as another camera setting would show it: light, contrast, focus and coding changed a little.
+
+    The reaches are what a station drifts through without a person minding; with them false alarms on darkened and
+    re-encoded normals fell from .37 to .07 at no cost in AUROC (docs/engine.md).
+    """
+    blurred = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(generator.uniform(0, _BLUR_PX)))
+    pixels = np.asarray(blurred, np.float32)
+    middle = pixels.mean()
+    pixels = (pixels - middle) * generator.uniform(1 - _CONTRAST, 1 + _CONTRAST) + middle
+    lit = (pixels * generator.uniform(1 - _LIGHT, 1 + _LIGHT)).clip(0, 255).astype(np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(lit).save(buffer, "JPEG", quality=int(generator.integers(*_QUALITY)))
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def nudge(generator: np.random.Generator) -> Pose:
+    """A little beside where a part was found: up to 2 degrees turned, 2 % moved and scaled."""
+    return Pose(
+        generator.uniform(-2, 2),
+        generator.uniform(-0.02, 0.02),
+        generator.uniform(-0.02, 0.02),
+        generator.uniform(0.98, 1.02),
+    )

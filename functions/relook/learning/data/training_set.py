@@ -1,4 +1,4 @@
-"""Labelled images read, checked and brought to the shape the engine learns from."""
+"""Labelled images checked, counted and drawn; their masks read."""
 
 from __future__ import annotations
 
@@ -13,65 +13,68 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.image import decode_for_model, read_header
-from relook.detection.package import TYPE_GRID
+from relook.detection.image import read_header
+from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.learning.data.masks import is_background, read_mask, reduce_labels
+from relook.learning.data.masks import is_background, read_mask
 from relook.learning.data.samples import LabeledImage
-from relook.learning.estimators.features import INPUT_SIDE_PX
 
 MIN_NORMAL_IMAGES = 10
 MAX_IMAGES = 1000
 _FEW_NORMAL_IMAGES = 15
 _FEW_IMAGES_OF_A_TYPE = 5
-_OUTLINE_SIDE_PX = 512
-_SEEN_WHOLE_PX = 1024
-_SIZED = 16
 
 OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass
 class TrainingSet:
-    """Everything training looks at, in memory.
+    """What there is to learn from, besides pixels.
 
     Attributes:
-        images: what was read, in the order given.
-        pixels: (n, 256, 256, 3) uint8.
+        images: those drawn, in the order given.
         is_anomalous: (n,) bool.
         size: (height, width) of every image, None when they differ.
-        aspect: width / height of the usual image.
-        tiles: into how many tiles a side images are cut for a second look; 1 where they are small.
+        usual_px: pixels of the most common size.
         types: name -> colour, only types that some mask shows.
-        outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 512.
+        outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 1024.
         notes: sentences for the person who labelled the images.
     """
 
     images: list[LabeledImage]
-    pixels: ByteArray
     is_anomalous: NDArray[np.bool_]
     size: tuple[int, int] | None
-    aspect: float
-    tiles: int
+    usual_px: int
     types: dict[str, str]
     outlines: dict[int, ByteArray]
     notes: list[str] = field(default_factory=list)
 
-    def coverage(self, index: int) -> FloatArray:
-        """(types, 128, 128) share of every cell that the image's mask paints; 0 for an image without a mask."""
-        shares = np.zeros((len(self.types), TYPE_GRID, TYPE_GRID), np.float32)
-        if index in self.outlines:
-            for kind in range(len(self.types)):
-                painted = Image.fromarray((self.outlines[index] == kind + 1).astype(np.uint8) * 255)
-                small = painted.resize((TYPE_GRID, TYPE_GRID), Image.Resampling.BOX)
-                shares[kind] = np.asarray(small, np.float32) / 255
+    def coverage(self, index: int, cut: Cut, height: int, width: int) -> FloatArray:
+        """(types, height, width) share of every cell of the cut's canvas that the image's mask paints; 0 without one."""
+        shares = np.zeros((len(self.types), height, width), np.float32)
+        if index not in self.outlines:
+            return shares
+        outline = self.outlines[index]
+        matrix = cut.matrix @ np.diag([cut.pixels.shape[1] / width, cut.pixels.shape[0] / height, 1.0])
+        matrix = np.diag([outline.shape[1] / cut.size[1], outline.shape[0] / cut.size[0]]) @ matrix
+        # Averaged down to about a cell first, so that what is thinner than a cell still has its share of it
+        factor = max(1, int(np.hypot(matrix[0, 0], matrix[1, 0])))
+        for kind in range(len(self.types)):
+            painted = Image.fromarray((outline == kind + 1).astype(np.uint8) * 255).reduce(factor)
+            on_canvas = painted.transform(
+                (width, height),
+                Image.Transform.AFFINE,
+                tuple((matrix / factor).ravel()),
+                Image.Resampling.BILINEAR,
+            )
+            shares[kind] = np.asarray(on_canvas, np.float32) / 255
         return shares
 
 
 def load_training_set(
     images: Sequence[LabeledImage], generator: np.random.Generator, on_progress: OnProgress
 ) -> TrainingSet:
-    """Read every image and mask once.
+    """Read every image's header and every mask.
 
     Raises:
         TrainingDataError: too few normal images, or an image or mask that cannot be used; names it.
@@ -82,24 +85,22 @@ def load_training_set(
             f"There are {normals} normal images; at least {MIN_NORMAL_IMAGES} are needed, and 20 or more are better"
         )
     chosen = _sample(images, generator)
-    pixels = np.empty((len(chosen), INPUT_SIDE_PX, INPUT_SIDE_PX, 3), np.uint8)
     sizes: Counter[tuple[int, int]] = Counter()
     types: dict[str, str] = {}
     outlines: dict[int, ByteArray] = {}
-    tiles = _tiles(chosen)
     for index, image in enumerate(chosen):
-        size = _read_image(image, pixels[index], tiles)
+        with blaming(image):
+            header = read_header(image.read())
+        size = header.height, header.width
         sizes[size] += 1
         if image.is_anomalous and image.read_mask is not None:
             outlines[index] = _read_outline(image, image.read_mask, size, types)
         on_progress("reading images", index + 1, len(chosen))
     data = TrainingSet(
         images=chosen,
-        pixels=pixels,
         is_anomalous=np.array([image.is_anomalous for image in chosen]),
         size=next(iter(sizes)) if len(sizes) == 1 else None,
-        aspect=_usual_aspect(sizes),
-        tiles=tiles,
+        usual_px=int(np.prod(sizes.most_common(1)[0][0])),
         types=types,
         outlines=outlines,
     )
@@ -125,29 +126,9 @@ def _sample(images: Sequence[LabeledImage], generator: np.random.Generator) -> l
 _TYPE_NAME = re.compile(r"[a-zA-Z0-9]{1,256}")
 
 
-def _tiles(images: Sequence[LabeledImage]) -> int:
-    """By the longest side of some of the images: none up to 1024 px, then about 512 px a tile, an even number."""
-    sides = []
-    for image in images[:: -(-len(images) // _SIZED)]:
-        with _blaming(image):
-            header = read_header(image.read())
-        sides.append(max(header.height, header.width))
-    usual = float(np.median(sides))
-    return 1 if usual <= _SEEN_WHOLE_PX else 2 * min(max(round(usual / 1024), 1), 4)
-
-
-def _read_image(image: LabeledImage, into: ByteArray, tiles: int) -> tuple[int, int]:
-    data = image.read()
-    with _blaming(image):
-        header = read_header(data)
-        large = decode_for_model(data, INPUT_SIDE_PX * tiles, INPUT_SIDE_PX * tiles)
-    fields = large.reshape(INPUT_SIDE_PX, tiles, INPUT_SIDE_PX, tiles, 3)
-    into[:] = np.rint(fields.mean(axis=(1, 3), dtype=np.float32))
-    return header.height, header.width
-
-
 @contextmanager
-def _blaming(image: LabeledImage) -> Iterator[None]:
+def blaming(image: LabeledImage) -> Iterator[None]:
+    """What is wrong with an image names it."""
     try:
         yield
     except ImageRejectedError as error:
@@ -166,7 +147,7 @@ def _read_outline(
             raise TrainingDataError(f"Anomaly type {name!r} of {image.name} must be 1 to 256 letters and digits")
         types.setdefault(name, color)
         numbers.append(list(types).index(name) + 1)
-    return np.array(numbers, np.uint8)[reduce_labels(labels, _OUTLINE_SIDE_PX)]
+    return np.array(numbers, np.uint8)[labels]
 
 
 def _drop_unseen_types(data: TrainingSet) -> None:
@@ -180,11 +161,6 @@ def _drop_unseen_types(data: TrainingSet) -> None:
     numbers[seen] = np.arange(1, len(seen) + 1)
     data.outlines = {i: numbers[outline] for i, outline in data.outlines.items()} if seen else {}
     data.types = {names[i - 1]: data.types[names[i - 1]] for i in seen}
-
-
-def _usual_aspect(sizes: Counter[tuple[int, int]]) -> float:
-    ((height, width), _), *_ = sizes.most_common(1)
-    return width / height
 
 
 def _notes(data: TrainingSet, given: int, normals: int, sizes: Counter[tuple[int, int]]) -> list[str]:

@@ -1,105 +1,114 @@
-"""What normal looks like: two memories of whitened features, fitted in numpy and asked as ONNX nodes.
+"""What normal images look like: Gaussians of features place by place, and a memory of patches.
 
-`Gaussians` expects at every place what the normals showed there (parts that lie still); `Memory` looks for the most
-similar patch of any normal, preferring near places (parts that move). Their maps are averaged later.
-Sources: PaDiM (Defard et al. 2020) with covariances pooled over 5x5 cells; PatchCore (Roth et al. 2022) with the cell's
-position appended to the patch and a smaller coreset.
+Formulas take arrays and graph values alike. Features are (n, cells, d), cells row by row over a grid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
-from relook.learning.old_graph import GraphBuilder, Tensor
+from relook.learning.graph.xp import ArrayT, xp
 
-MAP_GRID = 64
-GAUSSIAN_GRID = 32
-MAX_DIMENSIONS = 60
-MEMORY_SIZE = 1000
-_MEMORY_POOL = 8000
-_WINDOW_REACH = 2
 _SHRINKAGE = 0.1
-_ROWS_AT_ONCE = 1000
+_MEAN_REACH = 2  # cells: means are pooled over 5 x 5 places, so that a part may lie a little otherwise
+_EIGENVALUE_FLOOR = 0.01  # of the mean one; directions that hardly vary would drown the others
+_MIN_VARIANCE = 0.05  # of whitened features: where nothing ever varies a little must not be infinitely odd
+BANK_SIZE = 256
+_POOL = 20_000
+_SKETCH = 32
+_SMALL = 16
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """z = (x - mean) @ projection: unit variance in every kept direction of the normals' features.
+    """Features without correlation, of variance one on normal images.
 
     Attributes:
-        mean: (D,).
-        projection: (D, d).
+        center: (c,).
+        matrix: (c, d).
     """
 
-    mean: FloatArray
-    projection: FloatArray
+    center: FloatArray
+    matrix: FloatArray
+
+    def __call__(self, features: ArrayT) -> ArrayT:
+        """(n, cells, c) to (n, cells, d)."""
+        return (features - self.center) @ self.matrix
+
+
+def fit_whitening(cells: FloatArray, dimensions: int) -> Whitening:
+    """Of (n, c) features of normal cells; the leading directions, as many as there are at most."""
+    center = cells.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.cov((cells - center).T))
+    kept = np.argsort(-values, kind="stable")[:dimensions]
+    scale = np.sqrt(np.maximum(values[kept], 0) + _EIGENVALUE_FLOOR * values.mean() + 1e-6)
+    return Whitening(center.astype(np.float32), (vectors[:, kept] / scale).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells, and the square blocks of them that share a covariance.
+
+    Attributes:
+        block: cells a side; height and width are multiples of it.
+    """
+
+    height: int
+    width: int
+    block: int
 
     @property
-    def dimensions(self) -> int:
-        """d, at most `MAX_DIMENSIONS`."""
-        return int(self.projection.shape[1])
+    def cells(self) -> int:
+        return self.height * self.width
 
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Rows and columns of blocks."""
+        return self.height // self.block, self.width // self.block
 
-@dataclass(frozen=True)
-class Gaussians:
-    """One normal distribution per cell of a 32 x 32 grid.
+    @property
+    def count(self) -> int:
+        """Of blocks."""
+        rows, columns = self.blocks
+        return rows * columns
 
-    Attributes:
-        mean: (1024, d).
-        factor: (1024, d, d); the squared length of (z - mean) @ factor is the Mahalanobis distance squared.
-    """
+    def in_blocks(self, x: ArrayT) -> ArrayT:
+        """(n, cells, d) to (n, blocks, block * block, d)."""
+        n, _, d = x.shape
+        (rows, columns), side = self.blocks, self.block
+        fields = xp.transpose(xp.reshape(x, (n, rows, side, columns, side, d)), (0, 1, 3, 2, 4, 5))
+        return xp.reshape(fields, (n, rows * columns, side * side, d))
 
-    mean: FloatArray
-    factor: FloatArray
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Patches of the normals.
-
-    Attributes:
-        patches: (n, d + 2) whitened features and weighted position.
-        position_weight: 1 where a place says what belongs there, 0 where the same may be anywhere.
-    """
-
-    patches: FloatArray
-    position_weight: float
-
-
-def fit_whitening(features: FloatArray) -> Whitening:
-    """From (n, D) features of normals; directions of next to no variance are damped, not blown up."""
-    mean = features.mean(axis=0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(_covariance(features - mean))
-    kept = np.argsort(values)[::-1][:MAX_DIMENSIONS]
-    scale = np.sqrt(np.maximum(values[kept], 0) + 0.01 * values.mean() + 1e-6)
-    return Whitening(mean.astype(np.float32), (vectors[:, kept] / scale).astype(np.float32))
+    def from_blocks(self, x: ArrayT) -> ArrayT:
+        """(n, blocks, block * block) to (n, height, width)."""
+        (rows, columns), side = self.blocks, self.block
+        fields = xp.transpose(xp.reshape(x, (x.shape[0], rows, columns, side, side)), (0, 1, 3, 2, 4))
+        return xp.reshape(fields, (x.shape[0], self.height, self.width))
 
 
 @dataclass(frozen=True)
 class CellSums:
-    """Sums over images per cell, which is all that `Gaussians` need; they add and subtract, so folds are cheap.
+    """Sums over normal images, so that leaving some out is a subtraction.
 
     Attributes:
-        count: images.
-        first: (1024, d) sum of z.
-        second: (1024, d, d) sum of z z'.
+        first: (cells, d) of whitened features.
+        second: (blocks, d, d) of their outer products.
     """
 
     count: int
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
+    first: FloatArray
+    second: FloatArray
 
     @classmethod
-    def of(cls, whitened: FloatArray) -> CellSums:
-        """From (n, d, 64, 64) whitened features."""
-        count, dimensions = whitened.shape[:2]
-        blocks = whitened.reshape(count, dimensions, GAUSSIAN_GRID, 2, GAUSSIAN_GRID, 2).mean(axis=(3, 5))
-        cells = blocks.reshape(count, dimensions, -1).transpose(2, 0, 1)
-        return cls(count, cells.sum(axis=1, dtype=np.float64), (cells.transpose(0, 2, 1) @ cells).astype(np.float64))
+    def of(cls, whitened: FloatArray, grid: Grid) -> Self:
+        """Of (n, cells, d)."""
+        fields = grid.in_blocks(whitened).transpose(1, 0, 2, 3).reshape(grid.count, -1, whitened.shape[2])
+        return cls(len(whitened), whitened.sum(axis=0), np.matmul(fields.transpose(0, 2, 1), fields))
 
     def __add__(self, other: CellSums) -> CellSums:
         return CellSums(self.count + other.count, self.first + other.first, self.second + other.second)
@@ -108,123 +117,112 @@ class CellSums:
         return CellSums(self.count - other.count, self.first - other.first, self.second - other.second)
 
 
-def fit_gaussians(sums: CellSums) -> Gaussians:
-    """Mean and covariance of each cell over its 5 x 5 neighbourhood, shrunk towards a round one."""
-    dimensions = sums.first.shape[1]
-    mean = _window_mean((sums.first / sums.count).astype(np.float32))
-    second = (sums.second / sums.count).astype(np.float32)
-    covariance = _window_mean(second.reshape(len(mean), -1)).reshape(second.shape)
-    covariance -= mean[:, :, None] * mean[:, None, :]
-    spread = np.maximum(np.trace(covariance, axis1=1, axis2=2) / dimensions, 0.05)
-    covariance *= 1 - _SHRINKAGE
-    covariance[:, range(dimensions), range(dimensions)] += _SHRINKAGE * spread[:, None]
-    return Gaussians(mean, _inverse_of_lower(np.linalg.cholesky(covariance)).transpose(0, 2, 1))
+@dataclass(frozen=True)
+class Gaussians:
+    """One per cell: its own mean, the covariance of its block.
+
+    Attributes:
+        mean: (cells, d).
+        root: (blocks, d, d); a difference times this has its Mahalanobis distance for length.
+    """
+
+    grid: Grid
+    mean: FloatArray
+    root: FloatArray
+
+    def __call__(self, whitened: ArrayT) -> ArrayT:
+        """(n, cells, d) to (n, height, width): root mean squared Mahalanobis distance per dimension."""
+        lengths = xp.mean(xp.square(self.grid.in_blocks(whitened - self.mean) @ self.root), 3)
+        return self.grid.from_blocks(xp.sqrt(lengths))
+
+
+def fit_gaussians(sums: CellSums, grid: Grid) -> Gaussians:
+    """Means over 5 x 5 cells; covariances of a block and its neighbours about those means, shrunk to a sphere.
+
+    One covariance for 2 x 2 cells of a 32 x 32 grid told as much as one for each cell, in a quarter of the room.
+    """
+    d = sums.first.shape[1]
+    own = sums.first / sums.count
+    mean = window_mean(own.reshape(grid.height, grid.width, d), _MEAN_REACH).reshape(-1, d)
+    owns, means = (grid.in_blocks(each[None])[0] for each in (own, mean))  # (blocks, cells of a block, d)
+    cross = np.matmul(owns.transpose(0, 2, 1), means)
+    about = np.matmul(means.transpose(0, 2, 1), means) - cross - cross.transpose(0, 2, 1)
+    covariance = (sums.second / sums.count + about) / grid.block**2
+    rows, columns = grid.blocks
+    covariance = window_mean(covariance.reshape(rows, columns, d * d), 1).reshape(-1, d, d)
+    variance = np.maximum(np.trace(covariance, axis1=1, axis2=2) / d, _MIN_VARIANCE)[:, None, None]
+    covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * variance * np.eye(d, dtype=np.float32)
+    root = _inverse_of_lower(np.linalg.cholesky(covariance)).transpose(0, 2, 1)
+    return Gaussians(grid, mean, np.ascontiguousarray(root))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Patches of normal images, wherever they were seen.
+
+    Attributes:
+        spread: (c,) of the features, which are not projected: what tells patches apart may be rare.
+        bank: (patches, c) in those spreads.
+    """
+
+    spread: FloatArray
+    bank: FloatArray
+
+    def __call__(self, features: ArrayT) -> ArrayT:
+        """(n, cells, c) to (n, cells): root mean squared distance from the nearest patch, in spreads.
+
+        Source: Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection".
+        """
+        x = features / self.spread
+        lengths = (self.bank**2).sum(axis=1)
+        nearest = xp.min(lengths - 2.0 * (x @ self.bank.T), 2) + xp.sum(xp.square(x), 2)
+        return xp.sqrt(xp.maximum(nearest, 0.0) / float(len(self.spread)))
 
 
 def fit_memory(
-    whitened: FloatArray, images: NDArray[np.intp], position_weight: float, generator: np.random.Generator
+    features: NDArray[np.float16], images: NDArray[np.intp], spread: FloatArray, generator: np.random.Generator
 ) -> Memory:
-    """A coreset of the patches of some images.
+    """A greedy coreset of the cells of some of (n, cells, c) features: each the one farthest from those before.
 
-    Args:
-        whitened: (n, d, 64, 64).
-        images: which of the n to remember.
+    Distances are measured in a random projection, which keeps them nearly (Johnson and Lindenstrauss 1984). More than
+    256 patches told no more, on nine real sets.
     """
-    dimensions, available = whitened.shape[1], len(images) * MAP_GRID**2
-    drawn = generator.choice(available, min(_MEMORY_POOL, available), replace=False)
-    index, cell = np.divmod(np.sort(drawn), MAP_GRID**2)
-    patches = whitened.reshape(len(whitened), dimensions, -1)[images[index], :, cell]
-    pool = np.concatenate([patches, _weighted_positions(dimensions, position_weight)[cell]], axis=1)
-    return Memory(pool[coreset(pool, MEMORY_SIZE, generator)], position_weight)
+    cells = features.shape[1]
+    drawn = generator.permutation(len(images) * cells)[:_POOL]
+    pool = features[images[drawn // cells], drawn % cells].astype(np.float32) / spread
+    sketch = pool @ generator.normal(0, _SKETCH**-0.5, (pool.shape[1], _SKETCH)).astype(np.float32)
+    lengths = np.square(sketch).sum(axis=1)
+    chosen, distance = [0], np.full(len(pool), np.inf, np.float32)
+    while len(chosen) < min(BANK_SIZE, len(pool)):
+        last = sketch[chosen[-1]]
+        distance = np.minimum(distance, lengths - 2 * (sketch @ last) + last @ last)
+        chosen.append(int(distance.argmax()))
+    return Memory(spread, pool[chosen])
 
 
-def coreset(pool: FloatArray, size: int, generator: np.random.Generator) -> list[int]:
-    """A greedy choice of rows: each next one is the farthest from those taken."""
-    lengths, columns = (pool**2).sum(axis=1), np.ascontiguousarray(pool.T)
-    taken = [int(generator.integers(len(pool)))]
-    distance = np.full(len(pool), np.inf, np.float32)
-    while len(taken) < min(size, len(pool)):
-        last = taken[-1]
-        # einsum, not BLAS: a thousand products this small cost BLAS more in waking threads than in arithmetic
-        products = np.einsum("ji,j->i", columns, pool[last])
-        np.minimum(distance, lengths + lengths[last] - 2 * products, out=distance)
-        taken.append(int(distance.argmax()))
-    return taken
-
-
-def whitening_nodes(graph: GraphBuilder, features: Tensor, whitening: Whitening) -> Tensor:
-    """Nodes from (1, D, g, g) to (1, d, g, g)."""
-    kernel = whitening.projection.T[:, :, None, None]
-    return graph.convolve(features, kernel, bias=-whitening.mean @ whitening.projection)
-
-
-def gaussian_map(graph: GraphBuilder, whitened: Tensor, gaussians: Gaussians) -> Tensor:
-    """Nodes from (1, d, 64, 64) to (1, 1, 64, 64): root mean squared Mahalanobis distance of each cell."""
-    cells, dimensions = gaussians.mean.shape
-    blocks = graph.to_grid(whitened, dimensions, MAP_GRID, GAUSSIAN_GRID)
-    rows = graph.node("Transpose", graph.reshape(blocks, dimensions, cells), perm=[1, 0])
-    centred = graph.node("Sub", rows, graph.constant(gaussians.mean))
-    straight = graph.node("MatMul", graph.reshape(centred, cells, 1, dimensions), graph.constant(gaussians.factor))
-    distance = graph.node("Sqrt", graph.mean(graph.node("Mul", straight, straight), 1, 2))
-    coarse = graph.reshape(distance, 1, 1, GAUSSIAN_GRID, GAUSSIAN_GRID)
-    return graph.to_grid(coarse, 1, GAUSSIAN_GRID, MAP_GRID)
-
-
-def memory_map(graph: GraphBuilder, whitened: Tensor, memory: Memory) -> Tensor:
-    """Nodes from (1, d, 64, 64) to (1, 1, 64, 64): distance to the nearest remembered patch, over sqrt(d + 2)."""
-    cells, width = MAP_GRID**2, memory.patches.shape[1]
-    rows = graph.node("Transpose", graph.reshape(whitened, width - 2, cells), perm=[1, 0])
-    positions = graph.constant(_weighted_positions(width - 2, memory.position_weight))
-    query = graph.node("Concat", rows, positions, axis=1)
-    lengths = (memory.patches**2).sum(axis=1)
-    # |q - p|^2 = |q|^2 + (|p|^2 - 2 q.p), the bracket as one matrix product
-    bracket = graph.node("Gemm", query, graph.constant(-2 * memory.patches.T), graph.constant(lengths))
-    nearest = graph.node("ReduceMin", bracket, graph.constant(np.array([1])), keepdims=0)
-    own = graph.node("ReduceSum", graph.node("Mul", query, query), graph.constant(np.array([1])), keepdims=0)
-    mean_square = graph.node("Mul", graph.node("Relu", graph.node("Add", nearest, own)), graph.constant(1 / width))
-    return graph.reshape(graph.node("Sqrt", mean_square), 1, 1, MAP_GRID, MAP_GRID)
-
-
-def _covariance(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of (n, D) rows, by blocks: one product over all rows would hold a copy of them for every thread of BLAS."""
-    total = np.zeros((centred.shape[1], centred.shape[1]))
-    for start in range(0, len(centred), _ROWS_AT_ONCE):
-        block = centred[start : start + _ROWS_AT_ONCE]
-        total += block.T @ block
-    return total / len(centred)
-
-
-def _weighted_positions(dimensions: int, weight: float) -> FloatArray:
-    """(4096, 2): (y, x) in [-1, 1]; of weight 1 they are as heavy as all feature dimensions together."""
-    axis = (np.arange(MAP_GRID) + 0.5) / MAP_GRID * 2 - 1
-    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.asarray(grid * weight * np.sqrt(dimensions), np.float32)
-
-
-def _inverse_of_lower(matrices: FloatArray) -> FloatArray:
-    """Of (n, d, d) lower triangular matrices, by quarters: three times as fast as LAPACK, which ignores the zeros."""
-    size = matrices.shape[-1]
-    if size <= 16:
-        return np.linalg.inv(matrices)
+def _inverse_of_lower(lower: FloatArray) -> FloatArray:
+    """Of (n, d, d) lower triangular matrices, by halves: ten times as fast as inverting them as if they were full."""
+    size = lower.shape[1]
+    if size <= _SMALL:
+        return np.linalg.inv(lower)
     half = size // 2
-    inverse = np.zeros_like(matrices)
-    inverse[:, :half, :half] = _inverse_of_lower(matrices[:, :half, :half])
-    inverse[:, half:, half:] = _inverse_of_lower(matrices[:, half:, half:])
-    inverse[:, half:, :half] = -inverse[:, half:, half:] @ (matrices[:, half:, :half] @ inverse[:, :half, :half])
-    return inverse
+    first, second = _inverse_of_lower(lower[:, :half, :half]), _inverse_of_lower(lower[:, half:, half:])
+    whole = np.zeros_like(lower)
+    whole[:, :half, :half], whole[:, half:, half:] = first, second
+    whole[:, half:, :half] = -second @ (lower[:, half:, :half] @ first)
+    return whole
 
 
-def _window_mean(cells: FloatArray) -> FloatArray:
-    """Mean of (1024, k) over the 5 x 5 neighbourhood, smaller at the border."""
-    grid = cells.reshape(GAUSSIAN_GRID, GAUSSIAN_GRID, -1)
-    places = np.arange(GAUSSIAN_GRID)
-    width = 1 + np.minimum(places, _WINDOW_REACH) + np.minimum(places[::-1], _WINDOW_REACH)
+def window_mean(field: FloatArray, reach: int) -> FloatArray:
+    """(height, width, k): means over windows of 2 reach + 1 a side, at the edges of the part that lies inside."""
     for axis in (0, 1):
-        lines = np.moveaxis(grid, axis, 0)
-        total = lines.copy()
-        for shift in range(1, _WINDOW_REACH + 1):
-            total[shift:] += lines[:-shift]
-            total[:-shift] += lines[shift:]
-        total /= width[:, None, None]
-        grid = np.moveaxis(total, 0, axis)
-    return grid.reshape(cells.shape)
+        field = np.moveaxis(
+            np.tensordot(window_matrix(field.shape[axis], reach), field, axes=(1, axis)), 0, axis
+        )
+    return field
+
+
+def window_matrix(size: int, reach: int) -> FloatArray:
+    """(size, size) whose rows take the mean of the places within reach."""
+    near = np.abs(np.arange(size)[:, None] - np.arange(size)) <= reach
+    return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)

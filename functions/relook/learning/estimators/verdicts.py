@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from relook.detection.arrays import FloatArray
 from relook.detection.calibration import probability
 from relook.detection.package import Calibration
-from relook.learning.data.training_set import TrainingSet
 from relook.learning.estimators.calibration import THRESHOLD, fit_from_normals, fit_platt, fit_safety_net
-from relook.learning.estimators.head import Head, fit_head
-from relook.learning.validation.crossfit import Evidence, HeldBackTypes
+from relook.learning.estimators.classifier import Classifier, fit_classifier
 
 _Floats = NDArray[np.floating]
 _Labels = NDArray[np.bool_]
@@ -76,7 +74,7 @@ def verdicts_with_head(
         rest, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         inner = held_back_head_scores(evidence[rest], groups, is_anomalous[rest], folds[rest])
         calibration = calibrate_with_head(one_class[rest], inner, is_anomalous[rest])
-        scores[held] = fit_head(evidence[rest], groups, is_anomalous[rest]).scores(evidence[held])
+        scores[held] = fit_classifier(evidence[rest], groups, is_anomalous[rest])(evidence[held])
         for index in held:
             probabilities[index] = probability([one_class[index], scores[index]], calibration)
     return HeldBackVerdicts(probabilities, scores)
@@ -87,47 +85,37 @@ def held_back_head_scores(evidence: _Floats, groups: Sequence[int], is_anomalous
     scores = np.empty(len(folds))
     for fold in np.unique(folds):
         rest = folds != fold
-        scores[~rest] = fit_head(evidence[rest], groups, is_anomalous[rest]).scores(evidence[~rest])
+        scores[~rest] = fit_classifier(evidence[rest], groups, is_anomalous[rest])(evidence[~rest])
     return scores
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The calibration that ships, the head under it, and the verdicts of its cross-fitted twins."""
+    """The calibration that ships, the classifier under it, and the verdicts of its cross-fitted twins."""
 
-    head: Head | None
+    classifier: Classifier | None
     calibration: Calibrations
     verdicts: HeldBackVerdicts
 
-    def with_alarm(self, alarm: Calibration, scores: Mapping[int, float]) -> Decision:
-        """One more score, which may only raise what the others say; known of some images only."""
-        probabilities = self.verdicts.probabilities.copy()
-        for index, score in scores.items():
-            probabilities[index] = max(probabilities[index], probability([score], [alarm]))
-        verdicts = replace(self.verdicts, probabilities=probabilities)
-        return replace(self, calibration=(*self.calibration, alarm), verdicts=verdicts)
 
+def decide(
+    is_anomalous: _Labels, folds: _Indices, one_class: _Floats, columns: FloatArray, groups: Sequence[int]
+) -> Decision:
+    """With a classifier when enough anomalies, in enough folds, are labelled to learn from.
 
-def decide(data: TrainingSet, folds: NDArray[np.intp], evidence: Evidence, types: HeldBackTypes | None) -> Decision:
-    """With a head when enough anomalies, in enough folds, are labelled to learn from."""
-    label, one_class = data.is_anomalous, evidence.one_class
-    enough = label.sum() >= MIN_ANOMALIES_TO_LEARN and len(np.unique(folds[label])) >= _MIN_FOLDS_WITH_ANOMALIES
-    if not enough:
-        if label.any():
-            data.notes.append(
-                f"{int(label.sum())} anomalous images are too few or too alike to learn from: they only check the model"
-            )
-        return Decision(None, calibrate_from_normals(one_class[~label]), verdicts_from_normals(one_class, label, folds))
-    columns, groups = head_columns(evidence.standard, evidence.texture, types.peaks if types else None)
-    verdicts = verdicts_with_head(one_class, columns, groups, label, folds)
+    Args:
+        one_class: (n,) scores of held-back images; `columns`: (n, k) evidence of them, in consecutive `groups`.
+    """
+    if not can_learn_from(is_anomalous, folds):
+        verdicts = verdicts_from_normals(one_class, is_anomalous, folds)
+        return Decision(None, calibrate_from_normals(one_class[~is_anomalous]), verdicts)
+    verdicts = verdicts_with_head(one_class, columns, groups, is_anomalous, folds)
     assert verdicts.head_scores is not None
-    return Decision(
-        fit_head(columns, groups, label), calibrate_with_head(one_class, verdicts.head_scores, label), verdicts
-    )
+    calibration = calibrate_with_head(one_class, verdicts.head_scores, is_anomalous)
+    return Decision(fit_classifier(columns, groups, is_anomalous), calibration, verdicts)
 
 
-def head_columns(standard: FloatArray, texture: FloatArray, peaks: FloatArray | None) -> tuple[FloatArray, list[int]]:
-    """What the head sees, as `Engine.graph` lays it out, and the groups its columns fall in."""
-    mean, spread = np.split(texture, 2, axis=1)
-    parts = [np.sign(standard) * np.log1p(np.abs(standard)), mean, spread, *([] if peaks is None else [peaks])]
-    return np.concatenate(parts, axis=1).astype(np.float32), [part.shape[1] for part in parts]
+def can_learn_from(is_anomalous: _Labels, folds: _Indices) -> bool:
+    """Whether there are five anomalies or more, in three folds or more."""
+    spread = len(np.unique(folds[is_anomalous])) >= _MIN_FOLDS_WITH_ANOMALIES
+    return bool(is_anomalous.sum() >= MIN_ANOMALIES_TO_LEARN) and spread

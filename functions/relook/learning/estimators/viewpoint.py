@@ -59,9 +59,13 @@ class Viewpoint:
     aligned: Mapping[float, float]
 
 
-def fit_view(images: Sequence[Callable[[], bytes]], budget_px: int) -> Viewpoint:
+def fit_view(
+    images: Sequence[Callable[[], bytes]], budget_px: int, *, align: bool = True, crop: bool = True
+) -> Viewpoint:
     """The view that normal images ask for, with about `budget_px` pixels.
 
+    Args:
+        align: look for parts that are turned; `crop`: look at the part alone.
     Raises:
         ImageRejectedError: an image cannot be read.
     """
@@ -74,7 +78,7 @@ def fit_view(images: Sequence[Callable[[], bytes]], budget_px: int) -> Viewpoint
     edges = np.stack([np.where(known, outlines(grey) ** 2, np.float32(np.nan)) for grey, known in thumbnails])
     as_they_are = _likeness_as_they_are(pictures)
     fit, aligned, step = _Fit(None, as_they_are), {}, -(-len(some) // _LEARNT_FROM)
-    for reach in (SLIGHT_DEG, ANY_DEG):
+    for reach in (SLIGHT_DEG, ANY_DEG) if align else ():
         tried = _fit(pictures[::step], edges[::step], reach)
         aligned[reach] = tried.likeness
         if tried.likeness >= _BELIEVED and 1 - tried.likeness <= _LEFT * (1 - fit.likeness):
@@ -86,7 +90,8 @@ def fit_view(images: Sequence[Callable[[], bytes]], budget_px: int) -> Viewpoint
         fit = replace(fit, template=replace(fit.template, shift=round(float(furthest) + _SHIFT_MARGIN, 4)))
     energy = _mean([_seen_from(pose, each) for pose, each in zip(poses, edges, strict=True)])
     is_turned = fit.template is not None and fit.template.reach_deg == ANY_DEG
-    rectangle, canvas = _shaped(_rectangle(energy, frame, is_turned), frame, budget_px)
+    part = _rectangle(energy, frame, is_turned) if crop else (0.0, 0.0, float(frame[1]), float(frame[0]))
+    rectangle, canvas = _shaped(part, frame, budget_px)
     return Viewpoint(View(frame, rectangle, canvas, fit.template), as_they_are, aligned)
 
 

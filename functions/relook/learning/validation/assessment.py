@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
@@ -10,16 +11,17 @@ from numpy.typing import NDArray
 from relook.detection.package import AnomalyClass
 from relook.detection.rendering import label_pixels
 from relook.detection.result import exact_float32
+from relook.detection.view import Cut
 from relook.learning.data.training_set import TrainingSet
 from relook.learning.estimators.calibration import THRESHOLD, median_and_spread
 from relook.learning.estimators.verdicts import HeldBackVerdicts
-from relook.learning.validation.crossfit import HeldBackTypes
 from relook.learning.validation.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate, type_metrics
+from relook.learning.validation.types import HeldBackTypes
 
 PROTOCOL = (
     "Cross-fitted on the training images: each is judged by a model and calibration fitted without its fold "
-    "(up to 8 folds, near-duplicates together). Chosen or fitted on all: alignment and scorer, the scales of maps and "
-    "features, the types' pixel thresholds, and for large images the alarm of the second look."
+    "(up to 8 folds, near-duplicates together). Fitted on all: where to look, the scales of maps and features, and the "
+    "types' pixel thresholds."
 )
 _ODD = 5.0
 _SEEMINGLY_NORMAL = 0.1
@@ -28,6 +30,7 @@ _SHOWN = 5
 
 def assess(
     data: TrainingSet,
+    cuts: Sequence[Cut],
     one_class: NDArray[np.floating],
     verdicts: HeldBackVerdicts,
     types: HeldBackTypes | None,
@@ -43,7 +46,8 @@ def assess(
             data.images, verdicts.is_detected, verdicts.probabilities, (one_class - center) / spread, strict=True
         )
     ]
-    return evaluate(PROTOCOL, outcomes, verdicts.probabilities, _assess_types(data, verdicts, types, classes))
+    overlaps = _assess_types(data, cuts, verdicts, types, classes)
+    return evaluate(PROTOCOL, outcomes, verdicts.probabilities, overlaps)
 
 
 def suspicious_images(evaluation: Evaluation) -> list[str]:
@@ -75,14 +79,19 @@ def _normal_looking_anomalies(evaluation: Evaluation) -> list[str]:
 
 
 def _assess_types(
-    data: TrainingSet, verdicts: HeldBackVerdicts, types: HeldBackTypes | None, classes: tuple[AnomalyClass, ...]
+    data: TrainingSet,
+    cuts: Sequence[Cut],
+    verdicts: HeldBackVerdicts,
+    types: HeldBackTypes | None,
+    classes: tuple[AnomalyClass, ...],
 ) -> list[TypeMetrics]:
     """Over the images with masks, painted as detection would: nothing where the verdict is normal."""
     if types is None:
         return []
     found, truth = [], []
     for index, outline in data.outlines.items():
-        painted = label_pixels(types.probabilities[index], [c.threshold for c in classes], *outline.shape)
+        thresholds = [c.threshold for c in classes]
+        painted = label_pixels(types.probabilities[index], thresholds, cuts[index], *outline.shape)
         found.append(painted * np.uint8(verdicts.is_detected[index]))
         truth.append(outline)
     return [type_metrics(c.name, number, found, truth) for number, c in enumerate(classes, start=1)]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from relook.detection.arrays import ByteArray, FloatArray
 
 MAX_FOLDS = 8
-_SIDE = 32
+FOLD_SIDE_PX = 32
 _LIKENESS = 0.97
 
 
@@ -19,8 +19,8 @@ def near_duplicate_groups(pixels: ByteArray) -> NDArray[np.intp]:
     0.97 or more between copies. (A perceptual hash of the image itself takes all photographs of a part that lies still
     for copies.)
     """
-    side = pixels.shape[1] // _SIDE
-    grey = pixels.mean(axis=3, dtype=np.float32).reshape(len(pixels), _SIDE, side, _SIDE, side).mean(axis=(2, 4))
+    side = pixels.shape[1] // FOLD_SIDE_PX
+    grey = pixels.mean(axis=3, dtype=np.float32).reshape(len(pixels), FOLD_SIDE_PX, side, FOLD_SIDE_PX, side).mean(axis=(2, 4))
     looks = _standardised(grey.reshape(len(pixels), -1))
     own = _standardised(looks - looks.mean(axis=0))
     nothing_own = np.abs(own).max(axis=1) == 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.learning.old_graph import GraphBuilder, Tensor
+from relook.learning.graph.xp import ArrayT, xp
 
 _RIDGE = 0.1
 
@@ -20,7 +20,7 @@ _Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Head:
+class Classifier:
     """A fitted kernel machine.
 
     Attributes:
@@ -38,30 +38,18 @@ class Head:
     weights: _Floats
     bias: float
 
-    def scores(self, evidence: NDArray[np.floating]) -> _Floats:
+    def __call__(self, evidence: ArrayT) -> ArrayT:
         """(n,) scores of (n, k) evidence, about 1 for anomalous and -1 for normal."""
-        distances = _squared_distances((evidence - self.center) / self.scale, self.support)
-        return np.asarray(np.exp(-self.gamma * distances) @ self.weights + self.bias)
-
-    def nodes(self, graph: GraphBuilder, evidence: Tensor) -> Tensor:
-        """Nodes from (1, k) evidence to a (1,) score."""
-        centred = graph.node("Sub", evidence, graph.constant(self.center))
-        standard = graph.node("Div", centred, graph.constant(self.scale))
-        apart = graph.node("Sub", standard, graph.constant(self.support))
-        distances = graph.node("ReduceSum", graph.node("Mul", apart, apart), graph.constant(np.array([1])), keepdims=0)
-        kernel = graph.node("Exp", graph.node("Mul", distances, graph.constant(-self.gamma)))
-        total = graph.node(
-            "ReduceSum", graph.node("Mul", kernel, graph.constant(self.weights)), graph.constant(np.array([0]))
-        )
-        return graph.node("Add", total, graph.constant(self.bias))
+        distances = squared_distances((evidence - self.center) / self.scale, self.support)
+        return xp.exp(-self.gamma * distances) @ self.weights + self.bias
 
 
-def fit_head(evidence: NDArray[np.floating], groups: Sequence[int], is_anomalous: NDArray[np.bool_]) -> Head:
+def fit_classifier(evidence: NDArray[np.floating], groups: Sequence[int], is_anomalous: NDArray[np.bool_]) -> Classifier:
     """Fit on (n, k) evidence whose columns come in consecutive `groups`, of which both labels must be present."""
     center = evidence.mean(axis=0, dtype=np.float64)
     scale = (evidence.std(axis=0, dtype=np.float64) + 1e-6) * np.repeat(np.sqrt(groups), groups)
     support = (evidence - center) / scale
-    distances = _squared_distances(support, support)
+    distances = squared_distances(support, support)
     apart = distances[distances > 1e-12]
     gamma = 1 / float(np.median(apart)) if len(apart) else 1.0
     count = len(support)
@@ -70,9 +58,10 @@ def fit_head(evidence: NDArray[np.floating], groups: Sequence[int], is_anomalous
     system[:count, :count] = np.exp(-gamma * distances) + np.diag(_RIDGE / balance)
     system[count, count] = 0
     solution = np.linalg.solve(system, np.append(np.where(is_anomalous, 1.0, -1.0), 0.0))
-    return Head(center, scale, support, gamma, solution[:count], float(solution[count]))
+    return Classifier(center, scale, support, gamma, solution[:count], float(solution[count]))
 
 
-def _squared_distances(rows: _Floats, others: _Floats) -> _Floats:
-    lengths = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
-    return np.asarray(np.maximum(lengths - 2 * rows @ others.T, 0))
+def squared_distances(rows: ArrayT, others: _Floats) -> ArrayT:
+    """(n, m) between (n, k) rows and (m, k) others."""
+    lengths = xp.sum(xp.square(rows), 1, keepdims=True) + (others**2).sum(axis=1)
+    return xp.maximum(lengths - 2.0 * (rows @ others.T), 0.0)

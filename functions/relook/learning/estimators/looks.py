@@ -1,0 +1,146 @@
+"""A look at the canvas: the backbone's features on a grid of cells, and how odd they are there.
+
+Every model looks once with the whole canvas before its eye. Where the camera gives many more pixels than that, it looks
+a second time, at a finer canvas, and both maps are averaged: large things show in the first, small ones in the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relook.detection.arrays import FloatArray
+from relook.learning.backbone.protocol import Backbone
+from relook.learning.estimators.normality import Gaussians, Grid, Memory, Whitening, window_matrix
+from relook.learning.graph.layers import average_pool, mean_filter, resize
+from relook.learning.graph.tensor import Tensor
+from relook.learning.graph.xp import ArrayT, xp
+
+CELL_PX = 8
+"""Of the first look's canvas; the second one has cells of 16 finer pixels."""
+_BLOCKS = 256
+_LOG_FLOOR = 1e-3
+_SMOOTH_REACH = 1
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What turns a canvas into features.
+
+    Attributes:
+        canvas: (height, width) px of the first look; multiples of 32.
+        factor: pixels of the finest canvas for one of the first look's, a side; 1 where there is no second look.
+    """
+
+    backbone: Backbone
+    canvas: tuple[int, int]
+    factor: int
+
+    @property
+    def finest(self) -> tuple[int, int]:
+        """(height, width) px of what the graph takes."""
+        return self.canvas[0] * self.factor, self.canvas[1] * self.factor
+
+    @property
+    def grids(self) -> list[Grid]:
+        """Of each look."""
+        height, width = (side // CELL_PX for side in self.canvas)
+        finer = max(self.factor // 2, 1)
+        sizes = [(height, width)] if self.factor == 1 else [(height, width), (height * finer, width * finer)]
+        return [Grid(h, w, _block(h, w)) for h, w in sizes]
+
+    def maps(self, image: Tensor) -> list[list[Tensor]]:
+        """Maps of the backbone for each look, from (1, 3, height, width) RGB 0..255 of the finest canvas."""
+        views = [image] if self.factor == 1 else [average_pool(image, self.factor), image]
+        return [self.backbone.maps(view) for view in views]
+
+    def features(self, maps: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """(1, cells, channels) of each look."""
+        return [_on_grid(each, grid) for each, grid in zip(maps, self.grids, strict=True)]
+
+
+def _block(height: int, width: int) -> int:
+    """The largest power of two that leaves 256 blocks or more, and divides both sides."""
+    block = 1
+    while height * width >= _BLOCKS * 4 * block**2 * 0.75 and not (height % (2 * block) or width % (2 * block)):
+        block *= 2
+    return block
+
+
+def _on_grid(maps: Sequence[Tensor], grid: Grid) -> Tensor:
+    """Each map averaged over 3 x 3 of its cells (without that AUROC fell by .03 to .05), then brought to the grid."""
+    parts = []
+    for each in maps:
+        smooth = mean_filter(each, 3)
+        high, wide = smooth.shape[2] / grid.height, smooth.shape[3] / grid.width
+        if high > 1 and high == wide and high.is_integer():
+            smooth = average_pool(smooth, int(high))
+        parts.append(resize(smooth, grid.height, grid.width))
+    joined: Tensor = np.concatenate(parts, axis=1)  # type: ignore[call-overload]
+    return joined.reshape(1, joined.shape[1], grid.cells).transpose(0, 2, 1)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Center and spread over normal images; broadcasts against what it standardises."""
+
+    center: FloatArray
+    spread: FloatArray
+
+    def __call__(self, x: ArrayT) -> ArrayT:
+        return (x - self.center) / self.spread
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that was fitted for one look.
+
+    Attributes:
+        scales: (height, width) each, of the log maps of the Gaussians and, if there is one, of the memory.
+    """
+
+    grid: Grid
+    whitening: Whitening
+    gaussians: Gaussians
+    memory: Memory | None
+    scales: tuple[Scale, ...]
+
+    def whitened(self, features: ArrayT) -> ArrayT:
+        """(n, cells, d)."""
+        return self.whitening(features)
+
+    def maps(self, features: ArrayT) -> list[ArrayT]:
+        """(n, height, width) each, in spreads of normal images at that place."""
+        raw = log_maps(features, self.whitening(features), self.gaussians, self.memory)
+        return [scale(each) for scale, each in zip(self.scales, raw, strict=True)]
+
+
+def log_maps(features: ArrayT, whitened: ArrayT, gaussians: Gaussians, memory: Memory | None) -> list[ArrayT]:
+    """(n, height, width) logarithms of distances, averaged over 3 x 3 cells."""
+    grid = gaussians.grid
+    distances = [gaussians(whitened)]
+    if memory is not None:
+        distances.append(xp.reshape(memory(features), (features.shape[0], grid.height, grid.width)))
+    rows, columns = (window_matrix(size, _SMOOTH_REACH) for size in (grid.height, grid.width))
+    return [_between(rows, xp.log(each + _LOG_FLOOR), columns) for each in distances]
+
+
+def enlarged(each: ArrayT, height: int, width: int) -> ArrayT:
+    """(n, h, w) to (n, height, width), bilinear, cells being areas."""
+    if each.shape[1:] == (height, width):
+        return each
+    return _between(_stretching(each.shape[1], height), each, _stretching(each.shape[2], width))
+
+
+def _between(rows: FloatArray, maps: ArrayT, columns: FloatArray) -> ArrayT:
+    """rows @ map @ columns.T for each of the maps."""
+    across: ArrayT = maps @ columns.T
+    down = xp.transpose(xp.transpose(across, (0, 2, 1)) @ rows.T, (0, 2, 1))
+    return down
+
+
+def _stretching(size: int, to: int) -> FloatArray:
+    at = np.clip((np.arange(to) + 0.5) * size / to - 0.5, 0, size - 1)
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(size))).astype(np.float32)

@@ -1,0 +1,97 @@
+"""Images to features: each is decoded, cut and shown to the backbone once; every fold uses what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relook.detection.session import Session
+from relook.detection.view import Cut, View
+from relook.learning.data.samples import LabeledImage
+from relook.learning.data.synthesis import nudge, relight
+from relook.learning.data.training_set import OnProgress, TrainingSet, blaming
+from relook.learning.estimators.looks import Eye
+from relook.learning.graph.builder import Graph
+from relook.learning.graph.tensor import Tensor
+
+THREADS = 2
+"""Of the graphs that training asks on the way."""
+_MANY_NORMALS = 300
+"""From so many on, normal images themselves show what a copy would."""
+
+_Half = NDArray[np.float16]
+
+
+def image_input(graph: Graph, eye: Eye) -> Tensor:
+    """`image`, (1, height, width, 3) uint8, as (1, 3, height, width) float32 0..255."""
+    return graph.input("image", np.uint8, (1, *eye.finest, 3)).astype(np.float32).transpose(0, 3, 1, 2)
+
+
+def cut_all(data: TrainingSet, view: View, on_progress: OnProgress) -> list[Cut]:
+    """What the model will see of each image.
+
+    Raises:
+        TrainingDataError: an image cannot be read; names it.
+    """
+    cuts = []
+    for image in data.images:
+        cuts.append(_cut(image, view))
+        on_progress("finding the parts", len(cuts), len(data.images))
+    return cuts
+
+
+def extract(
+    data: TrainingSet, cuts: list[Cut], view: View, eye: Eye, copies: int, generator: np.random.Generator, on_progress: OnProgress
+) -> tuple[list[_Half], NDArray[np.intp]]:
+    """Features of all images, then of altered copies of the normal ones.
+
+    Returns:
+        (n + copies, cells, channels) of each look, and the images that the copies are of.
+    """
+    normals = np.flatnonzero(~data.is_anomalous)
+    copied = np.repeat(normals, copies) if len(normals) < _MANY_NORMALS else normals[:0]
+    session = features_session(eye)
+    total = len(cuts) + len(copied)
+    looks: list[_Half] = []
+    for index in range(total):
+        if index < len(cuts):
+            pixels = cuts[index].pixels
+        else:
+            pixels = relight(_cut(data.images[copied[index - len(cuts)]], view, generator).pixels, generator)
+        found = session(image=pixels[None])
+        looks = looks or [np.empty((total, *each.shape[1:]), np.float16) for each in found.values()]
+        for into, each in zip(looks, found.values(), strict=True):
+            into[index] = each[0]
+        on_progress("looking at images", index + 1, total)
+    return looks, copied
+
+
+def features_session(eye: Eye) -> Session:
+    """`image` to (1, cells, channels) of each look."""
+    graph = Graph()
+    for number, each in enumerate(eye.features(eye.maps(image_input(graph, eye)))):
+        graph.output(f"look_{number}", each)
+    return Session(graph.finish(), threads=THREADS)
+
+
+def _cut(image: LabeledImage, view: View, generator: np.random.Generator | None = None) -> Cut:
+    with blaming(image):
+        return view.cut(image.read()) if generator is None else view.cut(image.read(), nudge(generator))
+
+
+def finer(view: View, factor: int) -> View:
+    """The same view at more pixels."""
+    return replace(view, canvas=(view.canvas[0] * factor, view.canvas[1] * factor))
+
+
+def factor_for(view: View, *, second_look: bool) -> int:
+    """By how much the second look's canvas is finer, a side: the power of two nearest to half the camera's resolution.
+
+    One, for no second look, where that is less than about twice the first canvas.
+    """
+    if not second_look:
+        return 1
+    ratio = view.rectangle[2] * view.rectangle[3] / (view.canvas[0] * view.canvas[1])
+    return int(2 ** np.clip(np.rint(np.log2(ratio / 4) / 2), 0, 3))
