@@ -32,9 +32,10 @@ from bench.patchcore_graph import CORESET_SHARE, nearest_distance
 from bench.printing import console, mean, shown, tracked
 from bench.sets import LabeledSet, add_arguments, chosen_sets
 from relook.detection.arrays import FloatArray
-from relook.detection.image import decode_for_model, decode_mask
+from relook.detection.image import decode_mask
 from relook.detection.model import Model
 from relook.detection.session import Session
+from relook.detection.view import View
 from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.learning.backbone.imported import ImportedBackbone
 from relook.learning.backbone.protocol import Backbone
@@ -156,7 +157,7 @@ def _patchcore(data: LabeledSet, backbone: Backbone) -> Row:
     session = Session(_patches_graph(backbone), threads=2)
 
     def patches(image: LabeledImage) -> FloatArray:
-        pixels = decode_for_model(image.read(), _INPUT_PX, _INPUT_PX)
+        pixels = View.stretched(_INPUT_PX, _INPUT_PX).cut(image.read()).pixels
         return session(image=pixels[None])["patches"]
 
     bank = np.concatenate([patches(image) for image in data.normals])

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from relook.detection.image import decode_for_model
+from relook.detection.view import View
 
 Look = Callable[[bytes], object]
 
@@ -55,7 +55,7 @@ def main() -> None:
 def _load(kind: str, folder: Path, side: int, threads: int) -> Look:
     """Each imports what it needs and nothing else: imports count towards the peak."""
     if kind == "decode":
-        return lambda data: decode_for_model(data, side, side)
+        return lambda data: View.stretched(side, side).cut(data).pixels
     if kind == "relook":
         from relook.detection.model import Model
         from relook.detection.package import ModelPackage
@@ -65,7 +65,7 @@ def _load(kind: str, folder: Path, side: int, threads: int) -> Look:
 
     load = {"onnx": patchcore.load_onnx, "torch": patchcore.load_torch, "anomalib": patchcore.load_anomalib}[kind]
     look = load(folder, threads)
-    return lambda data: look(decode_for_model(data, side, side))
+    return lambda data: look(View.stretched(side, side).cut(data).pixels)
 
 
 def _peak_mb() -> float:

@@ -44,7 +44,7 @@ from cli.output import err, print_json
 from local.cloud import ROOT
 from local.products import write_dataset
 from local.products.dataset import JPEG_QUALITY
-from relook.detection.image import decode_for_model
+from relook.detection.view import View
 from relook.learning.data.samples import LabeledImage
 from relook.learning.training import train
 
@@ -179,8 +179,9 @@ class Bench:
         normals = [image for image in images if not image.is_anomalous]
         trainings.append(self._train(normals, ONE_CLASS, own))
         for side in PEER_SIDES:
+            view = View.stretched(side, side)
             with err.status(f"filling the peers' bank at {side}"):
-                write_peer(self._peer(side), [decode_for_model(image.read(), side, side) for image in normals], side)
+                write_peer(self._peer(side), [view.cut(image.read()).pixels for image in normals], side)
         return trainings
 
     def measure(self, threads: int, rounds: int) -> list[Measurement]:

@@ -116,23 +116,6 @@ def decode_reduced(data: bytes, spare: Callable[[int, int], float]) -> ReducedIm
         return ReducedImage(_on_white(_upright(_plain(image), orientation).reduce(rest)), factor, *shown)
 
 
-def decode_for_model(data: bytes, height: int, width: int) -> ByteArray:
-    """The pixels squashed to (height, width), without ever holding a large JPEG at its full size.
-
-    Returns:
-        (height, width, 3) uint8 RGB, otherwise as `decode`.
-    Raises:
-        ImageRejectedError: as `decode`.
-    """
-    with _opened(data) as image:
-        orientation = _orientation(image)
-        size = (height, width) if orientation in _SWAPS_SIDES else (width, height)
-        image.draft("RGB", size)  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is still large enough
-        # Squashed before it is laid on white: Pillow averages premultiplied colours, so the order changes nothing.
-        small = _plain(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        return np.array(_upright(_on_white(small), orientation))
-
-
 def decode_mask(data: bytes) -> ByteArray:
     """The pixels of a PNG mask as they are stored, transparency kept. A mask may be smaller than an image.
 

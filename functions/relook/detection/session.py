@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from relook.detection.arrays import FloatArray
 from relook.errors import PackageError
 
+
 class Session:
     """A loaded graph. Safe to call from several threads."""
 

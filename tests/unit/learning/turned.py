@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from relook.detection.arrays import ByteArray
-from relook.detection.image import decode_for_model
+from relook.detection.view import View
 from relook.learning.data.samples import LabeledImage
 from tests.unit.learning.pictures import encode
 
@@ -76,4 +76,4 @@ def any_way_round(seeds: Iterable[int]) -> list[LabeledImage]:
 
 def squashed(image: Image.Image) -> ByteArray:
     """(256, 256, 3) as training and detection see it."""
-    return decode_for_model(encode(image), 256, 256)
+    return View.stretched(256, 256).cut(encode(image)).pixels

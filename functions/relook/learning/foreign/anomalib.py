@@ -21,6 +21,7 @@ from relook.detection.calibration import probability
 from relook.detection.model import Model
 from relook.detection.package import Calibration, HeatMapRange, ModelManifest, ModelPackage
 from relook.detection.session import Session
+from relook.detection.view import View
 from relook.errors import PackageError
 from relook.learning.estimators.calibration import THRESHOLD
 from relook.learning.foreign.anomalib_reading import Entry, Normalization, Reading
@@ -183,7 +184,7 @@ def _package(graph: bytes, entry: Entry, model: Any, project: str, version: str)
     manifest = ModelManifest(
         project=project,
         version=version,
-        input_size=(entry.height, entry.width),
+        view=View.stretched(entry.height, entry.width),  # anomalib's own transform squashes
         image_size=None,
         threshold=THRESHOLD,
         calibration=(Calibration(0.0, 1.0),),

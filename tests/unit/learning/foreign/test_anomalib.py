@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from relook.detection.image import decode_for_model
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
 from relook.detection.session import Session
+from relook.detection.view import View
 from relook.errors import PackageError
 from relook.learning.foreign import anomalib
 from relook.learning.foreign.anomalib import package_export
@@ -38,7 +38,8 @@ def package(export: bytes, **options: Any) -> ModelPackage:
 
 def said_by_anomalib(export: bytes, data: bytes, batch: int = 1) -> dict[str, NDArray[np.float32]]:
     """The export's own outputs, asked as anomalib's inferencers do."""
-    image = decode_for_model(data, 64, 80).astype(np.float32).transpose(2, 0, 1) / 255
+    picture = Image.open(BytesIO(data)).convert("RGB").resize((80, 64), Image.Resampling.BILINEAR)
+    image = np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
     return Session(export, threads=1)(input=np.repeat(image[None], batch, axis=0))
 
 
@@ -50,7 +51,8 @@ def said_by_anomalib(export: bytes, data: bytes, batch: int = 1) -> dict[str, ND
 def test_the_verdict_is_anomalibs(options: dict[str, Any], batch: int) -> None:
     export = anomalib_onnx(**options)
     registered = package(export)
-    assert registered.manifest.input_size == (64, 80)  # for an open size: what the pre-processing inside resizes to
+    view = registered.manifest.view
+    assert view == View.stretched(64, 80)  # for an open size: what the pre-processing inside resizes to
     model = Model(registered)
     for data in PARTS:
         theirs = said_by_anomalib(export, data, batch)
@@ -60,9 +62,23 @@ def test_the_verdict_is_anomalibs(options: dict[str, Any], batch: int) -> None:
         assert result.is_anomalous == bool(theirs["pred_label"][0, 0])
         assert result.confidence == pytest.approx(p if result.is_anomalous else 1 - p, abs=1e-5)
         assert (result.anomalies, result.mask_png) == (None, None)
-        ours = Session(registered.graph, threads=1)(image=decode_for_model(data, 64, 80)[None])
+        ours = Session(registered.graph, threads=1)(image=view.cut(data).pixels[None])
         np.testing.assert_allclose(ours["map"], theirs["anomaly_map"][0, 0], atol=1e-5)
     assert [model.detect(data).is_anomalous for data in PARTS] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("size", [(720, 540), (540, 720), (2000, 300)])
+def test_a_large_picture_of_any_proportions_is_squashed_as_anomalib_does(size: tuple[int, int]) -> None:
+    export = anomalib_onnx()
+    model = Model(package(export))
+    for data in PARTS:
+        stream = BytesIO()
+        Image.open(BytesIO(data)).resize(size, Image.Resampling.BICUBIC).save(stream, "PNG")
+        theirs = said_by_anomalib(export, stream.getvalue())
+        result = model.detect(stream.getvalue())
+        assert result.is_anomalous == bool(theirs["pred_label"][0, 0])
+        # It is made smaller in two steps, of which the first only averages pixels
+        assert result.anomaly_probability == pytest.approx(float(theirs["pred_score"][0, 0]), abs=0.05)
 
 
 def test_without_a_map_every_place_shows_the_score() -> None:

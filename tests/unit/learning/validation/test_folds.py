@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from relook.detection.image import decode_for_model
+from relook.detection.view import View
 from relook.learning.validation.folds import MAX_FOLDS, assign_folds, near_duplicate_groups
 from tests.unit.learning.pictures import encode, plate
 
 
 def seen(image: Image.Image) -> np.ndarray:
-    return decode_for_model(encode(image), 256, 256)
+    return View.stretched(256, 256).cut(encode(image)).pixels
 
 
 def test_copies_share_a_group_and_new_photographs_do_not() -> None:
