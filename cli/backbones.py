@@ -11,32 +11,32 @@ from cli.files import read_onnx
 from cli.output import out
 from cli.stack import Stack
 from cli.training import ensure_project, refuse_name
-from relook.learning.old_backbone import Backbone
+from relook.learning.backbone.imported import ImportedBackbone
 from relook.registry import backbones
 
 
-def read_backbone(path: Path) -> Backbone:
+def read_backbone(path: Path) -> ImportedBackbone:
     """
     Raises:
         BackboneError: the file cannot serve as a backbone.
     """
-    return Backbone.from_bytes(read_onnx(path))
+    return ImportedBackbone.from_bytes(read_onnx(path))
 
 
-def import_file(stack: Stack, project: str, path: Path) -> Backbone:
+def import_file(stack: Stack, project: str, path: Path) -> ImportedBackbone:
     """Have the project train with this backbone from now on; the project is made if need be."""
     data = read_onnx(path)
-    backbone = Backbone.from_bytes(data)  # before a project is made for it
+    backbone = ImportedBackbone.from_bytes(data)  # before a project is made for it
     refuse_name(project)
     ensure_project(stack, project)
     backbones.save_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project, data)
     return backbone
 
 
-def load(stack: Stack, project: str) -> Backbone | None:
+def load(stack: Stack, project: str) -> ImportedBackbone | None:
     """The project's own backbone; None where it trains with ours."""
     data = backbones.load_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
-    return Backbone.from_bytes(data) if data is not None else None
+    return ImportedBackbone.from_bytes(data) if data is not None else None
 
 
 def remove(stack: Stack, project: str) -> bool:
@@ -44,13 +44,13 @@ def remove(stack: Stack, project: str) -> bool:
     return backbones.delete_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
 
 
-def describe(project: str, backbone: Backbone) -> dict[str, Any]:
+def describe(project: str, backbone: ImportedBackbone) -> dict[str, Any]:
     """What it is, and what one forward pass takes on this machine."""
     return {
         "project": project,
         "side_px": backbone.side,
-        "maps": [list(shape) for shape in backbone.maps],
-        "channels": backbone.channels,
+        "maps": [list(shape) for shape in backbone.map_shapes],
+        "channels": sum(backbone.channels),
         "size_bytes": len(backbone.model),
         "sha256": backbone.sha256,
         "cost_ms": {str(threads): round(backbone.cost_ms(threads=threads), 1) for threads in (1, 2)},

@@ -24,9 +24,9 @@ from cli.files import read_onnx
 from cli.output import CommandError, out, progress
 from cli.stack import Stack
 from relook.detection.package import ModelPackage
+from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.samples import LabeledImage
 from relook.learning.foreign.anomalib import package_export
-from relook.learning.old_backbone import Backbone
 from relook.learning.training import train
 from relook.lookout.training import training_report
 from relook.registry import models, packages, projects

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, external_data_helper, helper, numpy_helper
 
-from relook.learning.old_backbone import Backbone
+from relook.learning.backbone.imported import ImportedBackbone
 
 FLOAT, UINT8 = int(TensorProto.FLOAT), int(TensorProto.UINT8)
 Shape = tuple[int | str | None, ...]
@@ -108,9 +108,9 @@ def feature_onnx(side: int = 64, **options: Any) -> bytes:
 
 
 @cache
-def quick_backbone() -> Backbone:
+def quick_backbone() -> ImportedBackbone:
     """Enough for pictures as plain as those of the tests, in a third of the time ours takes to train with."""
-    return Backbone.from_bytes(feature_onnx(64))
+    return ImportedBackbone.from_bytes(feature_onnx(64))
 
 
 # The network below scores the parts of `parts.py` about 0.8, scratched ones about 4.5

@@ -168,7 +168,7 @@ class Trainer:
     def _train(self, model: ModelVersion, around: Surroundings) -> ModelVersion:
         # They bring onnx, which only a training needs, and a message about one that has ended does not.
         from relook.detection.model import Model
-        from relook.learning.old_backbone import Backbone
+        from relook.learning.backbone.imported import ImportedBackbone
         from relook.learning.training import train
         from relook.learning.validation.evaluation import evaluate_on
         from relook.lookout.labeled_objects import labeled_images
@@ -181,7 +181,7 @@ class Trainer:
             labeled_images(self._s3, (each.entry for each in entries[DatasetType.TRAIN])),
             project=model.project,
             version=model.version,
-            backbone=Backbone.from_bytes(own) if own is not None else None,
+            backbone=ImportedBackbone.from_bytes(own) if own is not None else None,
             on_progress=progress,
         )
         evaluation, looked_at = trained.evaluation, entries[DatasetType.TRAIN]
