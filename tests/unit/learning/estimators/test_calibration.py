@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
 
 from relook.detection.calibration import probability
 from relook.learning.estimators.calibration import fit_from_normals, fit_platt, fit_safety_net, median_and_spread
@@ -58,3 +60,25 @@ def test_safety_net_spares_normals_that_scatter() -> None:
     scores = np.concatenate([np.random.default_rng(0).normal(0, 1, 80), np.linspace(5, 30, 20)])
     flagged = [probability([s], [fit_safety_net(scores)]) >= 0.5 for s in scores]
     assert sum(flagged) <= 5
+
+
+def test_median_and_spread() -> None:
+    values = np.random.default_rng(0).gamma(2, 3, (41, 5))
+    center, spread = median_and_spread(values)
+    np.testing.assert_allclose(center, np.median(values, axis=0))
+    np.testing.assert_allclose(spread, stats.median_abs_deviation(values, axis=0, scale="normal"), rtol=1e-5)
+
+
+def test_platt_is_logistic_regression_on_softened_targets() -> None:
+    random = np.random.default_rng(3)
+    label = np.arange(60) < 20
+    scores = random.normal(0, 1, 60) + 1.2 * label
+    fitted = fit_platt(scores, label)
+
+    target = np.where(label, 21 / 22, 1 / 42)
+    standard = ((scores - scores.mean()) / scores.std())[:, None]
+    both = LogisticRegression(C=100, tol=1e-10, max_iter=1000).fit(
+        np.concatenate([standard, standard]), np.repeat([1, 0], 60), np.concatenate([target, 1 - target])
+    )
+    log_odds = both.decision_function(standard)
+    np.testing.assert_allclose((scores - fitted.center) / fitted.scale, log_odds, rtol=1e-4, atol=1e-5)

@@ -23,6 +23,8 @@ def test_image_metrics() -> None:
     assert result.f1 == pytest.approx(12 / 17)
     assert result.roc_auc == pytest.approx(1.0)
     assert result.false_alarm_share == pytest.approx(0.75)
+    # Twelve probabilities over ten bins: the eight sure anomalies too low by 28/11, the four normals too high by 6/11
+    assert result.calibration_error == pytest.approx((28 / 11 + 6 / 11) / 12)
 
 
 def test_without_anomalies_only_false_alarms_are_known() -> None:
