@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from relook.detection.image import decode
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
+from relook.detection.view import Cut
 from relook.inspection.publish import percent
 
 MAX_SIDE_PX = 1024
@@ -45,7 +47,12 @@ class _Panel:
 
 
 def explanation(
-    image: bytes, result: DetectAnomalyResult, name: str, threshold: float, nearest: bytes | None
+    image: bytes,
+    result: DetectAnomalyResult,
+    name: str,
+    threshold: float,
+    nearest: bytes | None,
+    cut: Cut | None = None,
 ) -> Image.Image:
     """A sheet: the verdict, and below it the image, its heat map, its types and the nearest normal image side by side.
 
@@ -53,10 +60,16 @@ def explanation(
         image: an encoded image that was inspected.
         threshold: the anomaly probability from which an image is anomalous.
         nearest: the nearest normal image, encoded; None where it is not at hand.
+        cut: what of the image was looked at; the rest is shown paler.
     """
     whole = Image.fromarray(decode(image))
     picture = ImageOps.contain(whole, (_PANEL_PX, _PANEL_PX))
-    panels = [_Panel(picture, "image", [(None, f"{whole.width} x {whole.height} pixels")])]
+    lines: list[tuple[str | None, str]] = [(None, f"{whole.width} x {whole.height} pixels")]
+    shown = picture
+    if cut and not (is_seen := _seen(cut, picture)).all():
+        shown = Image.composite(picture, Image.blend(picture, _paper(picture), 0.6), Image.fromarray(is_seen))
+        lines.append((None, "what is pale is not looked at"))
+    panels = [_Panel(shown, "image", lines)]
     known = result.nearest_normal
     if known and not nearest:
         panels[0].lines.append((None, f"most similar: {known.name}"))
@@ -65,9 +78,7 @@ def explanation(
         panels.append(_Panel(heat, "how odd each place is", [], _heat_scale(result.heat_map_png)))
     if result.mask_png:
         found = [each for each in result.anomalies or () if each.name != BACKGROUND]
-        lines: list[tuple[str | None, str]] = [
-            (each.color, f"{each.name}  {percent(each.area_share)}") for each in found
-        ]
+        lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in found]
         panels.append(_Panel(_with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
     if known and nearest:
         fitted = ImageOps.pad(Image.fromarray(decode(nearest)), picture.size, color=_FAINT)
@@ -142,6 +153,15 @@ def _heat_scale(heat_map_png: bytes) -> Image.Image | None:
     """The map's palette as a strip, darkest first."""
     palette = Image.open(BytesIO(heat_map_png)).getpalette("RGB")
     return Image.fromarray(np.array(palette, np.uint8).reshape(1, -1, 3)) if palette else None
+
+
+def _seen(cut: Cut, picture: Image.Image) -> NDArray[np.bool_]:
+    """(height, width) of the picture: what the cut covers."""
+    return cut.on_image(np.ones((64, 64), np.float32), picture.height, picture.width, beyond=0.0) > 0.5
+
+
+def _paper(picture: Image.Image) -> Image.Image:
+    return Image.new("RGB", picture.size, _PAPER)
 
 
 def _fitting(text: str, width: int, size: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from relook.detection.package import ModelPackage
+from relook.detection.package import FORMAT_VERSION, ModelPackage
 from relook.learning.data.samples import LabeledImage
 from relook.learning.training import train
 from relook.registry.models import create_model, finish_hosting, finish_training, start_hosting
@@ -79,6 +80,18 @@ def classification_package() -> ModelPackage:
     """Knows normal parts only, with a small backbone: what is tested is what happens around it."""
     images = labeled_parts(12, 0, with_masks=False)
     return train(images, project="bracket", version="1", backbone=quick_backbone()).package
+
+
+def outdated_package() -> ModelPackage:
+    """As an older Relook wrote them, which this one refuses to read."""
+    package = classification_package()
+    return replace(package, manifest=replace(package.manifest, format_version=FORMAT_VERSION - 1))
+
+
+OUTDATED = (
+    f"model.json has format version {FORMAT_VERSION - 1}; this Relook reads {FORMAT_VERSION}: train the model again"
+)
+"""What is said about it, wherever it is met."""
 
 
 def hosted_package(registry: Table, s3: Any, project: str, package: ModelPackage | None = None) -> str:

@@ -22,17 +22,29 @@ from cli.stack import Stack
 from relook.detection.model import Model
 from relook.detection.package import ModelManifest
 from relook.detection.result import Anomaly, DetectAnomalyResult, NearestNormal
+from relook.detection.view import View
 from relook.errors import ResourceNotFoundError
+from relook.learning.backbone import weights
+from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.learning.foreign.anomalib import package_export
-from relook.learning.old_backbone import our_backbone
 from relook.learning.training import TrainedModel
 from relook.learning.validation.assessment import suspicious_images
 from relook.learning.validation.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate
 from relook.lookout.training import training_report
 from relook.registry.projects import create_project
 from tests.unit.conftest import Cloud
-from tests.unit.foreign import anomalib_onnx
-from tests.unit.parts import SCRATCH_COLOR, labeled_parts, part, part_png, png, segmentation_package
+from tests.unit.foreign import anomalib_onnx, quick_backbone
+from tests.unit.parts import (
+    OUTDATED,
+    SCRATCH_COLOR,
+    classification_package,
+    labeled_parts,
+    outdated_package,
+    part,
+    part_png,
+    png,
+    segmentation_package,
+)
 
 
 def explain(*arguments: object) -> list[dict[str, Any]]:
@@ -121,6 +133,19 @@ def test_what_cannot_explain_says_why(model_folder: Path, images: Path) -> None:
         explain(model_folder, images, "--normals", images / "good.png")
 
 
+@pytest.mark.parametrize("command", ["explain", "detect"])
+def test_a_model_of_an_older_relook_asks_to_be_trained_again(
+    images: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outdated_package().write_folder(tmp_path / "old")
+    monkeypatch.setattr("sys.argv", ["relook", command, str(tmp_path / "old"), str(images)])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main.run()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {OUTDATED}\n"
+
+
 def test_people_get_a_table(model_folder: Path, images: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(cli.main.app, ["explain", str(model_folder), str(images), "--pictures", str(tmp_path)])
     assert result.exit_code == output.EXIT_ANOMALOUS
@@ -143,6 +168,17 @@ def test_the_sheet_names_each_type_in_its_colour(size: tuple[int, int]) -> None:
     nothing = dataclasses.replace(result, is_anomalous=False, anomalies=found[:1])
     captions = np.asarray(explanation(png(image), nothing, "9.png", 0.5, part_png(3)))[-100:]
     assert not (captions == ImageColor.getrgb(SCRATCH_COLOR)).all(axis=2).any()
+
+
+def test_what_is_not_looked_at_is_shown_paler() -> None:
+    image, result = png(part(9)[0].resize((480, 360))), DetectAnomalyResult(False, 0.9)
+    whole, left_out = (
+        np.asarray(explanation(image, result, "9.png", 0.5, None, view.cut(image)))[116:476, 32:512].mean(axis=2)
+        for view in (View.stretched(64, 64), View((120, 160), (40, 30, 80, 60), (64, 64)))
+    )
+    middle = (slice(100, 260), slice(130, 350))
+    np.testing.assert_array_equal(whole[middle], left_out[middle])
+    assert (left_out[:80] > whole[:80] + 30).all() and (left_out[:, 380:] > whole[:, 380:] + 30).all()
 
 
 def outcome(name: str, is_anomalous: bool, probability: float, oddness: float = 0.0) -> ImageOutcome:
@@ -173,16 +209,23 @@ def test_training_tells_what_was_chosen_and_how_good_it_is(capsys: pytest.Captur
     printed = capsys.readouterr().out
     for choice in package.manifest.choices:
         assert choice.name in printed and f"{choice.chosen} ({choice.measure}" in printed
-    for words in ("relook, SHA-256", "AUROC 1.00, AUPR 1.00", "off by 15.0% on average", "IoU 0.60", "Look at [this]."):
+    for words in (
+        "efficientnet-lite0, SHA-256",
+        "AUROC 1.00, AUPR 1.00",
+        "off by 15.0% on average",
+        "IoU 0.60",
+        "Look at [this].",
+    ):
         assert words in printed
     fields = json.loads(json.dumps(report.to_json()))
-    assert fields["backbone"] == {"name": "relook", "sha256": our_backbone().sha256}
+    assert fields["backbone"] == {"name": "efficientnet-lite0", "sha256": weights.SHA256}
     assert [each["name"] for each in fields["choices"]] == [each.name for each in package.manifest.choices]
     assert fields["evaluation"]["calibration_error"] == pytest.approx(0.15)
 
 
 def test_the_manifest_keeps_the_backbone() -> None:
     manifest = segmentation_package().manifest
-    assert manifest.backbone == our_backbone().identity
+    assert manifest.backbone == pretrained().identity
     assert ModelManifest.from_json(manifest.to_json()) == manifest
-    assert dataclasses.replace(our_backbone(), sha256="0" * 64).identity.name == "own"
+    assert classification_package().manifest.backbone == quick_backbone().identity
+    assert quick_backbone().identity.name == "own"

@@ -19,7 +19,17 @@ from relook.inspection.upload import parse_upload
 from relook.observability import logger
 from relook.registry.models import stop_hosting
 from tests.unit.conftest import SETTINGS, Cloud, forget_process_state, message
-from tests.unit.parts import HEIGHT, SCRATCH_COLOR, WIDTH, classification_package, hosted_package, part_png, png
+from tests.unit.parts import (
+    HEIGHT,
+    OUTDATED,
+    SCRATCH_COLOR,
+    WIDTH,
+    classification_package,
+    hosted_package,
+    outdated_package,
+    part_png,
+    png,
+)
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -299,6 +309,24 @@ def test_a_damaged_package_is_no_verdict(hosted: Cloud) -> None:
     hosted.s3.put_object(Bucket="models", Key="bracket/1/graph.onnx", Body=b"tampered")
     assert hosted.deliver(hosted.upload("bracket/a.png", part_png(2002))) == ["message-1"]
     assert hosted.records() == []
+
+
+def test_a_model_of_an_older_relook_is_no_verdict_and_the_log_says_what_to_do(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted_package(cloud.registry, cloud.s3, "bracket", outdated_package())
+    upload = cloud.upload("bracket/a.png", part_png(2002))
+    stream = StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    assert cloud.deliver(upload) == ["message-1"]
+    (log,) = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (log["message"], log["exception_name"]) == ("inspection failed", "PackageError")
+    assert OUTDATED in log["exception"]
+    assert (cloud.records(), cloud.pictures(), cloud.published()) == ([], [], [])
+
+    hosted_package(cloud.registry, cloud.s3, "bracket", classification_package())  # trained again
+    assert cloud.deliver(upload) == []
+    assert [record["model_version"] for record in cloud.records()] == ["2"]
 
 
 def test_one_log_line_and_the_published_metrics(

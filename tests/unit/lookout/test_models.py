@@ -43,6 +43,7 @@ from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
 from relook.registry.table import Table, Update
 from tests.unit.foreign import anomalib_onnx
+from tests.unit.parts import OUTDATED, outdated_package
 
 ARN = "arn:aws:lookoutvision:us-east-1:123456789012:model/bracket"
 OUTPUT = {"S3Location": {"Bucket": "results", "Prefix": "k_fold_"}}
@@ -92,10 +93,10 @@ def small_package() -> ModelPackage:
     return package_export(anomalib_onnx(), project="bracket", version="1")
 
 
-def trained(service: Service, performance: Performance | None = None) -> str:
-    """A trained version with a package that loads."""
+def trained(service: Service, performance: Performance | None = None, package: ModelPackage | None = None) -> str:
+    """A trained version with a package that loads, unless another is given."""
     version = registry_models.create_model(service.registry, "bracket", output=OutputPlace("results", "")).version
-    sha256 = save_package(service.s3, "models", "bracket", version, small_package())
+    sha256 = save_package(service.s3, "models", "bracket", version, package or small_package())
     files = EvaluationFiles("EvaluationManifest-x.json", "EvaluationResult-x.json", "TrainingReport-x.json")
     finish_training(
         service.registry, "bracket", version, sha256, performance, "The model is trained.", evaluation=files
@@ -483,6 +484,14 @@ def test_a_package_that_does_not_load_is_a_failed_start_that_can_be_repeated(ser
     service.s3.put_object(Bucket="models", Key="bracket/1/graph.onnx", Body=graph)
     start(service)
     assert described(service)["Status"] == "HOSTED"
+
+
+def test_a_model_of_an_older_relook_is_a_failed_start_that_says_to_train_again(service: Service) -> None:
+    trained(service, package=outdated_package())
+    start(service)
+    found = described(service)
+    assert (found["Status"], found["StatusMessage"]) == ("HOSTING_FAILED", OUTDATED)
+    assert describe_project(service.registry, "bracket").hosted is None
 
 
 def test_a_bucket_that_cannot_be_reached_is_a_failed_start_too(service: Service) -> None:

@@ -28,7 +28,7 @@ from relook.registry import jobs
 from relook.registry.jobs import create_job, describe_job, fail_job, finish_job, list_jobs
 from relook.registry.models import create_model, delete_model, stop_hosting
 from relook.registry.projects import create_project
-from tests.unit.parts import classification_package, register_hosted
+from tests.unit.parts import OUTDATED, classification_package, outdated_package, register_hosted
 
 X86 = {"Os": "LINUX", "Arch": "X86_64"}
 NVIDIA = {"Os": "LINUX", "Arch": "ARM64", "Accelerator": "NVIDIA"}
@@ -290,6 +290,13 @@ def test_a_damaged_model_fails_the_job(line: Service) -> None:
     job = describe(line, start(line))
     assert job["Status"] == "FAILED"
     assert f"has no {GRAPH_FILE}" in job["StatusMessage"]
+
+
+def test_a_model_of_an_older_relook_fails_the_job_and_is_to_be_trained_again(line: Service) -> None:
+    register_hosted(line.registry, line.s3, "models", "bracket", outdated_package())
+
+    job = describe(line, start(line, ModelVersion="2"))
+    assert (job["Status"], job["StatusMessage"]) == ("FAILED", OUTDATED)
 
 
 def test_jobs_are_listed_newest_first_page_by_page(line: Service) -> None:
