@@ -196,14 +196,13 @@ sys.path.insert(0, task)
 import train_model
 train_model.trainer()
 from relook.learning import training
-from relook.learning.assembly import features_graph
-from relook.learning.old_backbone import our_backbone
 from relook.learning.backbone.efficientnet_lite import pretrained
-from relook.detection.session import Session
+from relook.learning.backbone.imported import ImportedBackbone
+from relook.learning.estimators.looks import Eye
+from relook.learning.extraction import features_session
 from relook.lookout import evaluation, labeled_objects
 import onnx.checker, onnx.compose, onnx.helper, onnx.inliner, onnx.numpy_helper
-Session(features_graph(our_backbone(), None), threads=1)
-pretrained()
+features_session(Eye(pretrained(), (64, 64), 1))
 inside = (task + os.sep, os.path.dirname(os.__file__) + os.sep)
 files = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
 assert any(file.startswith(os.path.join(task, "onnx", "")) for file in files), "onnx was not imported"
