@@ -11,6 +11,7 @@ import pytest
 
 from relook.detection.model import Model
 from relook.detection.package import (
+    FORMAT_VERSION,
     GRAPH_FILE,
     MANIFEST_FILE,
     AnomalyClass,
@@ -21,6 +22,7 @@ from relook.detection.package import (
     ModelManifest,
     ModelPackage,
 )
+from relook.detection.view import View
 from relook.errors import PackageError
 from relook.learning.training import TrainedModel
 
@@ -28,7 +30,7 @@ GRAPH = b"not really a graph"
 MANIFEST = ModelManifest(
     project="plate",
     version="7",
-    input_size=(256, 200),
+    view=View((480, 640), (40.5, 20.0, 400.0, 300.0), (192, 256)),
     image_size=(480, 640),
     threshold=0.4375,
     calibration=(Calibration(1.25, 0.5), Calibration(-3.0, 2.0)),
@@ -37,11 +39,12 @@ MANIFEST = ModelManifest(
     graph_sha256=hashlib.sha256(GRAPH).hexdigest(),
     backbone=BackboneIdentity("own", "ab" * 32),
     normals=("normal/0.png", "normal/1.png"),
-    choices=(Choice("scorer", "texture", "AUROC against labelled anomalies", {"object": 0.75, "texture": 0.9375}),),
+    choices=(Choice("parts lie", "as they are", "mean correlation", {"as they are": 0.75, "turned": 0.9375}),),
     training={"normal_images": 12},
     libraries={"numpy": "2"},
 )
 PACKAGE = ModelPackage(GRAPH, MANIFEST)
+VIEW = MANIFEST.view.to_json()
 
 
 def test_files_read_back_into_an_equal_package() -> None:
@@ -58,12 +61,14 @@ def test_folders_read_back_into_an_equal_package(tmp_path: Path) -> None:
 
 def test_the_manifest_says_what_is_needed_without_our_code() -> None:
     fields = json.loads(PACKAGE.files()[MANIFEST_FILE])
-    assert fields["format_version"] == 2
+    assert fields["format_version"] == FORMAT_VERSION == 3
     assert fields["image_size"] == [480, 640]
+    assert fields["view"]["rectangle"] == [40.5, 20.0, 400.0, 300.0]
+    assert fields["view"]["canvas"] == [192, 256]
     assert fields["classes"] == [{"name": "scratch", "color": "#7ED321", "threshold": 0.55}]
     assert fields["calibration"][0] == {"center": 1.25, "scale": 0.5}
     assert fields["normals"] == ["normal/0.png", "normal/1.png"]
-    assert fields["choices"][0]["scores"] == {"object": 0.75, "texture": 0.9375}
+    assert fields["choices"][0]["scores"] == {"as they are": 0.75, "turned": 0.9375}
 
 
 def with_manifest(**changes: object) -> dict[str, bytes]:
@@ -79,11 +84,13 @@ def with_manifest(**changes: object) -> dict[str, bytes]:
         ({GRAPH_FILE: GRAPH}, "model.json"),
         ({**PACKAGE.files(), GRAPH_FILE: GRAPH + b"!"}, hashlib.sha256(GRAPH + b"!").hexdigest()),
         (with_manifest(graph_sha256="0" * 64), "0" * 64),
-        (with_manifest(format_version=1), "format version 1; this Relook reads 2"),
+        (with_manifest(format_version=2), "format version 2; this Relook reads 3: train the model again"),
         (with_manifest(format_version=...), "format_version"),
         (with_manifest(threshold=...), "threshold"),
         (with_manifest(threshold="high"), "high"),
-        (with_manifest(input_size=[256]), MANIFEST_FILE),
+        (with_manifest(view=...), "view"),
+        (with_manifest(view={**VIEW, "canvas": [256]}), "garbles a value"),
+        (with_manifest(view={**VIEW, "rectangle": None}), "garbles a value"),
         (with_manifest(calibration=[{"center": 0, "scale": 0}]), "scale 0"),
         (with_manifest(classes=[{"name": "scratch"}]), "color"),
         (with_manifest(backbone=...), "backbone"),
@@ -91,7 +98,7 @@ def with_manifest(**changes: object) -> dict[str, bytes]:
         (with_manifest(normals=...), "normals"),
         (with_manifest(normals=7), MANIFEST_FILE),
         (with_manifest(choices=...), "choices"),
-        (with_manifest(choices=[{"name": "scorer"}]), "chosen"),
+        (with_manifest(choices=[{"name": "parts lie"}]), "chosen"),
         ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"\xff\xfe"}, MANIFEST_FILE),
         ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"[]"}, MANIFEST_FILE),
     ],
@@ -115,8 +122,8 @@ def test_a_graph_that_is_none_cannot_be_loaded() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"input_size": (128, 128)},
-        {"input_size": (512, 512)},
+        {"view": View((112, 160), (0.0, 0.0, 160.0, 112.0), (128, 96))},
+        {"view": View((112, 160), (0.0, 0.0, 160.0, 112.0), (512, 512))},
         {"calibration": (Calibration(0, 1),) * 5},
         {"classes": (AnomalyClass("scratch", "#7ED321", 0.5),)},
     ],

@@ -46,10 +46,10 @@ def held_back_types(
     """Learn the pixels' types in four rounds, and once from all."""
     classes = len(data.types)
     session = Session(_maps_graph(eye), threads=THREADS)
+    height, width = session.shapes["map_0"][2:]
     owners, rows, labels = [], [], []
     for index, cut in enumerate(cuts):
         if index in data.outlines or not data.is_anomalous[index]:
-            height, width = (side // 2 for side in eye.finest)
             coverage = data.coverage(index, cut, height, width)
             for down, right in ((1, 1), _MIRRORED[generator.integers(len(_MIRRORED))]):
                 painted = np.ascontiguousarray(coverage[:, ::down, ::right])

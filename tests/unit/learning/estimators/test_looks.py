@@ -151,8 +151,8 @@ def test_features_are_the_backbones_maps_on_one_grid(factor: int) -> None:
         for number, each in enumerate(eye.backbone.maps(graph.input("image", np.float32, (1, *seen.shape)))):
             graph.output(str(number), each)
         parts = []
-        for each in Session(graph.finish(), threads=1)(image=seen[None].astype(np.float32)).values():
-            fine = mean_filtered(each[0])
+        for found_map in Session(graph.finish(), threads=1)(image=seen[None].astype(np.float32)).values():
+            fine = mean_filtered(found_map[0])
             step = fine.shape[1] // grid.height
             if step > 1:
                 fine = fine.reshape(len(fine), grid.height, step, grid.width, step).mean(axis=(2, 4))

@@ -107,7 +107,7 @@ def test_a_covariance_is_shrunk_as_scikit_learn_shrinks_it() -> None:
 def test_at_half_precision_distances_hardly_change() -> None:
     normals, query = some_whitened(9), some_whitened(1, seed=9)
     full = fit_gaussians(CellSums.of(normals, GRID), GRID)
-    half = Gaussians(GRID, full.mean, full.root.astype(np.float16))  # type: ignore[arg-type]
+    half = Gaussians(GRID, full.mean, full.root.astype(np.float16))
     np.testing.assert_allclose(run(half, query), full(query), rtol=5e-3)
 
 
@@ -151,8 +151,8 @@ def test_blocks_hold_the_cells_that_lie_together_and_give_them_back() -> None:
 
 def test_whitening_is_a_damped_pca() -> None:
     random = np.random.default_rng(0)
-    rows = random.normal(0, 1, (2500, 70)) @ random.normal(0, 1, (70, 70)) + random.normal(0, 5, 70)
-    rows = rows.astype(np.float32)
+    mixed = random.normal(0, 1, (2500, 70)) @ random.normal(0, 1, (70, 70)) + random.normal(0, 5, 70)
+    rows = mixed.astype(np.float32)
 
     whitening = fit_whitening(rows, 60)
 
