@@ -123,9 +123,7 @@ class Model:
         index, distance = seen.nearest
         return NearestNormal(self.manifest.normals[int(index)], float(distance))
 
-    def _find_types(
-        self, types: FloatArray, cut: Cut, is_anomalous: bool
-    ) -> tuple[tuple[Anomaly, ...], bytes]:
+    def _find_types(self, types: FloatArray, cut: Cut, is_anomalous: bool) -> tuple[tuple[Anomaly, ...], bytes]:
         """Types with their areas, and the mask. A normal verdict paints nothing, so that the two never disagree."""
         classes = self.manifest.classes
         if is_anomalous:

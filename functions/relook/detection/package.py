@@ -1,9 +1,9 @@
 """A model package: one ONNX graph and one JSON page about it, in memory or as a folder of two files.
 
 `model.json` says all that is needed to use `graph.onnx` elsewhere. The graph takes `image`, (1, height, width, 3) uint8
-RGB, what `view` cuts out of an image, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes + 1,
-h, w) probabilities, background first; both cover that canvas. Where `normals` are named, `nearest` (2,) is the index of the one whose features
-are most like the image's, and their distance. Then, with one calibration per score,
+RGB, what `view` cuts out of an image, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes +
+1, h, w) probabilities, background first; both cover that canvas. Where `normals` are named, `nearest` (2,) is the index
+of the one whose features are most like the image's, and their distance. Then, with one calibration per score,
 
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
 
@@ -71,7 +71,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class BackboneIdentity:
-    """The feature ONNX a model sees with: `efficientnet-lite0` or `own`, one that a user brought; SHA-256 of its file."""
+    """What a model sees with: `efficientnet-lite0`, or `own`, a feature ONNX of the user's; SHA-256 of its file."""
 
     name: str
     sha256: str
@@ -110,7 +110,10 @@ class ModelManifest:
 
     def to_json(self) -> bytes:
         """Sorted and indented; the same manifest gives the same bytes."""
-        return json.dumps(asdict(self) | {"view": self.view.to_json()}, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
+        return (
+            json.dumps(asdict(self) | {"view": self.view.to_json()}, indent=2, sort_keys=True, allow_nan=False).encode()
+            + b"\n"
+        )
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

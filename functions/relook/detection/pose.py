@@ -18,9 +18,8 @@ from PIL import Image
 from relook.detection.arrays import FloatArray
 
 SIDE = 96  # Gauss-Newton is right to .05 of its pixels, .05 % of the side; twice the side costs four times as much
-SLIGHT_DEG, ANY_DEG = 15.0, 180.0
 _COARSE = SIDE // 2
-_STEP_DEG = {SLIGHT_DEG: 3.0, ANY_DEG: 4.0}  # half a step moves the rim by less than a coarse pixel
+_STEP_DEG = 4.0  # half a step moves the rim by less than a coarse pixel
 _POINTS = 2000  # of 9,216; those with the steepest slopes say where the part is, the others cost time
 _UNTURNED = 0.02  # of likeness that the widest turn must be worth, so that round parts are not turned by noise
 _ROUND = 6e-4  # for the same end damps turns, hardly for parts that reach further than 1/20 of the side
@@ -106,21 +105,19 @@ class Template:
 
     Attributes:
         png: (SIDE, SIDE) grey, 128 for nothing; the frame's middle is the picture's.
-        reach_deg: `SLIGHT_DEG` or `ANY_DEG`, how far parts may be turned either way.
         shift: how far they may be moved along each axis, as a share of the frame's longer side.
     """
 
     png: bytes
-    reach_deg: float
     shift: float
 
     @classmethod
-    def of(cls, picture: FloatArray, reach_deg: float, shift: float) -> Template:
+    def of(cls, picture: FloatArray, shift: float) -> Template:
         """From a (SIDE, SIDE) prepared thumbnail."""
         levels = np.rint(np.nan_to_num(picture) * (127 / max(np.nanmax(np.abs(picture)), 1e-6)) + 128)
         buffer = BytesIO()
         Image.fromarray(levels.astype(np.uint8)).save(buffer, "PNG")
-        return cls(buffer.getvalue(), reach_deg, shift)
+        return cls(buffer.getvalue(), shift)
 
     def find(self, picture: FloatArray) -> tuple[Pose, float]:
         """How the part lies in a prepared thumbnail, and the normalised cross-correlation there, -1..1."""
@@ -128,7 +125,7 @@ class Template:
         return max(tried, key=lambda found: found[1])
 
     def _guess(self, picture: FloatArray) -> list[tuple[float, float, float]]:
-        """Angles in radians, x and y in px: the best, and of parts at any angle the best of the other way round."""
+        """Angles in radians, x and y in px: the best, and the best of the other way round."""
         angles, spectra, window, size = self._turned
         coarse = picture.reshape(_COARSE, 2, _COARSE, 2).mean(axis=(1, 3))
         reach = round(self.shift * _COARSE)
@@ -138,11 +135,10 @@ class Template:
         columns = np.fft.ifft(spectra * np.fft.rfft2(coarse, (size, size)), axis=1)[:, near]
         likeness = np.fft.irfft(columns, size, axis=2)[:, :, near]
         likeness /= np.sqrt(np.maximum(energy, energy.max() * 1e-3) + 1e-9)
-        by_angle = likeness.max(axis=(1, 2)) - _UNTURNED * np.abs(angles) / self.reach_deg
+        by_angle = likeness.max(axis=(1, 2)) - _UNTURNED * np.abs(angles) / 180
         chosen = [int(by_angle.argmax())]
-        if self.reach_deg == ANY_DEG:
-            away = np.abs((angles - angles[chosen[0]] + 180) % 360 - 180) > 90
-            chosen.append(int(np.where(away, by_angle, -2).argmax()))
+        away = np.abs((angles - angles[chosen[0]] + 180) % 360 - 180) > 90
+        chosen.append(int(np.where(away, by_angle, -2).argmax()))
         shifts = [divmod(int(likeness[index].argmax()), len(near)) for index in chosen]
         return [
             (math.radians(angles[index]), 2.0 * near[x], 2.0 * near[y])
@@ -175,8 +171,8 @@ class Template:
         return pose, correlation(sample(picture, moved(places, *now)), values)
 
     def _is_seen(self, side: int) -> NDArray[np.bool_]:
-        """(side * side,) all, or what stays in a thumbnail that is turned by any angle."""
-        return np.asarray(np.hypot(*grid(side)) < (side / 2 if self.reach_deg == ANY_DEG else side))
+        """(side * side,) what stays in a thumbnail that is turned by any angle."""
+        return np.asarray(np.hypot(*grid(side)) < side / 2)
 
     @cached_property
     def _picture(self) -> FloatArray:
@@ -191,9 +187,8 @@ class Template:
     @cached_property
     def _turned(self) -> tuple[Matrix, Spectra, Spectra, int]:
         """Angles, conjugate spectra of the template at each and of the window, and how large they are."""
-        step, within = _STEP_DEG[self.reach_deg], self._is_seen(_COARSE)
-        last = ANY_DEG - step if self.reach_deg == ANY_DEG else self.reach_deg
-        angles = np.arange(-self.reach_deg, last + 0.1, step)
+        within = self._is_seen(_COARSE)
+        angles = np.arange(-180, 180, _STEP_DEG)
         small = self._picture.reshape(_COARSE, 2, _COARSE, 2).mean(axis=(1, 3))
         pictures = np.zeros((len(angles), _COARSE**2), np.float32)
         for row, angle in zip(pictures, np.radians(angles), strict=True):

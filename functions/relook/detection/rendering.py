@@ -13,7 +13,7 @@ from relook.detection.package import HeatMapRange
 from relook.detection.result import BACKGROUND_COLOR
 from relook.detection.view import Cut
 
-HEAT_MAP_SIDE_PX = 512
+HEAT_MAP_SIDE_PX = 256
 
 
 def label_pixels(types: FloatArray, thresholds: Sequence[float], cut: Cut, height: int, width: int) -> ByteArray:
@@ -49,7 +49,7 @@ def mask_png(labels: ByteArray, colors: Sequence[str]) -> bytes:
 
 
 def heat_map_png(anomaly_map: FloatArray, value_range: HeatMapRange, cut: Cut) -> bytes:
-    """A palette PNG of the whole image, its longest side at most 512 pixels; the index is the value, 0..255.
+    """A palette PNG of the whole image, its longest side at most 256 pixels; the index is the value, 0..255.
 
     Args:
         anomaly_map: (h, w) on the cut's canvas. What lies outside of it is drawn darkest.

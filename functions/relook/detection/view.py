@@ -17,7 +17,7 @@ from PIL import Image
 
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import MAX_SIDE_PX, ReducedImage, decode_mask, decode_reduced
-from relook.detection.pose import ANY_DEG, SIDE, SLIGHT_DEG, Matrix, Pose, Template, prepared
+from relook.detection.pose import SIDE, Matrix, Pose, Template, prepared
 from relook.errors import ImageRejectedError, PackageError
 
 Rectangle: TypeAlias = tuple[float, float, float, float]
@@ -77,7 +77,7 @@ class View:
         rectangle: (x, y, width, height) of the part, in px of the frame, in the template's pose.
         canvas: (height, width) px of the cut.
         template: None where parts always lie alike, or nothing would find them.
-        is_stretched: images of other proportions fill the frame; only for models of others that were trained so.
+        is_stretched: images of any proportions fill the frame: of pieces of all sizes, and for others' models.
     """
 
     frame: tuple[int, int]
@@ -111,11 +111,20 @@ class View:
         pixels = np.asarray(_resampled(image, matrix, self.canvas))
         return Cut(pixels, matrix[:2], likeness, (image.height, image.width))
 
+    def covers(self, painted: ByteArray) -> bool:
+        """Whether all that is not 0 in (h, w), over the whole of a usual image, lies in the rectangle, if nothing turns."""
+        rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+        if not len(rows):
+            return True
+        (x, y, width, height), (frame_height, frame_width) = self.rectangle, self.frame
+        down, right = frame_height / painted.shape[0], frame_width / painted.shape[1]
+        is_high_enough = y <= rows[0] * down and (rows[-1] + 1) * down <= y + height
+        return bool(is_high_enough and x <= columns[0] * right and (columns[-1] + 1) * right <= x + width)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for `model.json`."""
         template = self.template and {
             "png": base64.b64encode(self.template.png).decode(),
-            "reach_deg": self.template.reach_deg,
             "shift": self.template.shift,
         }
         places = {"frame": list(self.frame), "rectangle": list(self.rectangle), "canvas": list(self.canvas)}
@@ -166,10 +175,10 @@ def _template(fields: Mapping[str, Any] | None) -> Template | None:
     if fields is None:
         return None
     png = base64.b64decode(fields["png"], validate=True)
-    reach, shift = float(fields["reach_deg"]), float(fields["shift"])
-    if decode_mask(png).shape[:2] != (SIDE, SIDE) or reach not in (SLIGHT_DEG, ANY_DEG) or not 0 <= shift <= 0.5:
-        raise ValueError(f"a template that reaches {reach} degrees and {shift} of the side")
-    return Template(png, reach, shift)
+    shift = float(fields["shift"])
+    if decode_mask(png).shape[:2] != (SIDE, SIDE) or not 0 <= shift <= 0.5:
+        raise ValueError(f"a template that is moved by {shift} of the side")
+    return Template(png, shift)
 
 
 def _scaling(x: float, y: float, right: float = 0.0, down: float = 0.0) -> Matrix:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 import numpy as np
@@ -50,7 +50,7 @@ class Engine:
     normals: FloatArray
 
     def judge(self, features: Sequence[ArrayT], types: ArrayT | None) -> Judgement[ArrayT]:
-        """From (n, cells, channels) features of each look, and (n, classes + 1, h, w) probabilities if there are types."""
+        """From (n, cells, channels) features of each look and, if any, (n, classes + 1, h, w) types."""
         maps = [each for look, seen in zip(self.looks, features, strict=True) for each in look.maps(seen)]
         average = average_map(maps)
         whitened, grid = self.looks[0].whitened(features[0]), self.looks[0].grid
@@ -67,7 +67,8 @@ class Engine:
         graph = Graph()
         backbone_maps = self.eye.maps(image_input(graph, self.eye))
         types = self.segmentation(backbone_maps[-1]) if self.segmentation else None
-        judged = self.judge(self.eye.features(backbone_maps), types)
+        stored = replace(self, looks=[look.at_half_precision() for look in self.looks])
+        judged = stored.judge(self.eye.features(backbone_maps), types)
         graph.output("scores", judged.scores)
         graph.output("map", judged.average[0])
         index, distance = nearest(judged.embedding, self.normals)

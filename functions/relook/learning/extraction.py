@@ -11,15 +11,15 @@ from relook.detection.session import Session
 from relook.detection.view import Cut, View
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.synthesis import nudge, relight
-from relook.learning.data.training_set import OnProgress, TrainingSet, blaming
+from relook.learning.data.training_set import MAX_IMAGES, OnProgress, TrainingSet, blaming
 from relook.learning.estimators.looks import Eye
 from relook.learning.graph.builder import Graph
 from relook.learning.graph.tensor import Tensor
 
 THREADS = 2
 """Of the graphs that training asks on the way."""
-_MANY_NORMALS = 300
-"""From so many on, normal images themselves show what a copy would."""
+
+_MOST_DOUBLINGS = 2
 
 _Half = NDArray[np.float16]
 
@@ -43,7 +43,13 @@ def cut_all(data: TrainingSet, view: View, on_progress: OnProgress) -> list[Cut]
 
 
 def extract(
-    data: TrainingSet, cuts: list[Cut], view: View, eye: Eye, copies: int, generator: np.random.Generator, on_progress: OnProgress
+    data: TrainingSet,
+    cuts: list[Cut],
+    view: View,
+    eye: Eye,
+    copies: int,
+    generator: np.random.Generator,
+    on_progress: OnProgress,
 ) -> tuple[list[_Half], NDArray[np.intp]]:
     """Features of all images, then of altered copies of the normal ones.
 
@@ -51,7 +57,7 @@ def extract(
         (n + copies, cells, channels) of each look, and the images that the copies are of.
     """
     normals = np.flatnonzero(~data.is_anomalous)
-    copied = np.repeat(normals, copies) if len(normals) < _MANY_NORMALS else normals[:0]
+    copied = np.repeat(normals, min(copies, max(0, limit(eye.factor) - len(cuts)) // len(normals)))
     session = features_session(eye)
     total = len(cuts) + len(copied)
     looks: list[_Half] = []
@@ -81,6 +87,11 @@ def _cut(image: LabeledImage, view: View, generator: np.random.Generator | None 
         return view.cut(image.read()) if generator is None else view.cut(image.read(), nudge(generator))
 
 
+def limit(factor: int) -> int:
+    """How many images, copies included, are worth their memory: three gigabytes are enough for all of a training."""
+    return MAX_IMAGES // factor
+
+
 def finer(view: View, factor: int) -> View:
     """The same view at more pixels."""
     return replace(view, canvas=(view.canvas[0] * factor, view.canvas[1] * factor))
@@ -89,9 +100,10 @@ def finer(view: View, factor: int) -> View:
 def factor_for(view: View, *, second_look: bool) -> int:
     """By how much the second look's canvas is finer, a side: the power of two nearest to half the camera's resolution.
 
-    One, for no second look, where that is less than about twice the first canvas.
+    One, for no second look, where that is less than about twice the first canvas; four at most, a megapixel, which
+    takes a third of a second.
     """
     if not second_look:
         return 1
     ratio = view.rectangle[2] * view.rectangle[3] / (view.canvas[0] * view.canvas[1])
-    return int(2 ** np.clip(np.rint(np.log2(ratio / 4) / 2), 0, 3))
+    return int(2 ** np.clip(np.rint(np.log2(ratio / 4) / 2), 0, _MOST_DOUBLINGS))

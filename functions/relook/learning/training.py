@@ -31,7 +31,7 @@ from relook.learning.estimators.looks import Eye
 from relook.learning.estimators.segmentation import fit_type_thresholds
 from relook.learning.estimators.verdicts import can_learn_from, decide
 from relook.learning.estimators.viewpoint import Viewpoint, fit_view
-from relook.learning.extraction import cut_all, extract, factor_for, features_session, finer
+from relook.learning.extraction import cut_all, extract, factor_for, features_session, finer, limit
 from relook.learning.recipe import Recipe
 from relook.learning.validation.assessment import assess, suspicious_images
 from relook.learning.validation.crossfit import Features, HeldBack, columns_of, hold_back
@@ -80,6 +80,7 @@ def train(
     data = load_training_set(images, generator, progress)
     viewpoint = _viewpoint(data, recipe)
     factor = factor_for(viewpoint.view, second_look=recipe.second_look)
+    data = data.limited(limit(factor), generator)
     eye = Eye(backbone or pretrained(_strides(data)), viewpoint.view.canvas, factor)
     view = finer(viewpoint.view, factor)
     cuts = cut_all(data, view, progress)
@@ -144,9 +145,14 @@ _LIBRARIES = ("numpy", "onnx", "onnxruntime", "pillow")
 
 
 def _viewpoint(data: TrainingSet, recipe: Recipe) -> Viewpoint:
+    """Where the normal images say to look; everywhere, if something that was painted lies outside of that."""
     normals = [image for image, anomalous in zip(data.images, data.is_anomalous, strict=True) if not anomalous]
     try:
-        return fit_view([image.read for image in normals], recipe.budget_px, align=recipe.align, crop=recipe.crop)
+        reads = [image.read for image in normals]
+        viewpoint = fit_view(reads, recipe.budget_px, align=recipe.align, crop=recipe.crop)
+        if viewpoint.view.template or all(viewpoint.view.covers(outline) for outline in data.outlines.values()):
+            return viewpoint
+        return fit_view(reads, recipe.budget_px, align=recipe.align, crop=False)
     except ImageRejectedError as error:
         raise TrainingDataError(f"A normal image cannot be used: {error.message}") from error
 
@@ -190,16 +196,21 @@ def _heat_map(held: HeldBack, is_anomalous: NDArray[np.bool_]) -> HeatMapRange:
 def _choices(viewpoint: Viewpoint, eye: Eye) -> tuple[Choice, ...]:
     """What was measured on the normal images, for people."""
     likeness = {"as they are": viewpoint.as_they_are}
-    likeness |= {f"within {reach:.0f} degrees": value for reach, value in viewpoint.aligned.items()}
-    template = viewpoint.view.template
-    chosen = f"within {template.reach_deg:.0f} degrees" if template else "as they are"
+    if viewpoint.aligned is not None:
+        likeness["turned as each lies"] = viewpoint.aligned
+    chosen = "turned as each lies" if viewpoint.view.template else "as they are"
     frame, part = viewpoint.view.frame, viewpoint.view.rectangle
     share = part[2] * part[3] / (frame[0] * frame[1])
     return (
         Choice("parts lie", chosen, "mean correlation of normal images with their mean", likeness),
         Choice("looked at", "whole image" if share > 0.99 else "the part", "share of the image", {"part": share}),
-        Choice("looks", str(len(eye.grids)), "pixels of the finest", {"pixels": float(np.prod(eye.finest))}),
+        Choice("looks", str(len(eye.grids)), "pixels of each, in thousands", _pixels(eye)),
     )
+
+
+def _pixels(eye: Eye) -> dict[str, float]:
+    first = float(np.prod(eye.canvas)) / 1000
+    return {"first": first} | ({"second": first * eye.factor**2} if eye.factor > 1 else {})
 
 
 def _statistics(data: TrainingSet, held: HeldBack) -> dict[str, float]:

@@ -17,7 +17,7 @@ from relook.detection.pose import Pose
 _VISIBLE_LEVELS = 8
 _SMALLEST_PX = 12
 _TRIES = 100
-_LIGHT, _CONTRAST, _BLUR_PX, _QUALITY = 0.25, 0.15, 0.6, (50, 96)
+_LIGHT, _CONTRAST, _NOISE, _BLUR_PX, _QUALITY = 0.3, 0.15, 1.0, 0.6, (50, 96)  # of levels, noise; or shares
 
 
 def paint_defect(picture: ByteArray, generator: np.random.Generator) -> ByteArray:
@@ -69,7 +69,7 @@ def _paint(original: FloatArray, generator: np.random.Generator) -> FloatArray:
 
 
 def relight(picture: ByteArray, generator: np.random.Generator) -> ByteArray:
-    """(height, width, 3) as another camera setting would show it: light, contrast, focus and coding changed a little.
+    """(height, width, 3) as another camera setting would show it: light, contrast, focus, noise and coding changed a little.
 
     The reaches are what a station drifts through without a person minding; with them false alarms on darkened and
     re-encoded normals fell from .37 to .07 at no cost in AUROC (docs/engine.md).
@@ -78,7 +78,8 @@ def relight(picture: ByteArray, generator: np.random.Generator) -> ByteArray:
     pixels = np.asarray(blurred, np.float32)
     middle = pixels.mean()
     pixels = (pixels - middle) * generator.uniform(1 - _CONTRAST, 1 + _CONTRAST) + middle
-    lit = (pixels * generator.uniform(1 - _LIGHT, 1 + _LIGHT)).clip(0, 255).astype(np.uint8)
+    lit = pixels * generator.uniform(1 - _LIGHT, 1 + _LIGHT) + generator.normal(0, _NOISE, pixels.shape[:2])[..., None]
+    lit = np.rint(lit).clip(0, 255).astype(np.uint8)
     buffer = BytesIO()
     Image.fromarray(lit).save(buffer, "JPEG", quality=int(generator.integers(*_QUALITY)))
     return np.asarray(Image.open(buffer).convert("RGB"))

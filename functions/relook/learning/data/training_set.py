@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,22 @@ class TrainingSet:
     outlines: dict[int, ByteArray]
     notes: list[str] = field(default_factory=list)
 
+    def limited(self, count: int, generator: np.random.Generator) -> TrainingSet:
+        """So many of the images at most, for those that take more memory each."""
+        kept = _drawn(self.is_anomalous, count, generator)
+        if len(kept) == len(self.images):
+            return self
+        places = {int(index): place for place, index in enumerate(kept)}
+        return replace(
+            self,
+            images=[self.images[index] for index in kept],
+            is_anomalous=self.is_anomalous[kept],
+            outlines={places[index]: outline for index, outline in self.outlines.items() if index in places},
+            notes=[*self.notes, f"{count} of the {len(self.images)} images were drawn: they are seen at many pixels"],
+        )
+
     def coverage(self, index: int, cut: Cut, height: int, width: int) -> FloatArray:
-        """(types, height, width) share of every cell of the cut's canvas that the image's mask paints; 0 without one."""
+        """(types, height, width) share of each cell of the cut's canvas that the image's mask paints; 0 without one."""
         shares = np.zeros((len(self.types), height, width), np.float32)
         if index not in self.outlines:
             return shares
@@ -84,7 +98,8 @@ def load_training_set(
         raise TrainingDataError(
             f"There are {normals} normal images; at least {MIN_NORMAL_IMAGES} are needed, and 20 or more are better"
         )
-    chosen = _sample(images, generator)
+    labels = np.array([image.is_anomalous for image in images])
+    chosen = [images[index] for index in _drawn(labels, MAX_IMAGES, generator)]
     sizes: Counter[tuple[int, int]] = Counter()
     types: dict[str, str] = {}
     outlines: dict[int, ByteArray] = {}
@@ -109,17 +124,17 @@ def load_training_set(
     return data
 
 
-def _sample(images: Sequence[LabeledImage], generator: np.random.Generator) -> list[LabeledImage]:
-    """All images, or a thousand of them: as many of the rarer label as half of that allows."""
-    if len(images) <= MAX_IMAGES:
-        return list(images)
-    by_label = [[i for i, image in enumerate(images) if image.is_anomalous is label] for label in (False, True)]
-    rarer = min(min(map(len, by_label)), MAX_IMAGES // 2)
-    kept: list[int] = []
+def _drawn(is_anomalous: NDArray[np.bool_], count: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Indices of all images, or of `count`: as many of the rarer label as half of that allows."""
+    if len(is_anomalous) <= count:
+        return np.arange(len(is_anomalous))
+    by_label = [np.flatnonzero(is_anomalous == label) for label in (False, True)]
+    rarer = min(min(map(len, by_label)), count // 2)
+    kept = []
     for indices in by_label:
-        quota = rarer if len(indices) == min(map(len, by_label)) else MAX_IMAGES - rarer
-        kept += generator.permutation(indices)[:quota].tolist()
-    return [images[i] for i in sorted(kept)]
+        quota = rarer if len(indices) == min(map(len, by_label)) else count - rarer
+        kept.append(generator.permutation(indices)[:quota])
+    return np.sort(np.concatenate(kept))
 
 
 # As clients of the API expect, and event schemas demand.

@@ -17,6 +17,9 @@ contradicted their confidence.
 """
 
 
+_QUANTILE, _STEEPNESS = 0.95, 0.5
+
+
 def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
     """Median and 1.4826 x the median absolute deviation along the first axis: a mean and standard deviation that a few
     odd images cannot move. The spread is at least 1 % of the median, or rounding errors would tell equal images apart.
@@ -26,28 +29,23 @@ def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
 
 
 def fit_from_normals(normal_scores: _Floats) -> Calibration:
-    """p = 0.5 at 2 spreads above the median of the normals, for want of anomalies to learn from; at more where they are
-    few (3 for 10, 2.25 for 40). A median deviation knows the spread as well as a standard deviation of a third as many
-    images would (efficiency .37), and this is near what Student's t asks for with so few."""
-    center, spread = median_and_spread(normal_scores)
-    return Calibration(float(center + (2 + 10 / len(normal_scores)) * spread), float(spread))
+    """p = 0.5 where 95 % of the normals stay below, for want of anomalies to learn from; half a spread further it is
+    .73, two spreads further .98. Steeper than the normals scatter, for anomalies lie many spreads away.
+
+    A quantile of held-back scores told new normals best of what was tried (docs/engine.md): medians and spreads do not
+    know how long the tail is.
+    """
+    _, spread = median_and_spread(normal_scores)
+    return Calibration(float(np.quantile(normal_scores, _QUANTILE)), _STEEPNESS * float(spread))
 
 
 def fit_safety_net(normal_scores: _Floats) -> Calibration:
     """p = 0.5 where a score is too odd for any normal, so that types never labelled are flagged too.
 
-    That is 4 spreads above the median, or above 95 % of the normals where they scatter more than that.
+    That is 4 spreads above the median, and a spread above all normals but one, which may be badly framed.
     """
     center, spread = median_and_spread(normal_scores)
-    limit = max(float(center + 4 * spread), float(np.quantile(normal_scores, 0.95)))
-    return Calibration(limit, float(spread))
-
-
-def fit_detail_alarm(normal_scores: _Floats) -> Calibration:
-    """p = 0.5 for the score of the second look, which may only add alarms: 4 spreads above the median of the normals,
-    or a spread above the oddest of them."""
-    center, spread = median_and_spread(normal_scores)
-    return Calibration(max(float(center + 4 * spread), float(normal_scores.max() + spread)), float(spread))
+    return Calibration(max(float(center + 4 * spread), float(np.sort(normal_scores)[-2] + spread)), float(spread))
 
 
 def fit_platt(scores: _Floats, is_anomalous: _Labels) -> Calibration:

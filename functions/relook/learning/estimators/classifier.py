@@ -44,7 +44,9 @@ class Classifier:
         return xp.exp(-self.gamma * distances) @ self.weights + self.bias
 
 
-def fit_classifier(evidence: NDArray[np.floating], groups: Sequence[int], is_anomalous: NDArray[np.bool_]) -> Classifier:
+def fit_classifier(
+    evidence: NDArray[np.floating], groups: Sequence[int], is_anomalous: NDArray[np.bool_]
+) -> Classifier:
     """Fit on (n, k) evidence whose columns come in consecutive `groups`, of which both labels must be present."""
     center = evidence.mean(axis=0, dtype=np.float64)
     scale = (evidence.std(axis=0, dtype=np.float64) + 1e-6) * np.repeat(np.sqrt(groups), groups)
@@ -64,4 +66,5 @@ def fit_classifier(evidence: NDArray[np.floating], groups: Sequence[int], is_ano
 def squared_distances(rows: ArrayT, others: _Floats) -> ArrayT:
     """(n, m) between (n, k) rows and (m, k) others."""
     lengths = xp.sum(xp.square(rows), 1, keepdims=True) + (others**2).sum(axis=1)
-    return xp.maximum(lengths - 2.0 * (rows @ others.T), 0.0)
+    squares: ArrayT = lengths - 2.0 * (rows @ others.T)
+    return xp.maximum(squares, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,42 +47,51 @@ def evidence(average: ArrayT, maps: Sequence[ArrayT], whitened: ArrayT, grid: Gr
         (n, 3 (maps + 1)) maximum, mean and spread of each map; then (n, d) each: features where the image looks odd,
         their mean, and the logarithm of their spread.
     """
-    statistics = [
-        xp.stack([xp.max(each, (1, 2)), xp.mean(each, (1, 2)), xp.std(each, (1, 2))], 1) for each in (average, *maps)
-    ]
+    statistics: list[ArrayT] = [_statistics(average)]
+    for each in maps:
+        statistics.append(_statistics(each))
     odd = average_map([each for each in maps if each.shape[1:] == (grid.height, grid.width)])
     flat = xp.reshape(odd, (odd.shape[0], 1, grid.cells))
     share = xp.exp(flat - xp.max(flat, 2, keepdims=True))
     share = share / xp.sum(share, 2, keepdims=True)
     hot = xp.reshape(share @ whitened, (whitened.shape[0], whitened.shape[2]))
     spread = xp.log(xp.std(whitened, 1) + _STD_FLOOR)
-    return [signed_log(xp.concatenate(statistics, 1)), hot, xp.mean(whitened, 1), spread]
+    groups: list[ArrayT] = [signed_log(xp.concatenate(statistics, 1)), hot, xp.mean(whitened, 1), spread]
+    return groups
+
+
+def _statistics(each: ArrayT) -> ArrayT:
+    """(n, 3): maximum, mean and spread of (n, height, width) maps."""
+    found: ArrayT = xp.stack([xp.max(each, (1, 2)), xp.mean(each, (1, 2)), xp.std(each, (1, 2))], 1)
+    return found
 
 
 def signed_log(x: ArrayT) -> ArrayT:
     """log(1 + |x|) with the sign of x: how odd an image is matters, by how many thousand times does not."""
-    return xp.sign(x) * xp.log(1.0 + xp.abs(x))
+    signed: ArrayT = xp.sign(x) * xp.log(1.0 + xp.abs(x))
+    return signed
 
 
 def embedding(whitened: ArrayT, grid: Grid) -> ArrayT:
     """(n, 16 d): features averaged over 4 x 4 fields, to compare images with."""
-    parts = [
-        xp.mean(xp.reshape(whitened, (whitened.shape[0], grid.height, grid.width, whitened.shape[2]))[:, t:b, l:r], (1, 2))
-        for t, b in _fields(grid.height)
-        for l, r in _fields(grid.width)
-    ]
+    places = xp.reshape(whitened, (whitened.shape[0], grid.height, grid.width, whitened.shape[2]))
+    parts: list[ArrayT] = []
+    for top, bottom in _fields(grid.height):
+        for left, right in _fields(grid.width):
+            field: ArrayT = places[:, top:bottom, left:right]
+            parts.append(xp.mean(field, (1, 2)))
     return xp.concatenate(parts, 1)
 
 
 def nearest(embedded: ArrayT, normals: FloatArray) -> tuple[ArrayT, ArrayT]:
     """(1,) which of (n, 16 d) normal images is most like one, and its root mean squared distance."""
-    distance = xp.sqrt(xp.mean(xp.square(normals - embedded), 1))
+    apart: ArrayT = embedded - normals
+    distance = xp.sqrt(xp.mean(xp.square(apart), 1))
     return xp.argmin(distance, 0, keepdims=True), xp.min(distance, 0, keepdims=True)
 
 
 def _fields(size: int) -> list[tuple[int, int]]:
-    edges = np.linspace(0, size, EMBEDDING_GRID + 1).round().astype(int).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(np.linspace(0, size, EMBEDDING_GRID + 1).round().astype(int).tolist()))
 
 
 def fit_scale(maps: FloatArray, is_usual: NDArray[np.bool_], *, by_place: bool) -> Scale:

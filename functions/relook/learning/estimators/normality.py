@@ -142,14 +142,14 @@ def fit_gaussians(sums: CellSums, grid: Grid) -> Gaussians:
     One covariance for 2 x 2 cells of a 32 x 32 grid told as much as one for each cell, in a quarter of the room.
     """
     d = sums.first.shape[1]
-    own = sums.first / sums.count
-    mean = window_mean(own.reshape(grid.height, grid.width, d), _MEAN_REACH).reshape(-1, d)
+    own = np.asarray(sums.first / sums.count, np.float32)
+    mean = window_mean(own.reshape(grid.height, grid.width, d), _MEAN_REACH).reshape(grid.cells, d)
     owns, means = (grid.in_blocks(each[None])[0] for each in (own, mean))  # (blocks, cells of a block, d)
     cross = np.matmul(owns.transpose(0, 2, 1), means)
     about = np.matmul(means.transpose(0, 2, 1), means) - cross - cross.transpose(0, 2, 1)
     covariance = (sums.second / sums.count + about) / grid.block**2
     rows, columns = grid.blocks
-    covariance = window_mean(covariance.reshape(rows, columns, d * d), 1).reshape(-1, d, d)
+    covariance = window_mean(np.asarray(covariance, np.float32).reshape(rows, columns, d * d), 1).reshape(-1, d, d)
     variance = np.maximum(np.trace(covariance, axis1=1, axis2=2) / d, _MIN_VARIANCE)[:, None, None]
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * variance * np.eye(d, dtype=np.float32)
     root = _inverse_of_lower(np.linalg.cholesky(covariance)).transpose(0, 2, 1)
@@ -176,7 +176,8 @@ class Memory:
         x = features / self.spread
         lengths = (self.bank**2).sum(axis=1)
         nearest = xp.min(lengths - 2.0 * (x @ self.bank.T), 2) + xp.sum(xp.square(x), 2)
-        return xp.sqrt(xp.maximum(nearest, 0.0) / float(len(self.spread)))
+        squares: ArrayT = xp.maximum(nearest, 0.0) / float(len(self.spread))
+        return xp.sqrt(squares)
 
 
 def fit_memory(
@@ -216,13 +217,11 @@ def _inverse_of_lower(lower: FloatArray) -> FloatArray:
 def window_mean(field: FloatArray, reach: int) -> FloatArray:
     """(height, width, k): means over windows of 2 reach + 1 a side, at the edges of the part that lies inside."""
     for axis in (0, 1):
-        field = np.moveaxis(
-            np.tensordot(window_matrix(field.shape[axis], reach), field, axes=(1, axis)), 0, axis
-        )
+        field = np.moveaxis(np.tensordot(window_matrix(field.shape[axis], reach), field, axes=(1, axis)), 0, axis)
     return field
 
 
 def window_matrix(size: int, reach: int) -> FloatArray:
     """(size, size) whose rows take the mean of the places within reach."""
     near = np.abs(np.arange(size)[:, None] - np.arange(size)) <= reach
-    return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)

@@ -23,9 +23,12 @@ _ELEMENT_TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
     np.dtype(np.float16): TensorProto.FLOAT16,
     np.dtype(np.int64): TensorProto.INT64,
+    np.dtype(np.int32): TensorProto.INT32,
+    np.dtype(np.int8): TensorProto.INT8,
     np.dtype(np.uint8): TensorProto.UINT8,
     np.dtype(np.bool_): TensorProto.BOOL,
 }
+_KEPT = (np.float16, np.bool_, np.uint8, np.int8, np.int32)
 
 
 class Graph:
@@ -52,9 +55,10 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, self.element_type(value.dtype), value.shape))
 
     def constant(self, value: ArrayLike) -> Tensor:
-        """Floats become float32, integers int64; float16 is stored as it is, half the size, and cast when used."""
+        """Floats become float32, integers int64; float16 is stored as it is, half the size, and cast when used, and
+        the types that quantised values have stay."""
         array = np.asarray(value)
-        if array.dtype != np.float16 and array.dtype != np.bool_:
+        if array.dtype not in _KEPT:
             array = array.astype(np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32)
         key = (array.dtype, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._known:

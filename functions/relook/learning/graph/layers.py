@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import NDArray
 
+from relook.learning.graph.builder import Graph
 from relook.learning.graph.tensor import Tensor
 
 Size: TypeAlias = int | tuple[int, int]
@@ -42,6 +43,19 @@ def convolve(
     ]
     shape = (x.shape[0], kernel.shape[0], *_steps(x.shape[2:], size, strides, around))
     return graph.node("Conv", x, *weights, strides=strides, pads=around, group=group, shape=shape)
+
+
+def quantised(x: Tensor, scale: float, zero: int) -> Tensor:
+    """Rounded to (0..255 - zero) * scale, and cut off beyond; onnxruntime then computes with the bytes themselves."""
+    kept = [x.graph.constant(scale), x.graph.constant(np.array(zero, np.uint8))]
+    stored = x.graph.node("QuantizeLinear", x, *kept, shape=x.shape, dtype=np.uint8)
+    return x.graph.node("DequantizeLinear", stored, *kept, shape=x.shape, dtype=np.float32)
+
+
+def dequantised(graph: Graph, values: NDArray[np.integer], scales: NDArray[np.floating]) -> Tensor:
+    """int8 or int32 values, stored as they are, times one scale for each place of the first axis."""
+    stored, kept = graph.constant(values), graph.constant(scales)
+    return graph.node("DequantizeLinear", stored, kept, axis=0, shape=values.shape, dtype=np.float32)
 
 
 def average_pool(x: Tensor, size: Size, *, stride: Size | None = None, pads: Pads = NO_PADS) -> Tensor:

@@ -119,26 +119,28 @@ def _hold_back(
     logs: list[FloatArray] = []
     for number, fold in enumerate(rounds):
         gaussians, memory = fit(number)
-        held = np.flatnonzero(folds[: features.count] == fold)
+        held = np.flatnonzero(folds == fold)
         for start in range(0, len(held), _CHUNK):
             some = held[start : start + _CHUNK]
             found = log_maps(look[some].astype(np.float32), whitened[some], gaussians, memory)
-            logs = logs or [np.empty((features.count, grid.height, grid.width), np.float32) for _ in found]
+            logs = logs or [np.empty((len(look), grid.height, grid.width), np.float32) for _ in found]
             for into, values in zip(logs, found, strict=True):
                 into[some] = values
         on_progress("learning what is normal", number + 1, len(rounds))
-    own = features.is_normal[: features.count]
     scales, maps = [], []
     for each_map in logs:
-        scale, scaled = _on_scale(each_map, own, recipe.place_scales)
+        scale, scaled = _on_scale(each_map, features.is_normal, recipe.place_scales)
         scales.append(scale)
-        maps.append(scaled)
+        maps.append(scaled[: features.count])
     gaussians, memory = fit(None)
     return Look(grid, whitening, gaussians, memory, tuple(scales)), maps, whitened[: features.count]
 
 
 def _on_scale(logs: FloatArray, is_normal: _Labels, by_place: bool) -> tuple[Scale, FloatArray]:
-    """The scale of the normal ones' (n, height, width) log maps, and all maps on it."""
+    """The scale of the normal ones' (n, height, width) log maps, copies too, and all maps on it.
+
+    What a copy reads at a place may be read there: flat, overexposed background would else alarm when it is re-encoded.
+    """
     normals = np.flatnonzero(is_normal)
     is_usual = usual(logs[normals])
     scale = fit_scale(logs[normals], is_usual, by_place=by_place)

@@ -19,8 +19,8 @@ def near_duplicate_groups(pixels: ByteArray) -> NDArray[np.intp]:
     0.97 or more between copies. (A perceptual hash of the image itself takes all photographs of a part that lies still
     for copies.)
     """
-    side = pixels.shape[1] // FOLD_SIDE_PX
-    grey = pixels.mean(axis=3, dtype=np.float32).reshape(len(pixels), FOLD_SIDE_PX, side, FOLD_SIDE_PX, side).mean(axis=(2, 4))
+    side, cells = pixels.shape[1] // FOLD_SIDE_PX, FOLD_SIDE_PX
+    grey = pixels.mean(axis=3, dtype=np.float32).reshape(len(pixels), cells, side, cells, side).mean(axis=(2, 4))
     looks = _standardised(grey.reshape(len(pixels), -1))
     own = _standardised(looks - looks.mean(axis=0))
     nothing_own = np.abs(own).max(axis=1) == 0
