@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from relook.detection.image import decode, decode_reduced
-from relook.detection.pose import ANY_DEG, Pose, Template, prepared
+from relook.detection.pose import Pose, Template, prepared
 from relook.detection.view import Cut, View, thumbnail
 from relook.errors import ImageRejectedError, PackageError
 from tests.unit.learning.pictures import encode
@@ -24,7 +24,7 @@ POSES = (Pose(), Pose(7, 0.02, -0.03, 1.05), Pose(90))
 
 def any_way_round() -> View:
     image = decode_reduced(encode(lying(0)), lambda height, width: 1.0)
-    return View(FRAME, (24, 36, 144, 120), (160, 192), Template.of(prepared(*thumbnail(image, FRAME)), ANY_DEG, 0.12))
+    return View(FRAME, (24, 36, 144, 120), (160, 192), Template.of(prepared(*thumbnail(image, FRAME)), 0.12))
 
 
 def disc(width: int, height: int, x: float, y: float, radius: float) -> bytes:
@@ -206,9 +206,9 @@ def test_a_view_survives_its_page() -> None:
         {"rectangle": [0, 0, 1e9, 5]},
         {"canvas": ["a", 64]},
         {"canvas": [64, 64, 64]},
-        {"template": {"png": "AAAA", "reach_deg": 180.0, "shift": 0.1}},
-        {"template": {"png": "?", "reach_deg": 180.0, "shift": 0.1}},
-        {"template": {"reach_deg": 180.0, "shift": 0.1}},
+        {"template": {"png": "AAAA", "shift": 0.1}},
+        {"template": {"png": "?", "shift": 0.1}},
+        {"template": {"shift": 0.1}},
         {"template": 3},
     ],
 )
@@ -217,7 +217,7 @@ def test_a_garbled_page_is_refused(change: dict[str, Any]) -> None:
         View.from_json({**any_way_round().to_json(), **change})
 
 
-@pytest.mark.parametrize("change", [{"reach_deg": 90.0}, {"shift": -0.1}, {"shift": float("nan")}])
+@pytest.mark.parametrize("change", [{"shift": -0.1}, {"shift": float("nan")}])
 def test_a_garbled_template_is_refused(change: dict[str, float]) -> None:
     fields = any_way_round().to_json()
     with pytest.raises(PackageError):

@@ -111,7 +111,7 @@ class EfficientNetLite0:
         group = x.shape[1] // kernel.shape[1]
         folded, offset = kernel * gain[:, None, None, None], bias - mean * gain
         if not self.is_quantised:
-            return convolve(x, folded.astype(np.float16), offset, stride=stride, pads="same", group=group)
+            return convolve(x, folded, offset, stride=stride, pads="same", group=group)
         step = np.abs(folded).reshape(len(folded), -1).max(axis=1) / _WEIGHT_LEVELS
         step = np.maximum(step, np.abs(offset) / scale * 2.0**-24 + 1e-12)  # of dead channels the offset is left
         levels = np.rint(folded / step[:, None, None, None]).astype(np.int8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ def run(backbone: Backbone, images: FloatArray) -> list[FloatArray]:
     for place, found in enumerate(backbone.maps(graph.input("image", np.float32, images.shape))):
         graph.output(f"map_{place}", found)
     return list(Session(graph.finish(), threads=1)(image=images).values())
+
+
+def in_floats(strides: tuple[int, ...]) -> EfficientNetLite0:
+    return replace(pretrained(strides), is_quantised=False)
 
 
 STAGES = ((1, 3, 1, 16, 1), (2, 3, 6, 24, 2), (2, 5, 6, 40, 2), (3, 3, 6, 80, 2), (3, 5, 6, 112, 1))
@@ -93,14 +98,14 @@ def test_it_is_the_published_network(convolve: Convolve, height: int, width: int
     image = picture(height, width)
     blocks = written_out(installed_weights(), image, convolve)
     expected = [blocks[index] for index in (0, 2, 4, 10)]
-    found = run(pretrained(ALL), image)
+    found = run(in_floats(ALL), image)
     assert [each.shape[1] for each in found] == list(pretrained(ALL).channels) == [16, 24, 40, 112]
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_it_gives_what_it_gave_when_torch_agreed() -> None:
-    found = run(pretrained(ALL), picture(96, 64))
+    found = run(in_floats(ALL), picture(96, 64))
     told = [(each.mean(), each.std(), each[0, 3, 1, 2], each[0, -1, -1, -1]) for each in found]
     np.testing.assert_allclose(told, TOLD, rtol=1e-3, atol=1e-3)
 
@@ -112,6 +117,21 @@ TOLD = [
     (0.1130, 5.0581, 2.3152, -2.6028),
 ]
 """Mean, standard deviation and two values of each map."""
+
+
+def test_bytes_say_what_floats_say() -> None:
+    image = picture(96, 128)
+    for exact, rounded in zip(run(in_floats(ALL), image), run(pretrained(ALL), image), strict=True):
+        assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.96
+        assert abs(float(rounded.mean() - exact.mean())) < 0.1 * float(exact.std())
+
+
+def test_bytes_are_computed_with_as_bytes() -> None:
+    graph = Graph()
+    graph.output("map", pretrained((4,)).maps(graph.input("image", np.float32, (1, 3, 64, 64)))[0])
+    kernels = [each for each in onnx.load_from_string(graph.finish()).graph.initializer if len(each.dims) == 4]
+    assert len(kernels) == 9
+    assert {each.data_type for each in kernels} == {onnx.TensorProto.INT8}
 
 
 def test_images_of_a_batch_do_not_see_each_other() -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from relook.detection.arrays import FloatArray
+from relook.detection.session import Session
 from relook.learning.graph import layers
-from relook.learning.graph.layers import Pads
+from relook.learning.graph.builder import Graph
+from relook.learning.graph.layers import Pads, dequantised, quantised
 from tests.unit.learning.graph.running import run
 
 RANDOM = np.random.default_rng(11)
@@ -128,3 +130,20 @@ def test_the_first_few_in_order(largest: bool) -> None:
 def test_shares_sum_to_one() -> None:
     expected = np.exp(X) / np.exp(X).sum(1, keepdims=True)
     np.testing.assert_allclose(run(lambda x: layers.softmax(x, 1), X), expected, rtol=1e-4)
+
+
+def test_quantised_values_are_rounded_and_cut_off() -> None:
+    graph = Graph()
+    x = graph.input("x", np.float32, (1, 6))
+    graph.output("y", quantised(x, 0.5, 10))
+    given = np.array([[-9.0, -0.2, 0.3, 1.0, 100.0, 400.0]], np.float32)
+    found = Session(graph.finish(), threads=1)(x=given)["y"]
+    np.testing.assert_allclose(found, [[-5.0, 0.0, 0.5, 1.0, 100.0, 122.5]])
+
+
+def test_dequantised_values_have_a_scale_for_each_place() -> None:
+    graph = Graph()
+    x = graph.input("x", np.float32, (1, 3))
+    graph.output("y", x + dequantised(graph, np.array([[-3, 0, 127], [1, 2, 3]], np.int8), np.array([0.5, 2.0])))
+    found = Session(graph.finish(), threads=1)(x=np.zeros((1, 3), np.float32))["y"]
+    np.testing.assert_allclose(found, [[-1.5, 0.0, 63.5], [2.0, 4.0, 6.0]])
