@@ -16,15 +16,18 @@ WIDTH, HEIGHT = 160, 112
 COLORS = {"scratch": "#7ED321", "stain": "#23a436"}
 
 
-def plate(seed: int, *, defect: str | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """(112, 160, 3) pixels and where the defect is. A scratch is bright and thin, a stain a bluish blob."""
+def plate(seed: int, *, defect: str | None = None, scale: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(112, 160, 3) pixels, or `scale` times as many a side, and where the defect is.
+
+    A scratch is bright and thin, a stain a bluish blob.
+    """
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    y, x = np.mgrid[0 : HEIGHT * scale, 0 : WIDTH * scale] / scale
     shade = 150 + 4 * random.normal() + 12 * np.sin(x / 23 + random.normal() * 0.1)
     center_y, center_x = 56 + random.normal(), 80 + random.normal()
     shade = np.where(np.hypot(y - center_y, x - center_x) < 27, shade - 60, shade)
     pixels = np.stack([shade, shade - 4, shade - 10], axis=2)
-    where = np.zeros((HEIGHT, WIDTH), bool)
+    where = np.zeros(shade.shape, bool)
     if defect == "scratch":
         slope, middle = random.uniform(-0.4, 0.4), random.uniform(30, 82)
         where = (np.abs(y - middle - slope * (x - 80)) < 1.6) & (np.abs(x - random.uniform(40, 120)) < 35)

@@ -12,6 +12,7 @@ from PIL import Image
 from relook.detection.arrays import FloatArray
 from relook.detection.session import Session
 from relook.learning.backbone.efficientnet_lite import pretrained
+from relook.learning.estimators import looks
 from relook.learning.estimators.looks import CELL_PX, Eye, Look, Scale, enlarged, log_maps
 from relook.learning.estimators.normality import (
     CellSums,
@@ -74,7 +75,7 @@ def test_maps_are_smoothed_logarithms_on_the_scale_of_normal_images(has_memory: 
     assert len(found) == len(distances)
     for ours, distance, scale in zip(found, distances, look.scales, strict=True):
         for image in range(2):
-            expected = (smoothed(np.log(distance[image] + 1e-3)) - scale.center) / scale.spread
+            expected = (smoothed(np.log(distance[image] + looks._LOG_FLOOR)) - scale.center) / scale.spread
             np.testing.assert_allclose(ours[image], expected, rtol=1e-3, atol=1e-3)
     for place, ours in enumerate(found):
         np.testing.assert_allclose(run(lambda x, p=place: look.maps(x)[p], query), ours, rtol=1e-4, atol=1e-4)
