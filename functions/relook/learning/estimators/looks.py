@@ -21,7 +21,8 @@ from relook.learning.graph.xp import ArrayT, xp
 CELL_PX = 8
 """Of the first look's canvas; the second one has cells of 16 finer pixels."""
 _BLOCKS = 256
-_LOG_FLOOR = 1e-3
+_LOG_FLOOR = 1e-2
+"""Ten times the rounding errors of a memory's distances: of equal images nothing else would be left."""
 _SMOOTH_REACH = 1
 
 
