@@ -14,6 +14,7 @@ from moto import mock_aws
 
 import inspect_image
 from relook import settings
+from relook.learning.estimators import segmentation
 from relook.learning.training import TrainedModel, train
 from relook.registry.table import Item, Table, from_attributes
 from relook.settings import InspectImageSettings
@@ -132,13 +133,15 @@ def from_labels() -> TrainedModel:
 
 @pytest.fixture(scope="session")
 def from_masks() -> TrainedModel:
-    """Normal images, and two types with masks."""
+    """Normal images, and two types with masks, learnt in a third of the usual steps."""
     images = [
         *normals(range(14)),
         *anomalies(range(100, 106), "scratch", with_masks=True),
         *anomalies(range(200, 206), "stain", with_masks=True),
     ]
-    return train(images, project="plate", version="3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "_STEPS", 200)
+        return train(images, project="plate", version="3")
 
 
 def forget_process_state() -> None:

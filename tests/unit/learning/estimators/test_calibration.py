@@ -24,7 +24,7 @@ def test_one_odd_normal_image_does_not_move_the_threshold() -> None:
     scores = np.random.default_rng(0).normal(0, 1, 30)
     usual = fit_from_normals(scores)
     spoiled = fit_from_normals(np.append(scores, 1000.0))
-    assert usual.center == pytest.approx(2, abs=0.8)
+    assert 0.8 < usual.center < 3, "above most of them, below what is rare"
     assert spoiled.center == pytest.approx(usual.center, abs=0.3)
 
 
