@@ -29,6 +29,7 @@ from PIL import Image
 from rich.table import Table
 
 from bench.judging import judge
+from bench.painting import paint_defect
 from bench.pictures import encoded
 from bench.printing import console, shown, tracked
 from bench.sets import LabeledSet, add_arguments, chosen_sets, deal, evenly
@@ -37,7 +38,6 @@ from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import decode
 from relook.detection.model import Model
 from relook.learning.data.samples import LabeledImage
-from relook.learning.data.synthesis import paint_defect
 from relook.learning.data.training_set import MIN_NORMAL_IMAGES
 from relook.learning.recipe import Recipe
 from relook.learning.training import train

@@ -112,7 +112,7 @@ class View:
         return Cut(pixels, matrix[:2], likeness, (image.height, image.width))
 
     def covers(self, painted: ByteArray) -> bool:
-        """Whether all that is not 0 in (h, w), over the whole of a usual image, lies in the rectangle, if nothing turns."""
+        """Whether all that is not 0 in (h, w), over the whole of a usual image, lies in the rectangle, not turned."""
         rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
         if not len(rows):
             return True

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from relook.detection.arrays import ByteArray
+from relook.detection.pose import Pose
 from relook.detection.session import Session
 from relook.detection.view import Cut, View
 from relook.learning.data.samples import LabeledImage
@@ -65,7 +68,7 @@ def extract(
         if index < len(cuts):
             pixels = cuts[index].pixels
         else:
-            pixels = relight(_cut(data.images[copied[index - len(cuts)]], view, generator).pixels, generator)
+            pixels = _copy(data.images[copied[index - len(cuts)]], view, generator)
         found = session(image=pixels[None])
         looks = looks or [np.empty((total, *each.shape[1:]), np.float16) for each in found.values()]
         for into, each in zip(looks, found.values(), strict=True):
@@ -82,9 +85,19 @@ def features_session(eye: Eye) -> Session:
     return Session(graph.finish(), threads=THREADS)
 
 
-def _cut(image: LabeledImage, view: View, generator: np.random.Generator | None = None) -> Cut:
+def _cut(image: LabeledImage, view: View, jitter: Pose | None = None) -> Cut:
     with blaming(image):
-        return view.cut(image.read()) if generator is None else view.cut(image.read(), nudge(generator))
+        return view.cut(image.read(), jitter or Pose())
+
+
+def _copy(image: LabeledImage, view: View, generator: np.random.Generator) -> ByteArray:
+    """What the model would see of an altered copy: coded and blurred in pixels of the camera where those are larger."""
+    (_, _, width, height), canvas = view.rectangle, view.canvas
+    own = min(int(height), canvas[0]), min(int(width), canvas[1])
+    pixels = relight(_cut(image, replace(view, canvas=own), nudge(generator)).pixels, generator)
+    if own == canvas:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(canvas[::-1], Image.Resampling.BILINEAR))
 
 
 def limit(factor: int) -> int:

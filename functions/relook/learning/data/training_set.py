@@ -35,7 +35,6 @@ class TrainingSet:
         images: those drawn, in the order given.
         is_anomalous: (n,) bool.
         size: (height, width) of every image, None when they differ.
-        usual_px: pixels of the most common size.
         types: name -> colour, only types that some mask shows.
         outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 1024.
         notes: sentences for the person who labelled the images.
@@ -44,7 +43,6 @@ class TrainingSet:
     images: list[LabeledImage]
     is_anomalous: NDArray[np.bool_]
     size: tuple[int, int] | None
-    usual_px: int
     types: dict[str, str]
     outlines: dict[int, ByteArray]
     notes: list[str] = field(default_factory=list)
@@ -115,7 +113,6 @@ def load_training_set(
         images=chosen,
         is_anomalous=np.array([image.is_anomalous for image in chosen]),
         size=next(iter(sizes)) if len(sizes) == 1 else None,
-        usual_px=int(np.prod(sizes.most_common(1)[0][0])),
         types=types,
         outlines=outlines,
     )

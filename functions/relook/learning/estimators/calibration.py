@@ -18,6 +18,8 @@ contradicted their confidence.
 
 
 _QUANTILE, _STEEPNESS = 0.95, 0.5
+_MOST_SPREADS = 2.5
+_FEW = 10.0  # of few normals a median deviation says little: one spread more for ten, a quarter for forty
 
 
 def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
@@ -32,11 +34,12 @@ def fit_from_normals(normal_scores: _Floats) -> Calibration:
     """p = 0.5 where 95 % of the normals stay below, for want of anomalies to learn from; half a spread further it is
     .73, two spreads further .98. Steeper than the normals scatter, for anomalies lie many spreads away.
 
-    A quantile of held-back scores told new normals best of what was tried (docs/engine.md): medians and spreads do not
-    know how long the tail is.
+    A quantile of held-back scores told new normals best of what was tried (docs/engine.md), but a few badly framed
+    pictures among the normals must not raise it beyond what the others' spread allows.
     """
-    _, spread = median_and_spread(normal_scores)
-    return Calibration(float(np.quantile(normal_scores, _QUANTILE)), _STEEPNESS * float(spread))
+    center, spread = median_and_spread(normal_scores)
+    allowed = float(center + (_MOST_SPREADS + _FEW / len(normal_scores)) * spread)
+    return Calibration(min(float(np.quantile(normal_scores, _QUANTILE)), allowed), _STEEPNESS * float(spread))
 
 
 def fit_safety_net(normal_scores: _Floats) -> Calibration:

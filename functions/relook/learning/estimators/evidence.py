@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
 from relook.learning.estimators.looks import Scale, enlarged
-from relook.learning.estimators.normality import Grid, window_mean
+from relook.learning.estimators.normality import Grid
+from relook.learning.estimators.resampling import window_mean
 from relook.learning.graph.xp import ArrayT, xp
 
 RING = 1

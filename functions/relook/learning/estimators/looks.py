@@ -13,7 +13,8 @@ import numpy as np
 
 from relook.detection.arrays import FloatArray
 from relook.learning.backbone.protocol import Backbone
-from relook.learning.estimators.normality import Gaussians, Grid, Memory, Whitening, window_matrix
+from relook.learning.estimators.normality import Gaussians, Grid, Memory, Whitening
+from relook.learning.estimators.resampling import interpolation_matrix, window_matrix
 from relook.learning.graph.layers import average_pool, mean_filter, resize
 from relook.learning.graph.tensor import Tensor
 from relook.learning.graph.xp import ArrayT, xp
@@ -136,7 +137,7 @@ def enlarged(each: ArrayT, height: int, width: int) -> ArrayT:
     """(n, h, w) to (n, height, width), bilinear, cells being areas."""
     if each.shape[1:] == (height, width):
         return each
-    return _between(_stretching(each.shape[1], height), each, _stretching(each.shape[2], width))
+    return _between(interpolation_matrix(each.shape[1], height), each, interpolation_matrix(each.shape[2], width))
 
 
 def _between(rows: FloatArray, maps: ArrayT, columns: FloatArray) -> ArrayT:
@@ -144,8 +145,3 @@ def _between(rows: FloatArray, maps: ArrayT, columns: FloatArray) -> ArrayT:
     across: ArrayT = maps @ columns.T
     down = xp.transpose(xp.transpose(across, (0, 2, 1)) @ rows.T, (0, 2, 1))
     return down
-
-
-def _stretching(size: int, to: int) -> FloatArray:
-    at = np.clip((np.arange(to) + 0.5) * size / to - 0.5, 0, size - 1)
-    return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(size)), 0), np.float32)

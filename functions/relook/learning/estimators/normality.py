@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
+from relook.learning.estimators.resampling import window_mean
 from relook.learning.graph.xp import ArrayT, xp
 
 _SHRINKAGE = 0.1
@@ -212,16 +213,3 @@ def _inverse_of_lower(lower: FloatArray) -> FloatArray:
     whole[:, :half, :half], whole[:, half:, half:] = first, second
     whole[:, half:, :half] = -second @ (lower[:, half:, :half] @ first)
     return whole
-
-
-def window_mean(field: FloatArray, reach: int) -> FloatArray:
-    """(height, width, k): means over windows of 2 reach + 1 a side, at the edges of the part that lies inside."""
-    for axis in (0, 1):
-        field = np.moveaxis(np.tensordot(window_matrix(field.shape[axis], reach), field, axes=(1, axis)), 0, axis)
-    return field
-
-
-def window_matrix(size: int, reach: int) -> FloatArray:
-    """(size, size) whose rows take the mean of the places within reach."""
-    near = np.abs(np.arange(size)[:, None] - np.arange(size)) <= reach
-    return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)

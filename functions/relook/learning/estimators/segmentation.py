@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
+from relook.learning.estimators.resampling import interpolation_matrix, window_matrix
 from relook.learning.graph.layers import convolve, mean_filter, resize, softmax
 from relook.learning.graph.tensor import Tensor
 from relook.learning.graph.xp import ArrayT, xp
@@ -217,17 +218,8 @@ def _paths(sizes: Sequence[int]) -> list[FloatArray]:
     """(finest, size) matrices that interpolate along one axis: for each map, and for the context of the coarsest."""
     paths = [np.eye(sizes[0], dtype=np.float32)]
     for finer, coarser in pairwise(sizes):
-        paths.append(paths[-1] @ _interpolation(coarser, finer))
-    apart = np.abs(np.subtract.outer(np.arange(sizes[-1]), np.arange(sizes[-1])))
-    window = (apart <= _CONTEXT_CELLS // 2).astype(np.float32)
-    return [*paths, paths[-1] @ (window / window.sum(axis=1, keepdims=True))]
-
-
-def _interpolation(size: int, onto: int) -> FloatArray:
-    """(onto, size), linear between centres of cells, as `resize` has it."""
-    places = ((np.arange(onto) + 0.5) * size / onto - 0.5).clip(0, size - 1)
-    apart = np.abs(np.subtract.outer(places, np.arange(size)))
-    return np.asarray(np.maximum(1 - apart, 0), np.float32)
+        paths.append(paths[-1] @ interpolation_matrix(coarser, finer))
+    return [*paths, paths[-1] @ window_matrix(sizes[-1], _CONTEXT_CELLS // 2)]
 
 
 def _grown(painted: NDArray[np.bool_], cells: int) -> NDArray[np.bool_]:

@@ -41,7 +41,7 @@ _BACKGROUND, _LIVELY, _PART_LEVEL = 0.2, 0.98, 0.15  # quantiles of the gradient
 _LEAST_CELLS = 2  # a line with fewer cells of the part holds dust
 _MARGIN = 0.04
 _WORTH_CUTTING = 0.7
-_LEAST_SHARE = 0.5  # of the frame where nothing is turned: what is smooth may be the part, as on a plate
+_LEAST_LIVELY = 0.2  # of the rectangle: where little but a hole is lively, what is smooth around it is the part, too
 _EMPTY = 0.1
 _STEP_PX = 32  # the backbone's last stride
 
@@ -191,14 +191,9 @@ def _rectangle(energy: FloatArray, frame: tuple[int, int], is_turned: bool) -> R
         ends.append((max(low - margin, -reach) + length / 2, min(high + margin, reach) + length / 2))
     (left, right), (top, bottom) = ends
     wide, high = float(right - left), float(bottom - top)
-    if wide * high >= _WORTH_CUTTING * width * height:
-        return 0.0, 0.0, float(width), float(height)
-    rectangle = float(left), float(top), wide, high
-    if is_turned:
-        return rectangle
-    enlarged = max(1.0, math.sqrt(_LEAST_SHARE * width * height / (wide * high)))
-    wide = min(max(wide * enlarged, _LEAST_SHARE * width), width)
-    return _grown(rectangle, wide, min(max(high * enlarged, _LEAST_SHARE * width * height / wide), height), frame)
+    cells = wide * high * (SIDE / side) ** 2
+    is_worth = wide * high < _WORTH_CUTTING * width * height and (is_turned or part.sum() >= _LEAST_LIVELY * cells)
+    return (float(left), float(top), wide, high) if is_worth else (0.0, 0.0, float(width), float(height))
 
 
 def _shaped(rectangle: Rectangle, frame: tuple[int, int], budget_px: int) -> tuple[Rectangle, tuple[int, int]]:

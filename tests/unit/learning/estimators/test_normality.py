@@ -24,8 +24,8 @@ from relook.learning.estimators.normality import (
     fit_gaussians,
     fit_memory,
     fit_whitening,
-    window_mean,
 )
+from relook.learning.estimators.resampling import window_mean
 from tests.unit.learning.graph.running import run
 
 GRID = Grid(6, 8, 2)

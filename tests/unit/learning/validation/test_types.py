@@ -34,7 +34,6 @@ def test_cells_of_a_held_back_image_are_not_learnt(monkeypatch: pytest.MonkeyPat
         images=[LabeledImage(f"{i}.png", partial(colored, i), i < 6) for i in range(COUNT)],
         is_anomalous=np.arange(COUNT) < 6,
         size=(SIDE, SIDE),
-        usual_px=SIDE * SIDE,
         types={"dent": "#FF0000"},
         outlines=dict.fromkeys(range(6), outline),
     )
