@@ -71,6 +71,7 @@ def test_imports_flow_one_way(path: Path) -> None:
     names = imported(path)
     roots = {name.split(".")[0] for name in names}
     assert not roots & {"infra", "local", "cli", "tests", "bench"}
+    assert not roots & {"scipy", "sklearn", "torch"}, "of the size of a whole function; tests may have them"
     if path.parent == FUNCTIONS or (path.parent == RELOOK and path.name == "__init__.py"):
         assert "learning" not in layers(names)
         return
