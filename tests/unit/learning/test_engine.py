@@ -55,7 +55,7 @@ def some_engine(*, factor: int, learns: bool, segments: bool, own: bool = False)
         )
         looks.append(Look(grid, whitening, gaussians, memory, scales))
     whitened = np.concatenate([looks[0].whitened(each[0]) for each in seen])
-    groups = [3 * (1 + 2 * len(looks)), *[DIMENSIONS] * 3, *([CLASSES] if segments else [])]
+    groups = [3 * (1 + 2 * len(looks)), DIMENSIONS, *([CLASSES] if segments else [])]
     columns, label = random.normal(0, 1, (20, sum(groups))), np.arange(20) < 8
     channels = sum(eye.backbone.channels) + eye.backbone.channels[-1]
     layers = [
