@@ -41,7 +41,7 @@ _BACKGROUND, _LIVELY, _PART_LEVEL = 0.2, 0.98, 0.15  # quantiles of the gradient
 _LEAST_CELLS = 2  # a line with fewer cells of the part holds dust
 _MARGIN = 0.04
 _WORTH_CUTTING = 0.7
-_LEAST_LIVELY = 0.4  # of the rectangle. Four pieces have .56, a plate around its hole .28: the smooth rest may be the part
+_LEAST_LIVELY = 0.4  # of the rectangle. Four pieces have .56, a plate around its hole .28, whose smooth rest counts
 _EMPTY = 0.1
 _STEP_PX = 32  # the backbone's last stride
 
