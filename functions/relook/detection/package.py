@@ -128,7 +128,8 @@ class ModelManifest:
             raise PackageError(f"{MANIFEST_FILE} is not a model manifest: {error!r}") from error
         if found != FORMAT_VERSION:
             raise PackageError(
-                f"{MANIFEST_FILE} has format version {found}; this Relook reads {FORMAT_VERSION}: train the model again"
+                f"{MANIFEST_FILE} has format version {found}; this Relook reads {FORMAT_VERSION}: "
+                "train or register the model again"
             )
         try:
             return cls(

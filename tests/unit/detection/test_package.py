@@ -84,7 +84,7 @@ def with_manifest(**changes: object) -> dict[str, bytes]:
         ({GRAPH_FILE: GRAPH}, "model.json"),
         ({**PACKAGE.files(), GRAPH_FILE: GRAPH + b"!"}, hashlib.sha256(GRAPH + b"!").hexdigest()),
         (with_manifest(graph_sha256="0" * 64), "0" * 64),
-        (with_manifest(format_version=2), "format version 2; this Relook reads 3: train the model again"),
+        (with_manifest(format_version=2), "format version 2; this Relook reads 3: train or register the model again"),
         (with_manifest(format_version=...), "format_version"),
         (with_manifest(threshold=...), "threshold"),
         (with_manifest(threshold="high"), "high"),
