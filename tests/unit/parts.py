@@ -88,7 +88,10 @@ def outdated_package() -> ModelPackage:
     return replace(package, manifest=replace(package.manifest, format_version=FORMAT_VERSION - 1))
 
 
-OUTDATED = f"model.json has format version {FORMAT_VERSION - 1}; this Relook reads {FORMAT_VERSION}: train or register the model again"
+OUTDATED = (
+    f"model.json has format version {FORMAT_VERSION - 1}; this Relook reads {FORMAT_VERSION}: "
+    "train or register the model again"
+)
 """What is said about it, wherever it is met."""
 
 
