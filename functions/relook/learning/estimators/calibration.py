@@ -19,6 +19,7 @@ contradicted their confidence.
 
 _QUANTILE, _STEEPNESS = 0.95, 0.5
 _MOST_SPREADS = 2.5
+_UNSEEN = 5.0  # of twelve normals the oddest that there will be was not among them: .4 spreads more; of sixty .1
 _FEW = 10.0  # of few normals a median deviation says little: one spread more for ten, a quarter for forty
 
 
@@ -39,7 +40,8 @@ def fit_from_normals(normal_scores: _Floats) -> Calibration:
     """
     center, spread = median_and_spread(normal_scores)
     allowed = float(center + (_MOST_SPREADS + _FEW / len(normal_scores)) * spread)
-    return Calibration(min(float(np.quantile(normal_scores, _QUANTILE)), allowed), _STEEPNESS * float(spread))
+    reached = float(np.quantile(normal_scores, _QUANTILE) + _UNSEEN / len(normal_scores) * spread)
+    return Calibration(min(reached, allowed), _STEEPNESS * float(spread))
 
 
 def fit_safety_net(normal_scores: _Floats) -> Calibration:
