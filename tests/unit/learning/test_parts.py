@@ -18,7 +18,7 @@ UNSEEN = range(900, 908)
 
 @pytest.fixture(scope="module")
 def trained() -> TrainedModel:
-    return train(any_way_round(range(12)), project="part", version="1")
+    return train(any_way_round(range(24)), project="part", version="1")  # of a dozen, poses alone decide the threshold
 
 
 @pytest.fixture(scope="module")
