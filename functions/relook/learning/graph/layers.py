@@ -85,28 +85,6 @@ def resize(x: Tensor, height: int, width: int, mode: Literal["linear", "nearest"
     )
 
 
-def grid_sample(x: Tensor, places: Tensor, *, beyond: Literal["border", "zeros"] = "border") -> Tensor:
-    """Bilinear samples.
-
-    Args:
-        places: (n, height, width, 2), x then y; -1 and 1 are the image's outer edges.
-        beyond: what lies outside of the image: its outermost pixels, or nothing.
-    """
-    shape = (*x.shape[:2], *places.shape[1:3])
-    return x.graph.node("GridSample", x, places, padding_mode=beyond, shape=shape)
-
-
-def top_k(x: Tensor, k: int, *, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The k largest or smallest in order, and their int64 places."""
-    place = normalize_axis_index(axis, x.ndim)
-    shape = (*x.shape[:place], k, *x.shape[place + 1 :])
-    count = x.graph.constant(np.array([k], np.int64))
-    values, places = x.graph.nodes(
-        "TopK", x, count, axis=place, largest=int(largest), shapes=[shape, shape], dtypes=[x.dtype, np.int64]
-    )
-    return values, places
-
-
 def softmax(x: Tensor, axis: int) -> Tensor:
     """Shares that sum to one along the axis."""
     return x.graph.node("Softmax", x, axis=normalize_axis_index(axis, x.ndim), shape=x.shape)

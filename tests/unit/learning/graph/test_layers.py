@@ -107,26 +107,6 @@ def test_resizing_to_the_nearest_repeats() -> None:
     np.testing.assert_array_equal(found, X.repeat(2, axis=2).repeat(3, axis=3))
 
 
-@pytest.mark.parametrize("beyond", ["border", "zeros"])
-def test_sampling(beyond: str) -> None:
-    places = RANDOM.uniform(-1.2, 1.2, (2, 5, 7, 2)).astype(np.float32)
-    sizes = np.array([6, 9])
-    at = ((places + 1) * sizes - 1) / 2
-    at = at.clip(0, sizes - 1) if beyond == "border" else at
-    weights = [np.maximum(0, 1 - np.abs(at[..., i, None] - np.arange(sizes[i]))) for i in (0, 1)]
-    expected = np.einsum("nchw,nyxh,nyxw->ncyx", X, weights[1], weights[0])
-    found = run(lambda x, where: layers.grid_sample(x, where, beyond=beyond), X, places)  # type: ignore[arg-type]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("largest", [True, False])
-def test_the_first_few_in_order(largest: bool) -> None:
-    order = np.argsort(-X if largest else X, axis=2)[:, :, :3]
-    values = run(lambda x: layers.top_k(x, 3, axis=2, largest=largest)[0], X)
-    np.testing.assert_array_equal(values, np.take_along_axis(X, order, axis=2))
-    np.testing.assert_array_equal(run(lambda x: layers.top_k(x, 3, axis=-2, largest=largest)[1], X), order)
-
-
 def test_shares_sum_to_one() -> None:
     expected = np.exp(X) / np.exp(X).sum(1, keepdims=True)
     np.testing.assert_allclose(run(lambda x: layers.softmax(x, 1), X), expected, rtol=1e-4)
