@@ -228,7 +228,7 @@ def test_a_segmentation_model_says_what_and_where(call: Caller, hosted: Mapping[
     areas = [each["PixelAnomaly"]["TotalPercentageArea"] for each in answer["Anomalies"]]
     assert sum(areas) == pytest.approx(1, abs=1e-6)
     mask = Image.open(io.BytesIO(base64.b64decode(answer["AnomalyMask"])))
-    assert (mask.format, mask.size) == ("PNG", (160, 120))
+    assert (mask.format, mask.mode, mask.size) == ("PNG", "RGB", (160, 120))
 
 
 def test_a_classification_model_answers_without_anomalies_and_mask(call: Caller, hosted: Mapping[str, str]) -> None:

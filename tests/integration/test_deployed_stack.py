@@ -28,7 +28,7 @@ def test_anomalous_image_of_a_segmentation_model(deployed: Deployed) -> None:
     bucket, _, mask_key = record["mask_uri"].removeprefix("s3://").partition("/")
     assert bucket == deployed.stack.outputs["ResultsBucket"]
     mask = Image.open(BytesIO(deployed.stack.s3.get_object(Bucket=bucket, Key=mask_key)["Body"].read()))
-    assert mask.size == (WIDTH, HEIGHT)
+    assert (mask.mode, mask.size) == ("RGB", (WIDTH, HEIGHT))
     (event,) = deployed.events_about(key)
     assert event["detail-type"] == "Anomaly Detected"
     assert event["detail"]["inspection_id"] == record["inspection_id"]

@@ -41,7 +41,7 @@ class DetectAnomalyResult:
         confidence: probability 0..1 of the reported verdict (so a normal verdict may be below 0.5 when the
             tuned threshold is not 0.5), a float32 value widened exactly.
         anomalies: background first, then only the types found; shares sum to 1. None for a classification model.
-        mask_png: PNG of the image's own size, each type in its colour on white, at most 5 MiB. None for a
+        mask_png: RGB PNG of the image's own size, each type in its colour on white, at most 5 MiB. None for a
             classification model.
         heat_map_png: PNG of the anomaly map in the image's proportions. None where the detector gives none.
         nearest_normal: None where the model remembers none.

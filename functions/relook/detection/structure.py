@@ -7,6 +7,7 @@ a thousand times over, and 600,000 empty segments keep Pillow busy for minutes. 
 from __future__ import annotations
 
 import re
+import zlib
 
 MAX_SEGMENTS = 10_000
 MAX_SCANS = 100
@@ -20,6 +21,11 @@ def find_excess(data: bytes) -> str | None:
         data: begins as a PNG or a JPEG does. Pieces beyond damage are not counted: no decoder gets that far.
     """
     return _png_excess(data) if data.startswith(PNG_MAGIC) else _jpeg_excess(data)
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """One chunk of a PNG, with its length and checksum."""
+    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
 
 
 _SCAN, _END = 0xDA, 0xD9

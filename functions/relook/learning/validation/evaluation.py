@@ -140,7 +140,7 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
         # How odd it is was measured among the training images only.
         outcomes.append(ImageOutcome(image.name, image.is_anomalous, result.is_anomalous, result.confidence, math.nan))
         if image.is_anomalous and image.read_mask is not None and result.mask_png is not None:
-            painted, outline = _labels(result.mask_png), _outline(image, model)
+            painted, outline = _labels(result.mask_png, model), _outline(image, model)
             painted, outline = _comparable(painted, outline)
             # Where both say background, nothing is counted, and most of an image is that.
             either = (painted > 0) | (outline > 0)
@@ -155,10 +155,14 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
     return evaluate(TEST_PROTOCOL, outcomes, probabilities, types)
 
 
-def _labels(mask_png: bytes) -> ByteArray:
-    """Our own masks are palette images: the index is the type's number."""
+def _labels(mask_png: bytes, model: Model) -> ByteArray:
+    """Which type each pixel of one of our own masks shows, in the model's numbers."""
     with Image.open(BytesIO(mask_png)) as image:
-        return np.asarray(image)
+        packed = np.asarray(image).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    labels = np.zeros(packed.shape, np.uint8)
+    for number, each in enumerate(model.manifest.classes, start=1):
+        labels[packed == int(each.color[1:], 16)] = number
+    return labels
 
 
 def _outline(image: LabeledImage, model: Model) -> ByteArray:
