@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from relook.detection.arrays import ByteArray
-from relook.detection.structure import PNG_MAGIC, find_excess
+from relook.detection.structure import PNG_MAGIC, Picture, find_excess, without_metadata
 from relook.errors import ImageRejectedError, RejectionReason
 
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
@@ -75,7 +75,7 @@ def read_header(data: bytes) -> ImageHeader:
     Raises:
         ImageRejectedError: EMPTY, TOO_LARGE, UNSUPPORTED_FORMAT, BAD_DIMENSIONS or CORRUPT.
     """
-    with _opened(data) as image:
+    with _opened(data, is_decoded=False) as image:
         width, height = image.size
         if _orientation(image) in _SWAPS_SIDES:
             width, height = height, width
@@ -155,21 +155,32 @@ _UPRIGHT = {
 }
 # What Pillow raises on damaged PNG and JPEG data, as its sources and our fuzzing show: OSError (truncated stream, with
 # UnidentifiedImageError under it), SyntaxError (broken chunk or marker), ValueError (impossible values, text bombs),
-# struct.error and IndexError (short segments), EOFError, zlib.error, TypeError and KeyError (malformed metadata).
+# struct.error and IndexError (short segments), EOFError, zlib.error, TypeError and KeyError (malformed metadata), and
+# AssertionError (a palette that is not there).
 # MemoryError is left out on purpose: with the sides bounded it is the machine that is too small, and a retry may pass.
-_DAMAGE = (OSError, SyntaxError, ValueError, struct.error, IndexError, EOFError, zlib.error, TypeError, KeyError)
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, struct.error, IndexError, EOFError),
+    *(zlib.error, TypeError, KeyError, AssertionError),
+)
 
 
 @contextmanager
-def _opened(data: bytes, *, min_side_px: int = MIN_SIDE_PX) -> Iterator[Image.Image]:
+def _opened(data: bytes, *, min_side_px: int = MIN_SIDE_PX, is_decoded: bool = True) -> Iterator[Image.Image]:
     """The image behind `data`, header read and judged; damage found inside the block becomes a rejection."""
     _refuse_by_first_bytes(data)
+    picture = without_metadata(data)
+    if picture.unreadable:
+        message = f"The image is {picture.unreadable}; save it as a baseline JPEG of 8 bits a channel, or as a PNG"
+        raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, message)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata that does not touch the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(data), formats=("PNG", "JPEG")) as image:
+            with Image.open(BytesIO(picture.data), formats=("PNG", "JPEG")) as image:
                 _refuse_by_size(*image.size, min_side_px)
+                image.info["exif"] = picture.exif
+                if is_decoded:
+                    _refuse_cut(picture)
                 yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejectedError(RejectionReason.BAD_DIMENSIONS, f"{error}; {_SIDES_WANTED}") from error
@@ -188,6 +199,12 @@ def _refuse_by_first_bytes(data: bytes) -> None:
     if excess := find_excess(data):
         message = f"The image has {excess}, as no camera or program makes them; save it again"
         raise ImageRejectedError(RejectionReason.CORRUPT, message)
+
+
+def _refuse_cut(picture: Picture) -> None:
+    """Tell a JPEG that lacks its end marker alone from one that lacks pixels, which libjpeg makes up without a word."""
+    if len({Image.open(BytesIO(trial), formats=("JPEG",)).tobytes() for trial in picture.trials}) > 1:
+        raise OSError("its pixels end early")
 
 
 _SIDES_WANTED = f"each side must have {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels"

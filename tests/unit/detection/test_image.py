@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
@@ -88,6 +89,131 @@ def test_metadata_that_pillow_warns_of_is_ignored() -> None:
     animation = b"acTL" + struct.pack(">II", 0, 0)  # an animated PNG of no frames
     chunk = struct.pack(">I", 8) + animation + struct.pack(">I", zlib.crc32(animation))
     np.testing.assert_array_equal(decode(sound[:33] + chunk + sound[33:]), decode(sound))
+
+
+SLOPE = Image.fromarray(np.stack([*np.mgrid[:96, :128], np.full((96, 128), 77)], axis=2).astype(np.uint8))
+PNG, JPEG = encode(SLOPE), encode(SLOPE, "JPEG", quality=95)
+PROGRESSIVE = encode(SLOPE, "JPEG", progressive=True)
+RESTARTS = encode(SLOPE, "JPEG", restart_marker_blocks=5)
+
+
+def chunk(kind: bytes, body: bytes, *, is_sound: bool = True) -> bytes:
+    checksum = zlib.crc32(kind + body) ^ (not is_sound)
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
+
+
+def segment(marker: int, body: bytes, length: int | None = None) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2 if length is None else length) + body
+
+
+def png_with(*chunks: bytes) -> bytes:
+    return PNG[:33] + b"".join(chunks) + PNG[33:]
+
+
+def jpeg_with(*segments: bytes) -> bytes:
+    return JPEG[:2] + b"".join(segments) + JPEG[2:]
+
+
+BESIDE_PIXELS = {
+    "text checksum": png_with(chunk(b"tEXt", b"Comment\0hello", is_sound=False)),
+    "resolution checksum": png_with(chunk(b"pHYs", struct.pack(">IIB", 3780, 3780, 1), is_sound=False)),
+    "transparency checksum": png_with(chunk(b"tRNS", bytes(6), is_sound=False)),
+    "short transparency": png_with(chunk(b"tRNS", b"\0")),
+    "large zTXt": png_with(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000)))),
+    "large iTXt": png_with(chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(bytes(20_000_000)))),
+    "large iCCP": png_with(chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(bytes(20_000_000)))),
+    "broken iCCP": png_with(chunk(b"iCCP", b"sRGB\0\7nothing")),
+    "empty iCCP": png_with(chunk(b"iCCP", b"")),
+    "unknown zTXt": png_with(chunk(b"zTXt", b"Comment\0\7nothing")),
+    "broken eXIf": png_with(chunk(b"eXIf", b"MM\0*\xff\xff\xff\xff")),
+    "short gAMA": png_with(chunk(b"gAMA", b"\0")),
+    "short cHRM": png_with(chunk(b"cHRM", b"\0")),
+    "empty sRGB": png_with(chunk(b"sRGB", b"")),
+    "broken animation": png_with(chunk(b"acTL", b"\0\0"), chunk(b"fcTL", bytes(26)), chunk(b"fcTL", bytes(3))),
+    "odd palette": png_with(chunk(b"PLTE", b"\0\1", is_sound=False)),
+    "private chunk": png_with(chunk(b"reLo", bytes(70_000), is_sound=False)),
+    "no IEND": PNG[:-12],
+    "cut IEND": PNG[:-5],
+    "IEND checksum": PNG[:-1] + b"\0",
+    "damage after the pixels": PNG[:-12] + chunk(b"tEXt", b"a\0b", is_sound=False) + b"\0\0\7",
+    "something after a PNG": PNG + bytes(1000) + JPEG,
+    "no EOI": JPEG[:-2],
+    "half an EOI": JPEG[:-1],
+    "no EOI, progressive": PROGRESSIVE[:-2],
+    "half an EOI, progressive": PROGRESSIVE[:-1],
+    "no EOI, restarts": RESTARTS[:-2],
+    "something after a JPEG": JPEG + bytes(1000) + PNG,
+    "fill bytes": jpeg_with(bytes([0xFF] * 20)),
+    "junk between segments": JPEG[:20] + b"junk" + JPEG[20:],
+    "comment of length 0": jpeg_with(segment(0xFE, b"", 0)),
+    "comment of length 1": jpeg_with(segment(0xFE, b"", 1)),
+    "application's segment of length 1": jpeg_with(segment(0xE4, b"", 1)),
+    "short JFIF": jpeg_with(segment(0xE0, b"JFIF\0")),
+    "short Adobe": jpeg_with(segment(0xEE, b"Adobe")),
+    "broken EXIF": jpeg_with(segment(0xE1, b"Exif\0\0MM\0*\xff\xff\xff\xff")),
+    "broken ICC": jpeg_with(segment(0xE2, b"ICC_PROFILE\0")),
+    "broken Photoshop": jpeg_with(segment(0xED, b"Photoshop 3.0\x008BIM\4\4\xff")),
+    "broken MPF": jpeg_with(segment(0xE2, b"MPF\0nothing of the kind")),
+    "reserved segment": jpeg_with(segment(0xF0, bytes(10))),
+}
+
+
+@pytest.mark.parametrize("data", BESIDE_PIXELS.values(), ids=BESIDE_PIXELS.keys())
+def test_pixels_decide_and_nothing_beside_them(data: bytes) -> None:
+    assert read_header(data) == ImageHeader("PNG" if data.startswith(PNG[:4]) else "JPEG", 128, 96)
+    atol = 0 if data.startswith(PNG[:4]) else 8
+    np.testing.assert_allclose(decode(data), np.asarray(SLOPE), atol=atol)
+    np.testing.assert_allclose(squashed(data, 24, 32), squashed(PNG, 24, 32), atol=atol)
+
+
+@pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, RESTARTS], ids=["baseline", "progressive", "restarts"])
+def test_a_jpeg_cut_anywhere_in_its_pixels_is_refused(data: bytes) -> None:
+    first = data.index(b"\xff\xda")
+    whole = decode(data)
+    for kept in (*range(first, len(data) - 20, 31), *range(len(data) - 20, len(data) - 2)):
+        assert rejection(data[:kept], decode).reason is RejectionReason.CORRUPT
+    np.testing.assert_array_equal(decode(data[:-2]), whole)
+
+
+def test_a_jpeg_cut_between_two_scans_is_refused() -> None:
+    for scan in re.finditer(rb"\xff\xda", PROGRESSIVE):
+        assert rejection(PROGRESSIVE[: scan.start()], decode).reason is RejectionReason.CORRUPT
+
+
+def test_a_png_cut_or_damaged_in_its_pixels_is_refused() -> None:
+    for kept in (33, 34, 60, len(PNG) // 2, len(PNG) - 40):
+        assert rejection(PNG[:kept], decode).reason is RejectionReason.CORRUPT
+    for data in (PNG[:29] + b"\0\0\0\0" + PNG[33:], PNG.replace(b"IHDR", b"IHDX"), PNG[:33] + PNG[-12:]):
+        assert rejection(data, decode).reason is RejectionReason.CORRUPT
+    assert rejection(encode(SLOPE.quantize(8)).replace(b"PLTE", b"PLTX"), decode).reason is RejectionReason.CORRUPT
+    split = PNG.index(b"IDAT") + 4
+    packed = PNG[split:-16]
+    parted = PNG[:33] + chunk(b"IDAT", packed[:90]) + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", packed[90:]) + PNG[-12:]
+    assert rejection(parted, decode).reason is RejectionReason.CORRUPT, "libpng reads no further either"
+
+
+def with_frame(marker: int, bits: int = 8) -> bytes:
+    return JPEG.replace(b"\xff\xc0\x00\x11\x08", bytes([0xFF, marker, 0, 0x11, bits]))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (with_frame(0xC3), "a lossless JPEG"),
+        (with_frame(0xC3, 16), "a lossless JPEG"),
+        (with_frame(0xC1, 12), "a JPEG of 12 bits a channel"),
+        (with_frame(0xC2, 12), "a JPEG of 12 bits a channel"),
+        (with_frame(0xC6), "a hierarchical JPEG"),
+        (with_frame(0xF7), "a JPEG-LS"),
+    ],
+)
+def test_codings_that_nobody_reads_are_unsupported_and_not_corrupt(data: bytes, what: str) -> None:
+    assert data != JPEG
+    for read in (read_header, decode):
+        error = rejection(data, read)
+        assert error.reason is RejectionReason.UNSUPPORTED_FORMAT
+        assert what in error.message
+        assert "baseline JPEG of 8 bits a channel, or as a PNG" in error.message
 
 
 def grey16() -> Image.Image:
