@@ -31,7 +31,7 @@ build/.installed: $(BIN)/.installed functions/requirements.txt functions/trainin
 	touch $@
 
 demo: setup ## Show the whole thing on this machine: train two products, drop images, see verdicts and events
-	$(BIN)/python -m local.demo
+	$(BIN)/python -m cli.demo
 
 test: setup ## Run all tests
 	$(BIN)/pytest

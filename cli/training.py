@@ -28,9 +28,9 @@ from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.samples import LabeledImage
 from relook.learning.foreign.anomalib import package_export
 from relook.learning.training import train
-from relook.lookout.training import training_report
-from relook.registry import models, packages, projects
+from relook.registry import packages, projects, trainings
 from relook.registry.table import Table
+from relook.training.report import training_report
 
 _POLL_S = 0.5
 
@@ -114,7 +114,7 @@ def register_file(stack: Stack, project: str, path: Path, *, host: bool) -> str:
         package = package_file(project, path, version)
         sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, package)
     message = f"The model was registered from {path.name}; how good it is was not measured here."
-    models.finish_training(stack.registry, project, version, sha256, None, message)
+    trainings.finish_training(stack.registry, project, version, sha256, None, message)
     if host:
         _host(stack, project, version)
     return version
@@ -286,9 +286,9 @@ def _unless(code: str) -> Iterator[None]:
 @contextmanager
 def _new_version(registry: Table, project: str) -> Iterator[str]:
     """The project's next model version; what goes wrong inside is noted with it."""
-    version = models.create_model(registry, project).version
+    version = trainings.create_model(registry, project).version
     try:
         yield version
     except BaseException as error:  # also Ctrl-C: a version must not stay in training for ever
-        models.fail_training(registry, project, version, f"{type(error).__name__}: {error}")
+        trainings.fail_training(registry, project, version, f"{type(error).__name__}: {error}")
         raise

@@ -11,10 +11,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from relook.lookout.training import Surroundings, Trainer, parse_request
 from relook.observability import logger, tracer
 from relook.registry.table import Table
 from relook.settings import train_model_settings
+from relook.training.request import parse_request
+from relook.training.trainer import Surroundings, Trainer
 
 _CLIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=30, user_agent="relook"

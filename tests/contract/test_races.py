@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from relook.lookout.contract import OPERATIONS
-from relook.registry.models import finish_training
 from relook.registry.packages import save_package
 from relook.registry.projects import project_key
+from relook.registry.trainings import finish_training
 from tests.contract.front_door import Answer, FrontDoor
 from tests.contract.requests import send
 from tests.contract.samples import classification_line

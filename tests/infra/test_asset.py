@@ -200,7 +200,7 @@ from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.learning.backbone.imported import ImportedBackbone
 from relook.learning.estimators.looks import Eye
 from relook.learning.extraction import features_session
-from relook.lookout import evaluation, labeled_objects
+from relook.training import evaluation, labeled_objects
 import onnx.checker, onnx.compose, onnx.helper, onnx.inliner, onnx.numpy_helper
 features_session(Eye(pretrained(), (64, 64), 1))
 inside = (task + os.sep, os.path.dirname(os.__file__) + os.sep)

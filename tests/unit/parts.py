@@ -13,10 +13,11 @@ from PIL import Image
 from relook.detection.package import FORMAT_VERSION, ModelPackage
 from relook.learning.data.samples import LabeledImage
 from relook.learning.training import train
-from relook.registry.models import create_model, finish_hosting, finish_training, start_hosting
+from relook.registry.hosting import finish_hosting, start_hosting
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project
 from relook.registry.table import Table
+from relook.registry.trainings import create_model, finish_training
 from tests.unit.foreign import quick_backbone
 
 SCRATCH_COLOR = "#7ED321"

@@ -1,4 +1,4 @@
-"""Imports flow one way: errors <- detection <- {learning, registry} <- {inspection, lookout} <- handlers."""
+"""Imports flow one way: errors <- detection <- {learning, registry} <- {inspection, training, lookout} <- handlers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ MAY_IMPORT = {
     "learning": {"errors", "detection"},
     "registry": {"errors", "detection"},
     "lookout": {"errors", "settings", "observability", "events", "detection", "registry"},
+    "training": {"errors", "settings", "observability", "events", "detection", "registry"},
     "inspection": {"errors", "settings", "observability", "events", "detection", "registry", "lookout"},
 }
-TRAINING_JOB = {RELOOK / "lookout" / f"{name}.py" for name in ("training", "evaluation", "labeled_objects")}
-"""The queue-driven job around `learning`, until it has a folder of its own: it alone names what is in `learning`, and
-imports it when it is called, so that whoever imports the job does not pay for an engine."""
 
 
 def names_of(nodes: Iterable[ast.AST]) -> set[str]:
@@ -76,16 +74,11 @@ def test_imports_flow_one_way(path: Path) -> None:
         assert "learning" not in layers(names)
         return
     own = layer(path)
-    lent = {"learning"} if path in TRAINING_JOB else set()
+    lent = {"learning"} if own == "training" else set()  # when it is called, so that importing it costs no engine
     assert layers(names) <= MAY_IMPORT[own] | {own} | lent
     assert not lent & layers(imported_at_once(path))
     if own in {"detection", "learning"}:
         assert not roots & {"boto3", "botocore", "aws_lambda_powertools", "os"}
-
-
-@pytest.mark.parametrize("path", sorted(TRAINING_JOB), ids=lambda path: str(path.relative_to(FUNCTIONS)))
-def test_an_exception_that_nobody_needs_is_none(path: Path) -> None:
-    assert "learning" in layers(imported(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))

@@ -18,7 +18,8 @@ from relook.errors import ImageRejectedError, MalformedMessageError, RejectionRe
 from relook.events import SCHEMA_VERSION, SOURCE
 from relook.inspection.publish import ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED
 from relook.inspection.upload import parse_upload
-from relook.lookout.training import MODEL_TRAINED, MODEL_TRAINING_FAILED, parse_request
+from relook.training.event import MODEL_TRAINED, MODEL_TRAINING_FAILED
+from relook.training.request import parse_request
 
 EVENTS = Path(__file__).parents[2] / "events"
 README = (EVENTS / "README.md").read_text()

@@ -17,7 +17,7 @@ from PIL import Image
 from relook.inspection.pipeline import Pipeline
 from relook.inspection.upload import parse_upload
 from relook.observability import logger
-from relook.registry.models import stop_hosting
+from relook.registry.hosting import stop_hosting
 from tests.unit.conftest import SETTINGS, Cloud, forget_process_state, message
 from tests.unit.parts import (
     HEIGHT,

@@ -32,25 +32,12 @@ from relook.registry.datasets import (
     replace_entries,
     settle_dataset,
 )
-from relook.registry.models import (
-    ModelStatus,
-    Performance,
-    change_tags,
-    create_model,
-    delete_model,
-    describe_model,
-    fail_hosting,
-    fail_training,
-    finish_hosting,
-    finish_training,
-    list_models,
-    report_training,
-    start_hosting,
-    stop_hosting,
-)
+from relook.registry.hosting import fail_hosting, finish_hosting, start_hosting, stop_hosting
+from relook.registry.models import ModelStatus, Performance, change_tags, delete_model, describe_model, list_models
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
 from relook.registry.table import ConditionFailedError, Table, Update, Write
+from relook.registry.trainings import create_model, fail_training, finish_training, report_training
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import classification_package, hosted_package

@@ -7,13 +7,11 @@ that polls finds the dataset in its final state at once.
 from __future__ import annotations
 
 import json
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -21,17 +19,14 @@ from relook.errors import ConflictError, InvalidRequestError, RelookError, Resou
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
 from relook.registry import datasets
+from relook.registry.contention import beside_others
 from relook.registry.datasets import Dataset, DatasetStatus, DatasetType, ImageStats, StoredEntry
 from relook.registry.manifest import CheckedLines, check_lines, is_blank, lines_of, split_location
 
-T = TypeVar("T")
 _CREATING, _CREATED = "The dataset is creating.", "The dataset was created successfully."
 _UPDATED = "The dataset was updated successfully."
 _CHUNK_BYTES = 1_000_000
 _MAX_SHOWN_CHARS = 300
-# Of all writers of one dataset, one succeeds in each round
-_ATTEMPTS = 16
-_MAX_WAIT_S = 0.5
 
 
 class _UnusableError(Exception):
@@ -56,17 +51,15 @@ def create_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, Any]
     source = given.get("DatasetSource", {}).get("GroundTruthManifest", {}).get("S3Object")
     imported = _import(service, folder, dataset_type, source) if source else _Imported()
     try:
-        dataset = _persist(
-            lambda: datasets.create_dataset(
-                service.registry,
-                project,
-                dataset_type,
-                status=imported.status,
-                message=imported.message,
-                stats=imported.stats,
-                entries_key=imported.entries_key,
-                folder=folder,
-            )
+        dataset = beside_others(datasets.create_dataset)(
+            service.registry,
+            project,
+            dataset_type,
+            status=imported.status,
+            message=imported.message,
+            stats=imported.stats,
+            entries_key=imported.entries_key,
+            folder=folder,
         )
     except RelookError:  # another call created it, or the project is gone
         _empty(service, folder)
@@ -98,7 +91,7 @@ def describe_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, An
 
 def delete_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """The dataset and its entries go at once; images and masks stay."""
-    dataset = _persist(lambda: datasets.delete_dataset(service.registry, *_named(given)))
+    dataset = beside_others(datasets.delete_dataset)(service.registry, *_named(given))
     _empty(service, dataset.folder)
     return {}
 
@@ -109,13 +102,14 @@ def list_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str
     kind = f"entries/{project}/{dataset_type}"
     start, size = _start(decode_token(kind, given.get("NextToken"))), given.get("MaxResults", PAGE)
 
+    @beside_others
     def numbered() -> Iterator[tuple[int, StoredEntry]]:
         dataset = datasets.describe_dataset(service.registry, project, dataset_type)
         entries = datasets.iter_entries(service.s3, service.settings.datasets_bucket, dataset, start)
         return enumerate(entries, start)
 
     # One more than the page has, which is where the next page begins
-    found = list(islice(((i, entry) for i, entry in _persist(numbered) if _passes(entry, given)), size + 1))
+    found = list(islice(((i, entry) for i, entry in numbered() if _passes(entry, given)), size + 1))
     return {
         "DatasetEntries": [entry.line for _, entry in found[:size]],
         "NextToken": encode_token(kind, str(found[size][0])) if len(found) > size else None,
@@ -130,7 +124,8 @@ def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[s
     project, dataset_type = _named(given)
     changes: bytes = given["Changes"]
 
-    def attempt() -> None:
+    @beside_others
+    def update() -> None:
         dataset = datasets.describe_dataset(service.registry, project, dataset_type)
         if dataset.status is DatasetStatus.CREATE_FAILED:
             raise ConflictError(
@@ -140,7 +135,7 @@ def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[s
             )
         _update(service, dataset, changes)
 
-    _persist(attempt)
+    update()
     return {"Status": DatasetStatus.UPDATE_IN_PROGRESS}
 
 
@@ -305,20 +300,6 @@ def _max_images(service: Service, dataset_type: DatasetType) -> int:
 
 def _named(given: Mapping[str, Any]) -> tuple[str, DatasetType]:
     return given["ProjectName"], DatasetType(given["DatasetType"])
-
-
-def _persist(attempt: Callable[[], T]) -> T:
-    """What the attempt gives once no other writer is in its way.
-
-    Raises:
-        ThrottledError: there were too many of them; nothing was done.
-    """
-    for number in range(1, _ATTEMPTS):
-        try:
-            return attempt()
-        except ThrottledError:
-            time.sleep(random.uniform(0, min(0.01 * 2**number, _MAX_WAIT_S)))
-    return attempt()
 
 
 def _empty(service: Service, folder: str) -> None:

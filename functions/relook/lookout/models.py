@@ -22,7 +22,7 @@ from relook.errors import (
 )
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
-from relook.registry import models
+from relook.registry import hosting, models, trainings
 from relook.registry.datasets import DatasetType, ImageStats, list_datasets
 from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import delete_package, load_package
@@ -38,7 +38,7 @@ def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     project = describe_project(service.registry, given["ProjectName"]).name
     _check_datasets(service, project)
     place = given["OutputConfig"]["S3Location"]
-    model = models.create_model(
+    model = trainings.create_model(
         service.registry,
         project,
         description=given.get("Description"),
@@ -52,7 +52,7 @@ def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
         service.sqs.send_message(QueueUrl=service.settings.training_queue_url, MessageBody=body)
     except (ClientError, BotoCoreError) as error:
         message = f"The training could not be put into the queue: {error}"
-        models.fail_training(service.registry, project, model.version, message)
+        trainings.fail_training(service.registry, project, model.version, message)
         raise
     return {"ModelMetadata": _metadata(service, model)}
 
@@ -111,13 +111,13 @@ def start_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     models.describe_model(service.registry, project, version)
     minimum, maximum = given["MinInferenceUnits"], given.get("MaxInferenceUnits")
     _check_units(service, f"{project}/{version}", minimum, maximum)
-    model = models.start_hosting(service.registry, project, version)
+    model = hosting.start_hosting(service.registry, project, version)
     failure = _load_failure(service, model)
     try:
         if failure:
-            models.fail_hosting(service.registry, project, version, failure)
+            hosting.fail_hosting(service.registry, project, version, failure)
         else:
-            models.finish_hosting(service.registry, project, version, min_units=minimum, max_units=maximum)
+            hosting.finish_hosting(service.registry, project, version, min_units=minimum, max_units=maximum)
             _provision(service)
     except ConflictError:
         # Another start of the same version was faster, and that is as good; anything else is for the caller to know.
@@ -131,7 +131,7 @@ def stop_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     project = given["ProjectName"]
     version = resolve_version(service, project, given["ModelVersion"])
     models.describe_model(service.registry, project, version)
-    models.stop_hosting(service.registry, project, version)
+    hosting.stop_hosting(service.registry, project, version)
     _provision(service)
     return {"Status": ModelStatus.STOPPING_HOSTING}
 

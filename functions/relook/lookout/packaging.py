@@ -18,9 +18,17 @@ from relook.errors import ConflictError, InvalidRequestError, PackageError, Reso
 from relook.lookout.component import component_zip, recipe
 from relook.lookout.models import resolve_version
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
-from relook.registry.jobs import JobStatus, PackagingJob, create_job, describe_job, fail_job, finish_job, list_jobs
 from relook.registry.models import ModelStatus, ModelVersion, describe_model
 from relook.registry.packages import load_package
+from relook.registry.packaging_jobs import (
+    JobStatus,
+    PackagingJob,
+    create_job,
+    describe_job,
+    fail_job,
+    finish_job,
+    list_jobs,
+)
 
 _METHOD = "GREENGRASS"
 _NVIDIA_OPTIONS = ("gpu-code", "trt-ver", "cuda-ver")

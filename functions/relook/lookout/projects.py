@@ -11,7 +11,7 @@ from relook.lookout.datasets import dataset_metadata
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.registry import projects
 from relook.registry.datasets import list_datasets
-from relook.registry.jobs import delete_jobs
+from relook.registry.packaging_jobs import delete_jobs
 from relook.registry.projects import Project
 
 _LIST = "projects"

@@ -29,8 +29,8 @@ from relook.lookout.contract import Location, Operation
 from relook.lookout.models import resolve_version
 from relook.lookout.service import Service
 from relook.registry.datasets import DatasetType, describe_dataset
-from relook.registry.jobs import describe_job
 from relook.registry.models import ModelStatus, describe_model
+from relook.registry.packaging_jobs import describe_job
 from relook.registry.projects import describe_project
 
 _REMEMBERED_S = 8 * 3600

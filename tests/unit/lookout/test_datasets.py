@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from relook.errors import ConflictError, InvalidRequestError, ResourceNotFoundError, ResourceType, ThrottledError
-from relook.lookout import datasets as operations
 from relook.lookout.datasets import (
     create_dataset,
     delete_dataset,
@@ -569,7 +568,7 @@ def test_a_race_that_is_always_lost_asks_the_client_to_try_again(
         raise ConditionFailedError
 
     monkeypatch.setattr(Table, "update", lose)
-    monkeypatch.setattr(operations, "_MAX_WAIT_S", 0)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(ThrottledError, match="is being changed by others; try again"):
         update_dataset_entries(service, {**TRAIN, "Changes": line("b.jpg").encode()})
     assert listed(service) == [line("a.jpg")]

@@ -27,6 +27,7 @@ from relook.errors import (
 from relook.learning.foreign.anomalib import package_export
 from relook.lookout import models as operations
 from relook.lookout.service import Service, encode_token
+from relook.registry import hosting, trainings
 from relook.registry import models as registry_models
 from relook.registry.datasets import DatasetStatus, DatasetType, ImageStats, create_dataset
 from relook.registry.models import (
@@ -36,12 +37,11 @@ from relook.registry.models import (
     ModelStatus,
     OutputPlace,
     Performance,
-    fail_training,
-    finish_training,
 )
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
 from relook.registry.table import Table, Update
+from relook.registry.trainings import fail_training, finish_training
 from tests.unit.foreign import anomalib_onnx
 from tests.unit.parts import OUTDATED, outdated_package
 
@@ -95,7 +95,7 @@ def small_package() -> ModelPackage:
 
 def trained(service: Service, performance: Performance | None = None, package: ModelPackage | None = None) -> str:
     """A trained version with a package that loads, unless another is given."""
-    version = registry_models.create_model(service.registry, "bracket", output=OutputPlace("results", "")).version
+    version = trainings.create_model(service.registry, "bracket", output=OutputPlace("results", "")).version
     sha256 = save_package(service.s3, "models", "bracket", version, package or small_package())
     files = EvaluationFiles("EvaluationManifest-x.json", "EvaluationResult-x.json", "TrainingReport-x.json")
     finish_training(
@@ -262,7 +262,7 @@ def test_a_slot_snatched_by_another_writer_is_not_used_twice(ready: Service, mon
 def test_a_training_without_a_sign_of_life_has_failed_whoever_looks(ready: Service, look: str) -> None:
     for _ in range(2):
         operations.create_model(ready, REQUEST)
-    registry_models.report_training(ready.registry, "bracket", "2", "reading images, 1 of 9")
+    trainings.report_training(ready.registry, "bracket", "2", "reading images, 1 of 9")
     years_ago(ready, "1", "created_at")
     years_ago(ready, "2", "created_at")
     if look == "describe":
@@ -307,14 +307,14 @@ def test_a_trained_version_tells_everything_that_clients_read(ready: Service) ->
 
 
 def test_what_old_clients_read_unconditionally_is_never_missing(service: Service) -> None:
-    registered = registry_models.create_model(service.registry, "bracket").version
+    registered = trainings.create_model(service.registry, "bracket").version
     finish_training(service.registry, "bracket", registered, "sha", None, "The model was registered from a.onnx.")
     found = described(service, registered)
     assert found["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
     assert found["OutputConfig"] == {"S3Location": {"Bucket": "models", "Prefix": "bracket/1/"}}
     assert isinstance(found["EvaluationEndTimestamp"], datetime)
     assert "EvaluationResult" not in found
-    without_prefix = registry_models.create_model(service.registry, "bracket", output=OutputPlace("results", ""))
+    without_prefix = trainings.create_model(service.registry, "bracket", output=OutputPlace("results", ""))
     assert described(service, without_prefix.version)["OutputConfig"] == {
         "S3Location": {"Bucket": "results", "Prefix": ""}
     }
@@ -504,12 +504,12 @@ def test_a_bucket_that_cannot_be_reached_is_a_failed_start_too(service: Service)
 
 def test_a_start_that_died_can_be_repeated_and_does_not_last_for_ever(service: Service) -> None:
     trained(service)
-    registry_models.start_hosting(service.registry, "bracket", "1")
+    hosting.start_hosting(service.registry, "bracket", "1")
     assert described(service)["Status"] == "STARTING_HOSTING"
     start(service)
     assert described(service)["Status"] == "HOSTED"
     operations.stop_model(service, asked())
-    registry_models.start_hosting(service.registry, "bracket", "1")
+    hosting.start_hosting(service.registry, "bracket", "1")
     years_ago(service, "1", "starting_since")
     assert described(service)["Status"] == "HOSTING_FAILED"
     assert "start it again" in described(service)["StatusMessage"]
@@ -517,14 +517,14 @@ def test_a_start_that_died_can_be_repeated_and_does_not_last_for_ever(service: S
 
 def test_two_starts_at_once_both_succeed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(service)
-    original = registry_models.finish_hosting
+    original = hosting.finish_hosting
 
     def another_first(*args: Any, **units: Any) -> None:
-        monkeypatch.setattr(registry_models, "finish_hosting", original)
+        monkeypatch.setattr(hosting, "finish_hosting", original)
         start(service)
         original(*args, **units)
 
-    monkeypatch.setattr(registry_models, "finish_hosting", another_first)
+    monkeypatch.setattr(hosting, "finish_hosting", another_first)
     assert start(service) == {"Status": "STARTING_HOSTING"}
     assert described(service)["Status"] == "HOSTED"
 

@@ -24,10 +24,12 @@ from relook.lookout.packaging import (
 from relook.lookout.projects import delete_project
 from relook.lookout.service import Service
 from relook.lookout.wire import to_wire
-from relook.registry import jobs
-from relook.registry.jobs import create_job, describe_job, fail_job, finish_job, list_jobs
-from relook.registry.models import create_model, delete_model, stop_hosting
+from relook.registry import packaging_jobs as jobs
+from relook.registry.hosting import stop_hosting
+from relook.registry.models import delete_model
+from relook.registry.packaging_jobs import create_job, describe_job, fail_job, finish_job, list_jobs
 from relook.registry.projects import create_project
+from relook.registry.trainings import create_model
 from tests.unit.parts import OUTDATED, classification_package, outdated_package, register_hosted
 
 X86 = {"Os": "LINUX", "Arch": "X86_64"}

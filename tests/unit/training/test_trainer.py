@@ -24,10 +24,7 @@ from relook.learning import training as engine
 from relook.learning.foreign.anomalib import package_export
 from relook.learning.training import TrainedModel
 from relook.learning.validation.evaluation import TEST_PROTOCOL, Evaluation, ImageOutcome, evaluate, evaluate_on
-from relook.lookout import training
-from relook.lookout.labeled_objects import labeled_images, read_object
-from relook.lookout.training import Trainer, training_id, training_report
-from relook.registry import models
+from relook.registry import hosting, models, trainings
 from relook.registry.backbones import save_backbone
 from relook.registry.datasets import DatasetType, delete_dataset, read_entries
 from relook.registry.manifest import parse_entry
@@ -36,10 +33,15 @@ from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project
 from relook.registry.table import Table
 from relook.settings import TrainModelSettings
+from relook.training import entries, trainer
+from relook.training.event import training_id
+from relook.training.labeled_objects import labeled_images, read_object
+from relook.training.report import training_report
+from relook.training.trainer import Trainer
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
-from tests.unit.lookout.labeled_parts import put_dataset, register_dataset, unlabeled_line
 from tests.unit.parts import labeled_parts, part_png, segmentation_package
+from tests.unit.training.labeled_parts import put_dataset, register_dataset, unlabeled_line
 
 EVENTS = Path(__file__).parents[3] / "events"
 ARN = "arn:aws:lookoutvision:us-east-1:123456789012:model/bracket/1"
@@ -65,7 +67,7 @@ def cloud(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 def create(cloud: Cloud, prefix: str = "k_fold_", **more: Any) -> ModelVersion:
     """The next model version, as CreateModel leaves it."""
-    return models.create_model(cloud.registry, "bracket", output=OutputPlace("results", prefix), slots=2, **more)
+    return trainings.create_model(cloud.registry, "bracket", output=OutputPlace("results", prefix), slots=2, **more)
 
 
 def message(version: str = "1", attempt: int = 1) -> dict[str, Any]:
@@ -266,15 +268,15 @@ def test_what_is_written_is_encrypted_with_the_caller_s_key(cloud: Cloud, no_tra
 
 def test_a_training_says_how_far_it_is(cloud: Cloud, no_training: Outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
     no_training()
-    monkeypatch.setattr(training, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(trainer, "_TELL_EVERY_S", 0)
     said = []
-    original = models.report_training
+    original = trainings.report_training
 
     def report(table: Table, project: str, version: str, message: str) -> None:
         original(table, project, version, message)
         said.append(model(cloud).status_message)
 
-    monkeypatch.setattr(models, "report_training", report)
+    monkeypatch.setattr(trainings, "report_training", report)
     put_dataset(cloud.registry, cloud.s3, 12)
     create(cloud)
     deliver(cloud)
@@ -291,7 +293,7 @@ def test_progress_is_told_every_other_second_at_most(
 ) -> None:
     no_training()
     calls: list[Any] = []
-    monkeypatch.setattr(models, "report_training", lambda *given: calls.append(given))
+    monkeypatch.setattr(trainings, "report_training", lambda *given: calls.append(given))
     put_dataset(cloud.registry, cloud.s3, 12)
     create(cloud)
     deliver(cloud)
@@ -357,7 +359,7 @@ def test_a_dataset_deleted_meanwhile_is_a_failure_that_says_so(cloud: Cloud) -> 
 def test_an_output_bucket_that_cannot_be_written_is_named(cloud: Cloud, no_training: Outcomes) -> None:
     no_training()
     put_dataset(cloud.registry, cloud.s3, 12)
-    models.create_model(cloud.registry, "bracket", output=OutputPlace("nobodys-bucket", "a/"))
+    trainings.create_model(cloud.registry, "bracket", output=OutputPlace("nobodys-bucket", "a/"))
     assert deliver(cloud)
     message = failed(cloud)
     assert message.startswith("The evaluation cannot be written to s3://nobodys-bucket/a/EvaluationManifest-bracket-1")
@@ -403,7 +405,7 @@ def test_a_message_that_came_twice_does_not_spoil_the_package(
     def end_elsewhere_first(*given: Any, **more: Any) -> TrainedModel:
         trained = original(*given, **more)
         sha256 = save_package(cloud.s3, "models", "bracket", "1", segmentation_package())
-        models.finish_training(cloud.registry, "bracket", "1", sha256, None, "The other one was faster.")
+        trainings.finish_training(cloud.registry, "bracket", "1", sha256, None, "The other one was faster.")
         return trained
 
     monkeypatch.setattr(engine, "train", end_elsewhere_first)
@@ -477,12 +479,12 @@ def test_a_training_that_has_ended_is_told_again_and_not_repeated(
     monkeypatch.setattr(engine, "train", lambda *_, **__: pytest.fail("it was repeated"))
     created = create(cloud)
     if status is ModelStatus.TRAINING_FAILED:
-        models.fail_training(cloud.registry, "bracket", "1", "no")
+        trainings.fail_training(cloud.registry, "bracket", "1", "no")
     else:
-        models.finish_training(cloud.registry, "bracket", "1", "sha", None, "yes")
+        trainings.finish_training(cloud.registry, "bracket", "1", "sha", None, "yes")
     if status is ModelStatus.HOSTED:
-        models.start_hosting(cloud.registry, "bracket", "1")
-        models.finish_hosting(cloud.registry, "bracket", "1")
+        hosting.start_hosting(cloud.registry, "bracket", "1")
+        hosting.finish_hosting(cloud.registry, "bracket", "1")
     assert deliver(cloud, attempt=2)
     assert deliver(cloud, attempt=3)
     first, second = told(cloud)
@@ -500,10 +502,10 @@ def test_an_event_that_the_bus_refused_is_told_when_the_message_comes_again(
     original = put_events
 
     def refuse(*_: Any) -> None:
-        monkeypatch.setattr(training, "put_events", original)
+        monkeypatch.setattr(trainer, "put_events", original)
         raise EventNotPublishedError("InternalFailure", "try again")
 
-    monkeypatch.setattr(training, "put_events", refuse)
+    monkeypatch.setattr(trainer, "put_events", refuse)
     assert not deliver(cloud)
     assert model(cloud).status is ModelStatus.TRAINED
     assert told(cloud) == []
@@ -514,7 +516,7 @@ def test_an_event_that_the_bus_refused_is_told_when_the_message_comes_again(
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_a_version_that_is_gone_is_nobody_s_concern(cloud: Cloud, version: str) -> None:
     create(cloud)
-    models.fail_training(cloud.registry, "bracket", "1", "no")
+    trainings.fail_training(cloud.registry, "bracket", "1", "no")
     models.delete_model(cloud.registry, "bracket", "1")
     assert deliver(cloud, version)
     assert told(cloud) == []
@@ -529,7 +531,7 @@ def test_a_training_that_was_given_up_meanwhile_changes_nothing(
     original = Trainer._write_evaluation
 
     def give_up_first(self: Trainer, *given: Any) -> Any:
-        models.fail_training(cloud.registry, "bracket", "1", "It gave no sign of life.")
+        trainings.fail_training(cloud.registry, "bracket", "1", "It gave no sign of life.")
         return original(self, *given)
 
     monkeypatch.setattr(Trainer, "_write_evaluation", give_up_first)
@@ -546,13 +548,13 @@ def test_entries_that_change_while_they_are_read_are_read_again(
     original = read_entries
 
     def replace_first(s3: Any, bucket: str, dataset: Any) -> Any:
-        monkeypatch.setattr(training, "read_entries", original)
+        monkeypatch.setattr(entries, "read_entries", original)
         s3.delete_object(Bucket=bucket, Key=dataset.entries_key)
         delete_dataset(cloud.registry, "bracket", DatasetType.TRAIN)
         put_dataset(cloud.registry, cloud.s3, 11)
         return original(s3, bucket, dataset)
 
-    monkeypatch.setattr(training, "read_entries", replace_first)
+    monkeypatch.setattr(entries, "read_entries", replace_first)
     assert deliver(cloud)
     assert len(lines(cloud, "k_fold_EvaluationManifest-bracket-1.json")) == 11
 

@@ -6,11 +6,10 @@ tried again, and a function that died is recognised by its message coming back.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,31 +20,30 @@ from relook.errors import (
     ConflictError,
     ImageRejectedError,
     InvalidRequestError,
-    MalformedMessageError,
     PackageError,
     ResourceNotFoundError,
-    ThrottledError,
     TrainingDataError,
 )
-from relook.events import SCHEMA_VERSION, put_events
+from relook.events import put_events
 from relook.observability import logger
-from relook.registry import backbones, models, packages
-from relook.registry.datasets import Dataset, DatasetType, StoredEntry, list_datasets, read_entries
-from relook.registry.models import EvaluationFiles, ModelStatus, ModelVersion, Performance
+from relook.registry import backbones, models, packages, trainings
+from relook.registry.datasets import DatasetType, StoredEntry
+from relook.registry.models import EvaluationFiles, ModelStatus, ModelVersion
 from relook.registry.table import Table
 from relook.settings import TrainModelSettings
+from relook.training.entries import training_entries
+from relook.training.evaluation import evaluation_manifest, evaluation_result
+from relook.training.event import MODEL_TRAINED, MODEL_TRAINING_FAILED, event_detail
+from relook.training.labeled_objects import labeled_images
+from relook.training.report import performance, status_message, training_report
+from relook.training.request import TrainingRequest
 
 if TYPE_CHECKING:
     from relook.learning.training import TrainedModel
     from relook.learning.validation.evaluation import Evaluation
 
-MODEL_TRAINED = "Model Trained"
-MODEL_TRAINING_FAILED = "Model Training Failed"
-
 _LAST_WORDS_S = 20
 _TELL_EVERY_S = 2
-_SHOWN_NOTES = 5
-_READINGS = 3
 _NOT_WRITABLE = {
     "AccessDenied",
     "AllAccessDisabled",
@@ -66,19 +64,6 @@ class _OutOfTimeError(Exception):
 
 
 @dataclass(frozen=True)
-class TrainingRequest:
-    """A message of the training queue.
-
-    Attributes:
-        attempt: how often the message was received, this time included.
-    """
-
-    project: str
-    version: str
-    attempt: int
-
-
-@dataclass(frozen=True)
 class Surroundings:
     """Of one invocation.
 
@@ -94,18 +79,6 @@ class Surroundings:
         """As the API gives it."""
         _, partition, _, region, account = self.function_arn.split(":")[:5]
         return f"arn:{partition}:lookoutvision:{region}:{account}:model/{project}/{version}"
-
-
-def parse_request(body: str, receive_count: str) -> TrainingRequest:
-    """
-    Raises:
-        MalformedMessageError: no request of ours.
-    """
-    try:
-        fields = json.loads(body)
-        return TrainingRequest(str(fields["project"]), str(fields["version"]), int(receive_count))
-    except (ValueError, TypeError, KeyError) as error:
-        raise MalformedMessageError(f'Expected {{"project": ..., "version": ...}}, got {body[:200]!r}') from error
 
 
 class Trainer:
@@ -171,11 +144,10 @@ class Trainer:
         from relook.learning.backbone.imported import ImportedBackbone
         from relook.learning.training import train
         from relook.learning.validation.evaluation import evaluate_on
-        from relook.lookout.labeled_objects import labeled_images
 
         progress = _Progress(self._registry, model, around)
         progress("reading the datasets", 1, 1)
-        entries = self._entries(model.project)
+        entries = training_entries(self._registry, self._s3, self._settings.datasets_bucket, model.project)
         own = backbones.load_backbone(self._registry, self._s3, self._settings.models_bucket, model.project)
         trained = train(
             labeled_images(self._s3, (each.entry for each in entries[DatasetType.TRAIN])),
@@ -191,44 +163,21 @@ class Trainer:
             evaluation = evaluate_on(Model(trained.package), images, progress)
         ended_at = datetime.now(UTC)
         # A queue may give a message twice: whoever comes second must not overwrite the package of the first.
-        models.report_training(self._registry, model.project, model.version, "The model is being stored.")
+        trainings.report_training(self._registry, model.project, model.version, "The model is being stored.")
         files = self._write_evaluation(model, trained, evaluation, looked_at, ended_at, around)
         sha256 = packages.save_package(
             self._s3, self._settings.models_bucket, model.project, model.version, trained.package
         )
-        return models.finish_training(
+        return trainings.finish_training(
             self._registry,
             model.project,
             model.version,
             sha256,
-            _performance(evaluation),
-            _message(evaluation, trained.notes),
+            performance(evaluation),
+            status_message(evaluation, trained.notes),
             evaluation=files,
             ended_at=ended_at,
         )
-
-    def _entries(self, project: str) -> dict[DatasetType, list[StoredEntry]]:
-        """The entries of the datasets, by type.
-
-        Raises:
-            TrainingDataError: there is no train dataset, or one is not complete.
-        """
-        for _ in range(_READINGS):
-            found = {each.type: each for each in list_datasets(self._registry, project)}
-            self._check(project, found)
-            bucket = self._settings.datasets_bucket
-            try:
-                return {kind: read_entries(self._s3, bucket, dataset) for kind, dataset in found.items()}
-            except ThrottledError:  # entries were added between the two readings
-                continue
-        raise ThrottledError(f"The datasets of project {project} change faster than they can be read")
-
-    def _check(self, project: str, found: Mapping[DatasetType, Dataset]) -> None:
-        if DatasetType.TRAIN not in found:
-            raise TrainingDataError(f"Project {project} has no train dataset any more; create one, then train again")
-        for kind, dataset in found.items():
-            if not dataset.status.endswith("_COMPLETE"):
-                raise TrainingDataError(f"The {kind} dataset of project {project} is {dataset.status}, not complete")
 
     def _write_evaluation(
         self,
@@ -239,8 +188,6 @@ class Trainer:
         ended_at: datetime,
         around: Surroundings,
     ) -> EvaluationFiles | None:
-        from relook.lookout.evaluation import evaluation_manifest, evaluation_result
-
         if model.output is None:
             return None
         project, version = model.project, model.version
@@ -276,7 +223,7 @@ class Trainer:
     def _fail(self, model: ModelVersion, message: str) -> ModelVersion:
         logger.info("training failed", project=model.project, model_version=model.version, reason=message)
         try:
-            return models.fail_training(self._registry, model.project, model.version, message)
+            return trainings.fail_training(self._registry, model.project, model.version, message)
         except ConflictError:  # it ended meanwhile
             return models.describe_model(self._registry, model.project, model.version)
 
@@ -289,52 +236,6 @@ class Trainer:
         detail = event_detail(model, around.model_arn(model.project, model.version))
         put_events(self._events, self._settings.event_bus, [detail_type], detail)
         logger.info("training ended", project=model.project, model_version=model.version, detail_type=detail_type)
-
-
-def training_report(trained: TrainedModel, evaluation: Evaluation | None = None) -> dict[str, Any]:
-    """What training chose, how good the model became and what its owner should know.
-
-    Args:
-        evaluation: on a test dataset; training's own unless given.
-    """
-    manifest, measured = trained.package.manifest, asdict(evaluation or trained.evaluation)
-    del measured["outcomes"]  # of single images, of which there may be thousands
-    return {
-        "trained_on": {
-            "normal_images": trained.evaluation.normal_images,
-            "anomalous_images": trained.evaluation.anomalous_images,
-        },
-        "backbone": asdict(manifest.backbone) if manifest.backbone else None,
-        "choices": [asdict(choice) for choice in manifest.choices],
-        "evaluation": measured,
-        "notes": list(trained.notes),
-    }
-
-
-def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:
-    """The event's detail, as the schemas in `events/outbound` describe it; of the registry alone, so that it can be
-    told again."""
-    has_failed = model.status is ModelStatus.TRAINING_FAILED
-    ended_at = (model.training_ended_at or model.created_at).astimezone(UTC)
-    detail = {
-        "schema_version": SCHEMA_VERSION,
-        "training_id": training_id(model),
-        "project": model.project,
-        "model_version": model.version,
-        "model_arn": arn,
-        "ended_at": ended_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "message": model.status_message if has_failed else None,
-        "performance": asdict(model.performance) if model.performance else None,
-        "evaluation": _uris(model) if not has_failed else None,
-        "summary": _summary(model, has_failed),
-    }
-    return {name: value for name, value in detail.items() if value is not None}
-
-
-def training_id(model: ModelVersion) -> str:
-    """The same for every telling of this training; a project may be made anew under its name, and count from 1."""
-    identity = f"{model.project}/{model.version}@{model.created_at.isoformat()}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 class _Progress:
@@ -357,44 +258,7 @@ class _Progress:
             return
         self._told_at = time.monotonic()
         message = f"The model is being trained: {step}, {done} of {total}."
-        models.report_training(self._registry, self._model.project, self._model.version, message)
-
-
-def _performance(evaluation: Evaluation) -> Performance | None:
-    if evaluation.f1 is None or evaluation.recall is None or evaluation.precision is None:
-        return None
-    return Performance(evaluation.f1, evaluation.recall, evaluation.precision)
-
-
-def _message(evaluation: Evaluation, notes: Sequence[str]) -> str:
-    sentences = ["The model is trained."]
-    if evaluation.f1 is None:
-        sentences.append("Without anomalous images, how well it finds them could not be measured.")
-    sentences += [f"{note}." for note in notes[:_SHOWN_NOTES]]
-    if len(notes) > _SHOWN_NOTES:
-        sentences.append(f"The training report has {len(notes) - _SHOWN_NOTES} more notes.")
-    return " ".join(sentences)
-
-
-def _uris(model: ModelVersion) -> dict[str, str] | None:
-    if model.output is None or model.evaluation is None:
-        return None
-    place = f"s3://{model.output.bucket}"
-    return {
-        "manifest_uri": f"{place}/{model.evaluation.manifest_key}",
-        "result_uri": f"{place}/{model.evaluation.result_key}",
-        "report_uri": f"{place}/{model.evaluation.report_key}",
-    }
-
-
-def _summary(model: ModelVersion, has_failed: bool) -> str:
-    name = f"Model {model.project}/{model.version}"
-    if has_failed:
-        return f"{name} could not be trained: {model.status_message}"
-    if model.performance is None:
-        return f"{name} is trained; without anomalous images, how well it finds them could not be measured"
-    found = model.performance
-    return f"{name} is trained: F1 {found.f1_score:.2f}, precision {found.precision:.2f}, recall {found.recall:.2f}"
+        trainings.report_training(self._registry, self._model.project, self._model.version, message)
 
 
 def _described(error: Exception) -> str:

@@ -16,13 +16,12 @@ from enum import StrEnum
 from typing import Any
 
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.registry.contention import beside_others
 from relook.registry.projects import Project, describe_project, project_key
 from relook.registry.table import ConditionCheck, ConditionFailedError, Delete, Item, Put, Table, Update
 
 ABANDONED_AFTER = timedelta(minutes=15)
 """No function runs longer, so a job that still runs by then was cut off."""
-
-_ATTEMPTS = 3
 
 
 class JobStatus(StrEnum):
@@ -57,6 +56,7 @@ class PackagingJob:
     key: Mapping[str, str]
 
 
+@beside_others
 def create_job(
     table: Table, project: str, name: str, version: str, configuration: Mapping[str, Any], description: str | None
 ) -> PackagingJob:
@@ -67,30 +67,29 @@ def create_job(
         ConflictError: the project has a job of this name, or the component's name and version are taken.
         ThrottledError: others were at the same items again and again.
     """
-    for _ in range(_ATTEMPTS):
-        owner = describe_project(table, project)
-        now = datetime.now(UTC).isoformat()
-        item = {
-            **_key(owner, name),
-            "project": project,
-            "name": name,
-            "version": version,
-            "description": description,
-            "status": JobStatus.RUNNING,
-            "status_message": "The packaging job is running.",
-            "configuration": configuration,
-            "created_at": now,
-            "updated_at": now,
-        }
-        taken = {**_component_key(configuration), "job": _key(owner, name)}
-        same_owner = ConditionCheck(project_key(project), {"created_at": (owner.created_at.isoformat(),)})
-        try:
-            table.write(Put(item), Put(taken), same_owner)
-        except ConditionFailedError:
-            _refuse_taken(table, _job(item))
-        else:
-            return _job(item)
-    raise ThrottledError(f"Packaging job {project}/{name} could not be registered beside others; try again")
+    owner = describe_project(table, project)
+    now = datetime.now(UTC).isoformat()
+    item = {
+        **_key(owner, name),
+        "project": project,
+        "name": name,
+        "version": version,
+        "description": description,
+        "status": JobStatus.RUNNING,
+        "status_message": "The packaging job is running.",
+        "configuration": configuration,
+        "created_at": now,
+        "updated_at": now,
+    }
+    taken = {**_component_key(configuration), "job": _key(owner, name)}
+    same_owner = ConditionCheck(project_key(project), {"created_at": (owner.created_at.isoformat(),)})
+    try:
+        table.write(Put(item), Put(taken), same_owner)
+    except ConditionFailedError:
+        _refuse_taken(table, _job(item))
+        message = f"Packaging job {project}/{name} could not be registered beside others; try again"
+        raise ThrottledError(message) from None
+    return _job(item)
 
 
 def finish_job(table: Table, job: PackagingJob, component_arn: str, message: str) -> None:

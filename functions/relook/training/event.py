@@ -1,0 +1,61 @@
+"""The event that tells of a training's end, as the schemas in `events/outbound` describe it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from datetime import UTC
+from typing import Any
+
+from relook.events import SCHEMA_VERSION
+from relook.registry.models import ModelStatus, ModelVersion
+
+MODEL_TRAINED = "Model Trained"
+MODEL_TRAINING_FAILED = "Model Training Failed"
+
+
+def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:
+    """The event's detail, as the schemas in `events/outbound` describe it; of the registry alone, so that it can be
+    told again."""
+    has_failed = model.status is ModelStatus.TRAINING_FAILED
+    ended_at = (model.training_ended_at or model.created_at).astimezone(UTC)
+    detail = {
+        "schema_version": SCHEMA_VERSION,
+        "training_id": training_id(model),
+        "project": model.project,
+        "model_version": model.version,
+        "model_arn": arn,
+        "ended_at": ended_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "message": model.status_message if has_failed else None,
+        "performance": asdict(model.performance) if model.performance else None,
+        "evaluation": _uris(model) if not has_failed else None,
+        "summary": _summary(model, has_failed),
+    }
+    return {name: value for name, value in detail.items() if value is not None}
+
+
+def training_id(model: ModelVersion) -> str:
+    """The same for every telling of this training; a project may be made anew under its name, and count from 1."""
+    identity = f"{model.project}/{model.version}@{model.created_at.isoformat()}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _uris(model: ModelVersion) -> dict[str, str] | None:
+    if model.output is None or model.evaluation is None:
+        return None
+    place = f"s3://{model.output.bucket}"
+    return {
+        "manifest_uri": f"{place}/{model.evaluation.manifest_key}",
+        "result_uri": f"{place}/{model.evaluation.result_key}",
+        "report_uri": f"{place}/{model.evaluation.report_key}",
+    }
+
+
+def _summary(model: ModelVersion, has_failed: bool) -> str:
+    name = f"Model {model.project}/{model.version}"
+    if has_failed:
+        return f"{name} could not be trained: {model.status_message}"
+    if model.performance is None:
+        return f"{name} is trained; without anomalous images, how well it finds them could not be measured"
+    found = model.performance
+    return f"{name} is trained: F1 {found.f1_score:.2f}, precision {found.precision:.2f}, recall {found.recall:.2f}"
