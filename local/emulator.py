@@ -106,7 +106,7 @@ class Emulator:
         }
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
+                [sys.executable, "-m", "local.front_door"],
                 env=env,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

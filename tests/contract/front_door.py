@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import lookout_api
+from local.front_door import TOO_LARGE_BODY, TOO_LARGE_HEADERS, is_too_large
 from relook import settings
 from relook.lookout.service_model import SERVICE
 from relook.registry.table import Table
@@ -71,6 +72,7 @@ class FrontDoor:
     Attributes:
         failures: names of errors; each call of the handler to AWS takes one and fails with it.
         requests: the time of every request, monotonic seconds.
+        signed: what every request was signed for: date, region, service and the like.
         decodes_paths: percent-decode paths before the function sees them, as some servers do.
         denies: answer as AWS does to callers without permission.
     """
@@ -80,6 +82,7 @@ class FrontDoor:
     endpoint: str = ""
     failures: list[str] = field(default_factory=list)
     requests: list[float] = field(default_factory=list)
+    signed: list[str] = field(default_factory=list)
     decodes_paths: bool = False
     denies: bool = False
 
@@ -176,14 +179,17 @@ def _handler_of(door: FrontDoor) -> type[BaseHTTPRequestHandler]:
             door.requests.append(time.monotonic())
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            door.signed.append(headers.get("authorization", "").partition("Credential=")[2].partition(",")[0])
             if door.denies or not headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
                 answer: dict[str, Any] = {
                     "statusCode": 403,
                     "headers": {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"},
                     "body": '{"Message":"Forbidden"}',
                 }
+            elif is_too_large(event := _event(door, self.command, self.path, headers, body)):
+                answer = {"statusCode": 413, "headers": TOO_LARGE_HEADERS, "body": TOO_LARGE_BODY}
             else:
-                answer = lookout_api.handler(_event(door, self.command, self.path, headers, body), _Context())
+                answer = lookout_api.handler(event, _Context())
             data = answer["body"].encode()
             self.send_response(answer["statusCode"])
             for name, value in {**answer["headers"], "Content-Length": str(len(data))}.items():
