@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "detection": {"errors"},
     "learning": {"errors", "detection"},
     "registry": {"errors", "detection"},
+    "quality": {"errors", "detection"},
     "lookout": {"errors", "settings", "observability", "events", "detection", "registry"},
     "training": {"errors", "settings", "observability", "events", "detection", "registry"},
     "inspection": {"errors", "settings", "observability", "events", "detection", "registry", "lookout"},

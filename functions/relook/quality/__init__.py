@@ -1,0 +1,1 @@
+"""What records and evaluations say: rates, thresholds, drift, comparisons. Values in, values out; knows no AWS."""
