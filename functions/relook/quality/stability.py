@@ -27,7 +27,8 @@ _BINS = 4
 missed more shifts of 1.5 spreads."""
 _CHANCE = 6.905
 """92.5 % quantile of chi-square with three degrees of freedom: so often two samples of one distribution stay below it
-times (1/n + 1/m). With 90 %, up to 1.1 % of unchanged streams read as drift; with 95 %, 4 % of shifts were missed."""
+times (1/n + 1/m). With 90 %, up to 1.1 % of unchanged streams read as drift; with 95 %, up to 5 % of shifts were
+missed."""
 _DIGITS = 1  # a tenth of a spread is no change; where no normal differs from another, noise would be drift
 _UNSEEN = 0.5  # counted in every bin, so that an empty one does not make the index infinite
 
@@ -81,7 +82,7 @@ def stability(reference: Sequence[float], stream: Iterable[float]) -> Stability:
     A plain index takes the reference for the truth. With twenty normals it is not: unchanged streams would read .3 and
     more. So the index tells what is left when what chance can give, for a reference and a stream of these sizes, is
     taken away. Of an unchanged stream at most 1 % read as drift, with 20 normals or 200; of one shifted by 1.5 spreads
-    all but 2 % with 20 normals, and all with 60 (tests/unit/quality).
+    all but 2 % with 20 normals (3 % of a heavy-tailed statistic), and all with 60 (tests/unit/quality).
 
     Raises:
         InvalidRequestError: the reference is empty.
