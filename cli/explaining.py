@@ -57,7 +57,8 @@ def explain(model: Model, paths: list[Path], pictures: Path, normals: Path | Non
                 nearest = file.read_bytes()
             else:
                 err.print(f"{result.nearest_normal.name} is not in {normals}: it cannot be shown", markup=False)
-        return explanation(data, result, name, model.manifest.threshold, nearest, model.manifest.view.cut(data))
+        view = model.manifest.view
+        return explanation(data, result, name, model.manifest.threshold, nearest, view.cut(data), view.levels)
 
     return inspect(model, paths, pictures, "explanation", draw)
 

@@ -31,7 +31,7 @@ def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict
     model = Model(ModelPackage.read_folder(package_folder))
 
     def draw(data: bytes, result: DetectAnomalyResult, _: str) -> Image:
-        return overlay(data, result.mask_png, result.heat_map_png)
+        return overlay(data, result.mask_png, result.heat_map_png, model.manifest.view.levels)
 
     return inspect(model, paths, pictures, "overlay", draw)
 

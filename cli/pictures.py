@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from relook.detection.image import decode
+from relook.detection.image import decode, read_reach
+from relook.detection.levels import Levels, fit_levels
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.detection.view import Cut
 from relook.inspection.publish import percent
@@ -17,13 +18,16 @@ from relook.inspection.publish import percent
 MAX_SIDE_PX = 1024
 
 
-def overlay(image: bytes, mask_png: bytes | None, heat_map_png: bytes | None) -> Image.Image:
+def overlay(
+    image: bytes, mask_png: bytes | None, heat_map_png: bytes | None, levels: Levels | None = None
+) -> Image.Image:
     """The image with its mask painted on, and beside it the heat map blended over; whichever there are.
 
     Args:
         image: an encoded image that was inspected.
+        levels: of the model that looked at it, if it is at hand.
     """
-    picture = Image.fromarray(decode(image))
+    picture = _shown(image, levels)
     picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
     panels = [_with_mask(picture, mask_png) if mask_png else picture]
     if heat_map_png:
@@ -53,6 +57,7 @@ def explanation(
     threshold: float,
     nearest: bytes | None,
     cut: Cut | None = None,
+    levels: Levels | None = None,
 ) -> Image.Image:
     """A sheet: the verdict, and below it the image, its heat map, its types and the nearest normal image side by side.
 
@@ -61,8 +66,9 @@ def explanation(
         threshold: the anomaly probability from which an image is anomalous.
         nearest: the nearest normal image, encoded; None where it is not at hand.
         cut: what of the image was looked at; the rest is shown paler.
+        levels: the model's.
     """
-    whole = Image.fromarray(decode(image))
+    whole = _shown(image, levels)
     picture = ImageOps.contain(whole, (_PANEL_PX, _PANEL_PX))
     lines: list[tuple[str | None, str]] = [(None, f"{whole.width} x {whole.height} pixels")]
     shown = picture
@@ -81,10 +87,16 @@ def explanation(
         lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in found]
         panels.append(_Panel(_with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
     if known and nearest:
-        fitted = ImageOps.pad(Image.fromarray(decode(nearest)), picture.size, color=_FAINT)
+        fitted = ImageOps.pad(_shown(nearest, levels), picture.size, color=_FAINT)
         lines = [(None, known.name), (None, f"distance {known.distance:.2f}")]
         panels.append(_Panel(fitted, "most similar normal image", lines))
     return _sheet(panels, result, name, threshold)
+
+
+def _shown(image: bytes, levels: Levels | None) -> Image.Image:
+    """The picture as the model sees it; one of 16 bits by its own levels, where the model's are not known."""
+    reach = None if levels else read_reach(image)
+    return Image.fromarray(decode(image, fit_levels([reach]) if reach else levels))
 
 
 _PANEL_PX, _MIN_PANEL_PX = 480, 300

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 import cli.main
 from cli import output, training
 from cli.output import CommandError
-from cli.pictures import explanation
+from cli.pictures import explanation, overlay
 from cli.stack import Stack
+from relook.detection.levels import Levels
 from relook.detection.model import Model
 from relook.detection.package import ModelManifest
 from relook.detection.result import Anomaly, DetectAnomalyResult, NearestNormal
@@ -82,6 +83,13 @@ def images(tmp_path: Path) -> Path:
     (tmp_path / "new" / "bad.png").write_bytes(part_png(1001, is_scratched=True))
     (tmp_path / "new" / "good.png").write_bytes(part_png(1000))
     return tmp_path / "new"
+
+
+def test_pictures_show_deep_images_in_the_models_range() -> None:
+    grey = np.full((64, 64), 1600, np.uint16)
+    deep = png(Image.fromarray(grey))
+    assert overlay(deep, None, None, Levels(0, 12)).getpixel((0, 0)) == (100, 100, 100)
+    assert overlay(deep, None, None).getpixel((0, 0)) == (128, 128, 128), "by its own, a window about them"
 
 
 def test_a_verdict_is_explained_from_a_folder(model_folder: Path, dataset: Path, images: Path, tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from io import BytesIO
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from relook.detection.arrays import ByteArray
-from relook.detection.structure import PNG_MAGIC, Picture, find_excess, without_metadata
+from relook.detection.levels import WHOLE_RANGE, Levels, Reach
+from relook.detection.structure import PNG_MAGIC, Picture, find_excess, split_deep_png, without_metadata
 from relook.errors import ImageRejectedError, RejectionReason
 
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
@@ -82,28 +84,42 @@ def read_header(data: bytes) -> ImageHeader:
     return ImageHeader("PNG" if data.startswith(PNG_MAGIC) else "JPEG", width, height)
 
 
-def decode(data: bytes) -> ByteArray:
+def read_reach(data: bytes) -> Reach | None:
+    """How dark and how bright an image of 16 bits a channel is; None for any other.
+
+    Raises:
+        ImageRejectedError: as `decode`.
+    """
+    with _opened(data, is_decoded=False) as image:
+        return Reach.of(_deep(image)[0]) if _DEEP in image.info else None
+
+
+def decode(data: bytes, levels: Levels | None = None) -> ByteArray:
     """The pixels as a person would see them: orientation applied, transparency on white.
 
+    Args:
+        levels: what 16 bits mean for the product; None for one that was learnt from 8.
     Returns:
-        (height, width, 3) uint8 RGB. 16-bit images keep their high byte; ICC profiles are not applied.
+        (height, width, 3) uint8 RGB. ICC profiles are not applied.
     Raises:
-        ImageRejectedError: as `read_header`; CORRUPT also for pixels that cannot be decoded.
+        ImageRejectedError: as `read_header`; CORRUPT also for pixels that cannot be decoded, UNSUPPORTED_FORMAT for
+            those whose levels are not the product's.
     """
-    with _opened(data) as image:
+    with _opened(data, levels) as image:
         orientation = _orientation(image)
         return np.array(_upright(_on_white(_plain(image)), orientation))
 
 
-def decode_reduced(data: bytes, spare: Callable[[int, int], float]) -> ReducedImage:
+def decode_reduced(data: bytes, spare: Callable[[int, int], float], levels: Levels | None = None) -> ReducedImage:
     """The pixels at 1/2, 1/4, 1/8 .. of their size, which JPEGs are decoded at rather than reduced to.
 
     Args:
         spare: from (height, width) as displayed, by how much sides may shrink; the power of two below it is taken.
+        levels: as of `decode`.
     Raises:
         ImageRejectedError: as `decode`.
     """
-    with _opened(data) as image:
+    with _opened(data, levels) as image:
         orientation, (width, height) = _orientation(image), image.size
         shown = (width, height) if orientation in _SWAPS_SIDES else (height, width)
         factor = 1 << (max(int(spare(*shown) + 1e-6), 1).bit_length() - 1)
@@ -119,6 +135,8 @@ def decode_reduced(data: bytes, spare: Callable[[int, int], float]) -> ReducedIm
 def decode_mask(data: bytes) -> ByteArray:
     """The pixels of a PNG mask as they are stored, transparency kept. A mask may be smaller than an image.
 
+    Of 16 bits a channel, numbers below 256 are taken as they are.
+
     Returns:
         (height, width, 4) uint8 RGBA.
     Raises:
@@ -126,7 +144,10 @@ def decode_mask(data: bytes) -> ByteArray:
     """
     if data.startswith(_JPEG_MAGIC):
         raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, "The content is a JPEG; masks must be PNG")
-    with _opened(data, min_side_px=1) as image:
+    with _opened(data, is_decoded=False, min_side_px=1) as image:
+        if _DEEP in image.info:
+            values, alpha = _deep(image)
+            image = _joined((Levels(0, 8) if values.max() < 256 else WHOLE_RANGE).shown(values), alpha)
         return np.array(image.convert("RGBA"))
 
 
@@ -143,6 +164,7 @@ _OTHER_MAGICS = {
 }
 _LARGEST_DRAFT = 8  # libjpeg leaves out all but one of 8 x 8 coefficients at most
 _ORIENTATION_TAG = 0x0112
+_DEEP = "deep"  # in Pillow's `info`: the encoded picture, if it has 16 bits a channel
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -165,8 +187,14 @@ _DAMAGE = (
 
 
 @contextmanager
-def _opened(data: bytes, *, min_side_px: int = MIN_SIDE_PX, is_decoded: bool = True) -> Iterator[Image.Image]:
-    """The image behind `data`, header read and judged; damage found inside the block becomes a rejection."""
+def _opened(
+    data: bytes, levels: Levels | None = None, *, min_side_px: int = MIN_SIDE_PX, is_decoded: bool = True
+) -> Iterator[Image.Image]:
+    """The image behind `data`, header read and judged; damage found inside the block becomes a rejection.
+
+    Args:
+        is_decoded: whether it is whole and in 8 bits, as `levels` have it.
+    """
     _refuse_by_first_bytes(data)
     picture = without_metadata(data)
     if picture.unreadable:
@@ -179,9 +207,13 @@ def _opened(data: bytes, *, min_side_px: int = MIN_SIDE_PX, is_decoded: bool = T
             with Image.open(BytesIO(picture.data), formats=("PNG", "JPEG")) as image:
                 _refuse_by_size(*image.size, min_side_px)
                 image.info["exif"] = picture.exif
+                if picture.bits > 8:
+                    image.info[_DEEP] = picture
                 if is_decoded:
                     _refuse_cut(picture)
-                yield image
+                    yield _in_eight_bits(image, levels)
+                else:
+                    yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejectedError(RejectionReason.BAD_DIMENSIONS, f"{error}; {_SIDES_WANTED}") from error
     except _DAMAGE as error:
@@ -227,11 +259,64 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
+def _in_eight_bits(image: Image.Image, levels: Levels | None) -> Image.Image:
+    if _DEEP not in image.info:
+        if levels and levels.black:
+            raise _unlike_levels(
+                f"The image has 8 bits a channel; the model was trained on levels {_range(levels)} of 16"
+            )
+        return image
+    values, alpha = _deep(image)
+    brightest = Reach.of(values).brightest
+    if levels is None and brightest < _LEAST_WHITE:
+        message = (
+            f"The image has 16 bits a channel and uses those up to {brightest}; the model was trained on images of 8"
+        )
+        raise _unlike_levels(message)
+    if levels and brightest > _TOO_WHITE * levels.white:
+        raise _unlike_levels(f"The image reaches level {brightest}; the model was trained on {_range(levels)}")
+    return _joined((levels or WHOLE_RANGE).shown(values), alpha, image.info["exif"])
+
+
+# White is 65,535, as PNG has it, unless training saw otherwise. An image that stays below a quarter of that is hardly
+# underexposed: it has 14 bits or fewer, stored as they are. Nor is one overexposed that is four times too bright
+_LEAST_WHITE, _TOO_WHITE = 1 << 14, 4
+
+
+def _range(levels: Levels) -> str:
+    return f"{levels.black} to {levels.white - 1}"
+
+
+def _unlike_levels(message: str) -> ImageRejectedError:
+    advice = "save it as the training images were, or train on images like it"
+    return ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, f"{message}; {advice}")
+
+
+def _deep(image: Image.Image) -> tuple[NDArray[np.uint16], ByteArray | None]:
+    """(height, width, channels) of an image of 16 bits a channel, and (height, width) alpha if there is one.
+
+    Pillow keeps all bits of grey ones alone.
+    """
+    if image.mode == "I;16":
+        return np.asarray(image)[..., None], None
+    halves = (np.asarray(Image.open(BytesIO(half))) for half in split_deep_png(image.info[_DEEP].data))
+    high, low = (half.reshape(image.height, image.width, -1) for half in halves)
+    values = high.astype(np.uint16) << 8 | low
+    return (values, None) if values.shape[2] == 3 else (values[..., :-1], high[..., -1])
+
+
+def _joined(colors: ByteArray, alpha: ByteArray | None, exif: bytes = b"") -> Image.Image:
+    image = Image.fromarray(colors[..., 0] if colors.shape[2] == 1 else colors)
+    if alpha is not None:
+        image = image.convert("RGB")
+        image.putalpha(Image.fromarray(alpha))
+    image.info["exif"] = exif
+    return image
+
+
 def _plain(image: Image.Image) -> Image.Image:
     """The decoded image in mode L, RGB or RGBA."""
     image.load()
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip instead of scale
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image if image.mode in ("L", "RGB") else image.convert("RGB")

@@ -8,7 +8,8 @@ of the one whose features are most like the image's, and their distance. Then, w
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
 
 and the image is anomalous when p(anomaly) >= threshold. A pixel shows the class whose probability exceeds the class's
-own threshold by most. The heat map runs from dark at `heat_map.low` to bright at `heat_map.high`.
+own threshold by most. The heat map runs from dark at `heat_map.low` to bright at `heat_map.high`. Images of 16 bits a
+channel become 8 by `view.levels`: (value - black) divided by 2 to the power of (bits - 8), cut off at 0 and 255.
 """
 
 from __future__ import annotations

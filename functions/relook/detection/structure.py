@@ -8,10 +8,13 @@ What is damaged beside the pixels, a comment or a colour profile, would make Pil
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+
+import numpy as np
 
 MAX_SEGMENTS = 10_000
 MAX_SCANS = 100
@@ -44,6 +47,11 @@ class Picture:
     unreadable: str | None = None
     trials: tuple[bytes, ...] = ()
 
+    @property
+    def bits(self) -> int:
+        """A channel: 16 or at most 8."""
+        return 16 if self.data.startswith(PNG_MAGIC) and self.data[24:25] == b"\x10" else 8
+
 
 def without_metadata(data: bytes) -> Picture:
     """The same pixels without text, profiles, thumbnails and whatever follows the end.
@@ -55,6 +63,48 @@ def without_metadata(data: bytes) -> Picture:
         data: begins as a PNG or a JPEG does.
     """
     return _png_picture(data) if data.startswith(PNG_MAGIC) else _jpeg_picture(data)
+
+
+def split_deep_png(data: bytes) -> tuple[bytes, bytes]:
+    """A PNG of 16 bits a channel as two of 8: of the high bytes and of the low ones.
+
+    Filters add up bytes that lie a pixel apart, so the two kinds never meet, and filtered rows can be parted.
+
+    Args:
+        data: as `without_metadata` gives it.
+    Raises:
+        ValueError: there are fewer rows than the header says; `zlib.error`: they are damaged.
+    """
+    ((_, start, _),), packed = (
+        islice(_chunks(data), 1),
+        next(data[a:b] for kind, a, b in _chunks(data) if kind == b"IDAT"),
+    )
+    width, height, _, color_type, *_, interlaced = struct.unpack(">IIBBBBB", data[start : start + 13])
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[color_type]
+    sizes = [(-(-(height - y) // down), -(-(width - x) // right)) for x, y, right, down in _PASSES[interlaced]]
+    sizes = [(rows, 1 + 2 * channels * columns) for rows, columns in sizes if rows > 0 and columns > 0]
+    length = sum(rows * row for rows, row in sizes)
+    filtered = np.frombuffer(zlib.decompressobj().decompress(packed, length), np.uint8)
+    if len(filtered) < length:
+        raise ValueError(f"its pixels end after {len(filtered):,} of {length:,} bytes")
+    halves: tuple[list[bytes], list[bytes]] = ([], [])
+    for rows, row in sizes:
+        now, filtered = filtered[: rows * row].reshape(rows, row), filtered[rows * row :]
+        for first, half in enumerate(halves, start=1):
+            half.append(np.hstack([now[:, :1], now[:, first::2]]).tobytes())
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, interlaced))
+    high, low = (
+        PNG_MAGIC + header + png_chunk(b"IDAT", zlib.compress(b"".join(half), 0)) + png_chunk(b"IEND", b"")
+        for half in halves
+    )
+    return high, low
+
+
+# Where the first pixel lies and how far apart they are, x before y: of a plain PNG, and of Adam7's seven passes
+_PASSES = (
+    ((0, 0, 1, 1),),
+    (*((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)), *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))),
+)
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import MAX_SIDE_PX, ReducedImage, decode_mask, decode_reduced
+from relook.detection.levels import Levels
 from relook.detection.pose import SIDE, Matrix, Pose, Template, prepared
 from relook.errors import ImageRejectedError, PackageError
 
@@ -78,6 +79,7 @@ class View:
         canvas: (height, width) px of the cut.
         template: None where parts always lie alike, or nothing would find them.
         is_stretched: images of any proportions fill the frame: of pieces of all sizes, and for others' models.
+        levels: what is black and white in images of 16 bits a channel; None where training saw none.
     """
 
     frame: tuple[int, int]
@@ -85,6 +87,7 @@ class View:
     canvas: tuple[int, int]
     template: Template | None = None
     is_stretched: bool = False
+    levels: Levels | None = None
 
     @classmethod
     def stretched(cls, height: int, width: int) -> Self:
@@ -99,7 +102,7 @@ class View:
         Raises:
             ImageRejectedError: the image cannot be read.
         """
-        image = decode_reduced(data, self._spare)
+        image = decode_reduced(data, self._spare, self.levels)
         pose, likeness = _AS_IT_IS, 1.0
         if self.template:
             pose, likeness = self.template.find(prepared(*thumbnail(image, self.frame)))
@@ -128,7 +131,8 @@ class View:
             "shift": self.template.shift,
         }
         places = {"frame": list(self.frame), "rectangle": list(self.rectangle), "canvas": list(self.canvas)}
-        return {**places, "template": template, "is_stretched": self.is_stretched}
+        levels = self.levels and {"black": self.levels.black, "bits": self.levels.bits}
+        return {**places, "template": template, "is_stretched": self.is_stretched, "levels": levels}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -145,7 +149,8 @@ class View:
             if not (is_near and all(1 <= side <= MAX_SIDE_PX for side in (rows, columns, *canvas))):
                 raise ValueError(f"frame, rectangle or canvas of {fields}")
             template, stretched = _template(fields["template"]), bool(fields["is_stretched"])
-            return cls((rows, columns), (x, y, width, height), (high, wide), template, stretched)
+            levels = _levels(fields.get("levels"))  # packages of before had none
+            return cls((rows, columns), (x, y, width, height), (high, wide), template, stretched, levels)
         except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, ImageRejectedError) as error:
             raise PackageError(f"The model's view lacks or garbles a value: {error!r}") from error
 
@@ -169,6 +174,15 @@ def thumbnail(image: ReducedImage, frame: tuple[int, int]) -> tuple[FloatArray, 
     grey = np.asarray(_resampled(image, matrix, (SIDE, SIDE)).convert("L"), np.float32)
     x, y = (matrix[axis, axis] * (np.arange(SIDE) + 0.5) + matrix[axis, 2] for axis in (0, 1))
     return grey, ((y > 0) & (y < image.height))[:, None] & (x > 0) & (x < image.width)
+
+
+def _levels(fields: Mapping[str, Any] | None) -> Levels | None:
+    if fields is None:
+        return None
+    levels = Levels(int(fields["black"]), int(fields["bits"]))
+    if not (8 <= levels.bits <= 16 and 0 <= levels.black < 1 << 16):
+        raise ValueError(f"levels of {fields}")
+    return levels
 
 
 def _template(fields: Mapping[str, Any] | None) -> Template | None:

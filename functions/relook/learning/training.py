@@ -149,10 +149,10 @@ def _viewpoint(data: TrainingSet, recipe: Recipe) -> Viewpoint:
     normals = [image for image, anomalous in zip(data.images, data.is_anomalous, strict=True) if not anomalous]
     try:
         reads = [image.read for image in normals]
-        viewpoint = fit_view(reads, recipe.budget_px, align=recipe.align, crop=recipe.crop)
+        viewpoint = fit_view(reads, recipe.budget_px, levels=data.levels, align=recipe.align, crop=recipe.crop)
         if viewpoint.view.template or all(viewpoint.view.covers(outline) for outline in data.outlines.values()):
             return viewpoint
-        return fit_view(reads, recipe.budget_px, align=recipe.align, crop=False)
+        return fit_view(reads, recipe.budget_px, levels=data.levels, align=recipe.align, crop=False)
     except ImageRejectedError as error:
         raise TrainingDataError(f"A normal image cannot be used: {error.message}") from error
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.image import read_header
+from relook.detection.image import read_header, read_reach
+from relook.detection.levels import WHOLE_RANGE, Levels, Reach, fit_levels
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.learning.data.masks import is_background, read_mask
@@ -37,6 +38,7 @@ class TrainingSet:
         size: (height, width) of every image, None when they differ.
         types: name -> colour, only types that some mask shows.
         outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 1024.
+        levels: what is black and white in the normal images of 16 bits a channel; None where there are none.
         notes: sentences for the person who labelled the images.
     """
 
@@ -45,6 +47,7 @@ class TrainingSet:
     size: tuple[int, int] | None
     types: dict[str, str]
     outlines: dict[int, ByteArray]
+    levels: Levels | None = None
     notes: list[str] = field(default_factory=list)
 
     def limited(self, count: int, generator: np.random.Generator) -> TrainingSet:
@@ -101,9 +104,13 @@ def load_training_set(
     sizes: Counter[tuple[int, int]] = Counter()
     types: dict[str, str] = {}
     outlines: dict[int, ByteArray] = {}
+    reaches: list[Reach] = []
     for index, image in enumerate(chosen):
         with blaming(image):
-            header = read_header(image.read())
+            encoded = image.read()
+            header = read_header(encoded)
+            reach = None if image.is_anomalous else read_reach(encoded)
+        reaches += [reach] if reach else []
         size = header.height, header.width
         sizes[size] += 1
         if image.is_anomalous and image.read_mask is not None:
@@ -115,7 +122,13 @@ def load_training_set(
         size=next(iter(sizes)) if len(sizes) == 1 else None,
         types=types,
         outlines=outlines,
+        levels=fit_levels(reaches) if reaches else None,
     )
+    if data.levels and data.levels != WHOLE_RANGE:
+        seen = f"levels {data.levels.black} to {data.levels.white - 1} of 16 bits a channel"
+        data.notes.append(
+            f"{len(reaches)} normal images use {seen}: those are taken for black to white, in every image"
+        )
     _drop_unseen_types(data)
     data.notes += _notes(data, len(images), normals, sizes)
     return data

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
 from relook.detection.image import ReducedImage, decode_reduced
+from relook.detection.levels import Levels
 from relook.detection.pose import (
     SIDE,
     Pose,
@@ -61,22 +62,28 @@ class Viewpoint:
 
 
 def fit_view(
-    images: Sequence[Callable[[], bytes]], budget_px: int, *, align: bool = True, crop: bool = True
+    images: Sequence[Callable[[], bytes]],
+    budget_px: int,
+    *,
+    levels: Levels | None = None,
+    align: bool = True,
+    crop: bool = True,
 ) -> Viewpoint:
     """The view that normal images ask for, with about `budget_px` pixels.
 
     Args:
+        levels: of the images, where they have 16 bits a channel.
         align: look for parts that are turned; `crop`: look at the part alone.
     Raises:
         ImageRejectedError: an image cannot be read.
     """
     some = images[:: -(-len(images) // _LOOKED_AT)]
     # Twice the thumbnail's side, so that making the thumbnail averages
-    decoded = [decode_reduced(read(), lambda height, width: max(height, width) / (2 * SIDE)) for read in some]
+    decoded = [decode_reduced(read(), lambda height, width: max(height, width) / (2 * SIDE), levels) for read in some]
     frame = _usual_size(decoded)
     if _proportions_differ(decoded, frame):
         _, canvas = _shaped((0.0, 0.0, float(frame[1]), float(frame[0])), frame, budget_px)
-        return Viewpoint(View.stretched(*canvas), 0.0, None)
+        return Viewpoint(replace(View.stretched(*canvas), levels=levels), 0.0, None)
     thumbnails = [thumbnail(image, frame) for image in decoded]
     pictures = np.stack([prepared(*each) for each in thumbnails])
     edges = np.stack([np.where(known, outlines(grey) ** 2, np.float32(np.nan)) for grey, known in thumbnails])
@@ -91,7 +98,7 @@ def fit_view(
     energy = _mean([_seen_from(pose, each) for pose, each in zip(poses, edges, strict=True)])
     part = _rectangle(energy, frame, template is not None) if crop else (0.0, 0.0, float(frame[1]), float(frame[0]))
     rectangle, canvas = _shaped(part, frame, budget_px)
-    return Viewpoint(View(frame, rectangle, canvas, template), as_they_are, aligned)
+    return Viewpoint(View(frame, rectangle, canvas, template, levels=levels), as_they_are, aligned)
 
 
 def _explains_more(aligned: float | None, as_they_are: float) -> bool:

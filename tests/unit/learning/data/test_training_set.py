@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from relook.detection.levels import Levels
 from relook.detection.pose import Pose
 from relook.detection.view import Cut, View
 from relook.learning.data import training_set
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import MAX_IMAGES, TrainingSet, load_training_set
+from relook.learning.estimators.viewpoint import fit_view
 from tests.unit.learning.pictures import anomalies, encode, normals
 
 SIZE = (96, 64)
@@ -109,6 +111,33 @@ def test_small_defects_on_large_images_are_seen(box: tuple[int, int, int, int]) 
         left, top, right, bottom = box
         share = (right - left) * (bottom - top) / (2048 * 1536)
         assert coverage.mean() > 0.5 * share, "what is thinner than a cell keeps its share of it"
+
+
+def deep(seed: int, factor: int) -> bytes:
+    """A picture of 8 bits, stored in 16."""
+    grey = np.asarray(Image.open(BytesIO(normals([seed])[0].read())).convert("L")).astype(np.uint16)
+    return encode(Image.fromarray(grey * np.uint16(factor)))
+
+
+def test_the_range_of_deep_images_is_that_of_the_normal_ones_and_told() -> None:
+    twelve = [LabeledImage(f"{seed}.png", partial(deep, seed, 16), False) for seed in range(10)]
+    brighter = LabeledImage("bad.png", partial(deep, 11, 60), True)
+    data = load([*twelve, brighter])
+    assert data.levels == Levels(0, 12)
+    assert any("levels 0 to 4095 of 16 bits a channel" in note for note in data.notes)
+
+    view = fit_view([image.read for image in twelve], 16_384, levels=data.levels).view
+    assert view.levels == data.levels
+    as_grey = BytesIO()
+    Image.open(BytesIO(normals([3])[0].read())).convert("L").save(as_grey, "PNG")
+    np.testing.assert_array_equal(view.cut(deep(3, 16)).pixels, view.cut(as_grey.getvalue()).pixels)
+
+
+def test_images_of_eight_bits_or_of_all_sixteen_need_no_words() -> None:
+    assert load(normals(range(10))).levels is None
+    data = load([LabeledImage(f"{seed}.png", partial(deep, seed, 256), False) for seed in range(10)])
+    assert data.levels == Levels(0, 16)
+    assert not any("16 bits" in note for note in data.notes)
 
 
 def test_of_more_than_a_thousand_images_the_rarer_label_is_drawn_first() -> None:
