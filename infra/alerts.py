@@ -11,6 +11,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.config import StageConfig
+from relook.events import SOURCE, DetailType
 
 
 class Alerts(Construct):
@@ -27,15 +28,18 @@ class Alerts(Construct):
         self._allow_alarms()
         if config.alert_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(config.alert_email))
-        self._tell("Rule", bus, ["Anomaly Detected", "Image Rejected"], "Image", "$.detail.image.uri")
-        self._tell("Trainings", bus, ["Model Training Failed"], "Model version", "$.detail.model_version")
+        self._tell("Rule", bus, [DetailType.ANOMALY_DETECTED, DetailType.IMAGE_REJECTED], "Image", "image.uri")
+        self._tell("Trainings", bus, [DetailType.MODEL_TRAINING_FAILED], "Model version", "model_version")
 
-    def _tell(self, id: str, bus: events.IEventBus, detail_types: list[str], subject: str, path: str) -> None:
+    def _tell(self, id: str, bus: events.IEventBus, detail_types: list[DetailType], subject: str, path: str) -> None:
         """Three lines for each of these events, the last of which says what it is about."""
-        field = events.EventField.from_path
+
+        def field(path: str) -> str:
+            return events.EventField.from_path(f"$.detail.{path}")
+
         message = events.RuleTargetInput.from_multiline_text(
-            f"{events.EventField.detail_type}: {field('$.detail.summary')}\n"
-            f"Project: {field('$.detail.project')}\n"
+            f"{events.EventField.detail_type}: {field('summary')}\n"
+            f"Project: {field('project')}\n"
             f"{subject}: {field(path)}"
         )
         events.Rule(
@@ -43,7 +47,7 @@ class Alerts(Construct):
             id,
             description=f"Told to people: {', '.join(detail_types)}",
             event_bus=bus,
-            event_pattern=events.EventPattern(source=["relook"], detail_type=detail_types),
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[*map(str, detail_types)]),
             targets=[targets.SnsTopic(self.topic, message=message)],
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from relook.errors import EventNotPublishedError
@@ -12,7 +13,17 @@ SOURCE = "relook"
 SCHEMA_VERSION = "1"
 
 
-def put_events(events: Any, bus: str, detail_types: Sequence[str], detail: Mapping[str, Any]) -> None:
+class DetailType(StrEnum):
+    """What Relook tells of; each has its schema in `events/outbound`."""
+
+    ANOMALY_DETECTED = "Anomaly Detected"
+    IMAGE_INSPECTED = "Image Inspected"
+    IMAGE_REJECTED = "Image Rejected"
+    MODEL_TRAINED = "Model Trained"
+    MODEL_TRAINING_FAILED = "Model Training Failed"
+
+
+def put_events(events: Any, bus: str, detail_types: Sequence[DetailType], detail: Mapping[str, Any]) -> None:
     """Put the same detail under each detail type.
 
     Args:

@@ -15,10 +15,8 @@ from aws_cdk.assertions import Match, Template
 from jsonschema import Draft202012Validator
 
 from relook.errors import ImageRejectedError, MalformedMessageError, RejectionReason
-from relook.events import SCHEMA_VERSION, SOURCE
-from relook.inspection.publish import ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED
+from relook.events import SCHEMA_VERSION, SOURCE, DetailType
 from relook.inspection.upload import parse_upload
-from relook.training.event import MODEL_TRAINED, MODEL_TRAINING_FAILED
 from relook.training.request import parse_request
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -82,8 +80,7 @@ def test_there_is_a_folder_for_every_event_the_code_sends_and_the_catalogue_list
     rows = re.findall(r"^\| `([A-Z][\w ]+)` \|.*\(outbound/([\w-]+)/schema.json\).*\(outbound/([\w-]+)/example.json\)",
                       README, re.M)  # fmt: skip
 
-    sent = [ANOMALY_DETECTED, IMAGE_INSPECTED, IMAGE_REJECTED, MODEL_TRAINED, MODEL_TRAINING_FAILED]
-    assert sorted(detail_type for detail_type, _, _ in rows) == sent
+    assert sorted(detail_type for detail_type, _, _ in rows) == sorted(DetailType)
     assert sorted(folder for _, folder, _ in rows) == sorted(folder for _, _, folder in rows) == OUTBOUND
     for detail_type, folder, _ in rows:
         assert load(f"outbound/{folder}/schema.json")["title"] == detail_type
@@ -119,7 +116,7 @@ def test_the_cdk_rule_synthesizes_with_its_queue_policy() -> None:
             "EventBusName": "the-bus",
             "EventPattern": {
                 "source": [SOURCE],
-                "detail-type": [ANOMALY_DETECTED],
+                "detail-type": [DetailType.ANOMALY_DETECTED],
                 "detail": {"project": ["bracket"]},
             },
         },
@@ -143,7 +140,7 @@ def test_the_cloudformation_rule_is_the_same_one_and_may_send_to_its_queue() -> 
     assert rule["EventBusName"] == "Ref EventBus"
     assert rule["EventPattern"] == {
         "source": [SOURCE],
-        "detail-type": [ANOMALY_DETECTED],
+        "detail-type": [DetailType.ANOMALY_DETECTED],
         "detail": {"project": ["bracket"]},
     }
     assert [target["Arn"] for target in rule["Targets"]] == ["GetAtt Anomalies.Arn"]

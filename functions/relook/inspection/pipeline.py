@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import boto3
@@ -141,7 +141,7 @@ def _project(upload: Upload) -> str | None:
         return None
 
 
-def _observe(inspection: Inspection, published: list[str]) -> None:
+def _observe(inspection: Inspection, published: Sequence[str]) -> None:
     rejection = inspection.outcome.rejection
     is_known = rejection is None or rejection.reason not in (
         RejectionReason.UNKNOWN_PROJECT,

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from relook.events import SCHEMA_VERSION, put_events
+from relook.events import SCHEMA_VERSION, DetailType, put_events
 from relook.inspection.record import Inspection
 
-ANOMALY_DETECTED = "Anomaly Detected"
-IMAGE_REJECTED = "Image Rejected"
-IMAGE_INSPECTED = "Image Inspected"
 
-
-def publish(events: Any, bus: str, inspection: Inspection, *, every_inspection: bool) -> list[str]:
+def publish(events: Any, bus: str, inspection: Inspection, *, every_inspection: bool) -> list[DetailType]:
     """Put the events this inspection calls for.
 
     Args:
@@ -65,10 +61,10 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share >= 0.001 else f"{share * 100:.1g}%"
 
 
-def _detail_types(inspection: Inspection, every_inspection: bool) -> list[str]:
+def _detail_types(inspection: Inspection, every_inspection: bool) -> list[DetailType]:
     if inspection.outcome.rejection:
-        return [IMAGE_REJECTED]
-    return [ANOMALY_DETECTED] * inspection.is_anomalous + [IMAGE_INSPECTED] * every_inspection
+        return [DetailType.IMAGE_REJECTED]
+    return [DetailType.ANOMALY_DETECTED] * inspection.is_anomalous + [DetailType.IMAGE_INSPECTED] * every_inspection
 
 
 def _applying(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,6 @@ from typing import Any
 from relook.events import SCHEMA_VERSION
 from relook.registry.models import ModelStatus, ModelVersion
 
-MODEL_TRAINED = "Model Trained"
-MODEL_TRAINING_FAILED = "Model Training Failed"
-
 
 def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:
     """The event's detail, as the schemas in `events/outbound` describe it; of the registry alone, so that it can be

@@ -24,7 +24,7 @@ from relook.errors import (
     ResourceNotFoundError,
     TrainingDataError,
 )
-from relook.events import put_events
+from relook.events import DetailType, put_events
 from relook.observability import logger
 from relook.registry import backbones, models, packages, trainings
 from relook.registry.datasets import DatasetType, StoredEntry
@@ -33,7 +33,7 @@ from relook.registry.table import Table
 from relook.settings import TrainModelSettings
 from relook.training.entries import training_entries
 from relook.training.evaluation import evaluation_manifest, evaluation_result
-from relook.training.event import MODEL_TRAINED, MODEL_TRAINING_FAILED, event_detail
+from relook.training.event import event_detail
 from relook.training.labeled_objects import labeled_images
 from relook.training.report import performance, status_message, training_report
 from relook.training.request import TrainingRequest
@@ -232,7 +232,8 @@ class Trainer:
         Raises:
             EventNotPublishedError: the bus did not take it.
         """
-        detail_type = MODEL_TRAINING_FAILED if model.status is ModelStatus.TRAINING_FAILED else MODEL_TRAINED
+        has_failed = model.status is ModelStatus.TRAINING_FAILED
+        detail_type = DetailType.MODEL_TRAINING_FAILED if has_failed else DetailType.MODEL_TRAINED
         detail = event_detail(model, around.model_arn(model.project, model.version))
         put_events(self._events, self._settings.event_bus, [detail_type], detail)
         logger.info("training ended", project=model.project, model_version=model.version, detail_type=detail_type)
