@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.config import StageConfig
@@ -62,17 +63,29 @@ class Function(lambda_.Function):
         )
         acknowledge(self, "L1", reason="The runtime is the stage's choice: the asset holds wheels built for it.")
 
+    def allow(self, actions: Sequence[str], resource: str, conditions: Mapping[str, object] | None = None) -> None:
+        """Let it do these things to this resource, which an ARN names."""
+        self.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=[resource], conditions=conditions))
+
+    def allow_objects(self, bucket: s3.IBucket, actions: Sequence[str], *, tells_missing: bool = True) -> None:
+        """Let it do these things to any object of this one bucket.
+
+        Args:
+            tells_missing: whether it may list the bucket too, without which S3 answers 403 for what is not there, as
+                if it were forbidden to read it.
+        """
+        objects = bucket.arn_for_objects("*")
+        self.allow(actions, objects)
+        if tells_missing:
+            self.allow(["s3:ListBucket"], bucket.bucket_arn)
+        acknowledge_resource(self.own_role, objects, reason="Any object, but of this one bucket.")
+
     def use_keys_through_s3(self) -> None:
         """Let it read and write objects that are encrypted with keys of the account's users."""
         stack = Stack.of(self)
         keys = stack.format_arn(service="kms", resource="key", resource_name="*")
-        self.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=[keys],
-                conditions={"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}},
-            )
-        )
+        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
+        self.allow(["kms:Decrypt", "kms:GenerateDataKey"], keys, through_s3)
         acknowledge_resource(
             self.own_role,
             keys,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
@@ -13,7 +12,6 @@ from constructs import Construct
 
 from infra.config import StageConfig
 from infra.function import Function
-from infra.nag import acknowledge_resource
 from infra.storage import Storage
 from relook.settings import DetectorKind, InspectImageSettings
 
@@ -90,26 +88,16 @@ class Inspection(Construct):
 
     def _grant(self, function: Function, config: StageConfig, storage: Storage) -> None:
         """Each action that the code calls, on the thing it calls it on. The queue is granted by its event source."""
-        images = storage.images
-        allowed = [
-            (["s3:GetObject", "s3:GetObjectVersion"], images.arn_for_objects("*")),
-            # Without it S3 answers 403 for an object deleted since, as if it were forbidden to read it.
-            (["s3:ListBucket"], images.bucket_arn),
-            (["s3:PutObject"], storage.results.arn_for_objects("*")),
-            (["s3:GetObject"], storage.models.arn_for_objects("*")),
-            (["dynamodb:PutItem"], storage.inspections.table_arn),
-            (["dynamodb:GetItem"], storage.registry.table_arn),
-            (
-                ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
-                storage.idempotency.table_arn,
-            ),
-            (["events:PutEvents"], self.bus.event_bus_arn),
-        ]
-        for actions, resource in allowed:
-            function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
-        for bucket in (images, storage.results, storage.models):
-            objects = bucket.arn_for_objects("*")
-            acknowledge_resource(function.own_role, objects, reason="Any object, but of this one bucket.")
+        function.allow_objects(storage.images, ["s3:GetObject", "s3:GetObjectVersion"])
+        function.allow_objects(storage.results, ["s3:PutObject"], tells_missing=False)
+        function.allow_objects(storage.models, ["s3:GetObject"], tells_missing=False)
+        function.allow(["dynamodb:PutItem"], storage.inspections.table_arn)
+        function.allow(["dynamodb:GetItem"], storage.registry.table_arn)
+        function.allow(
+            ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+            storage.idempotency.table_arn,
+        )
+        function.allow(["events:PutEvents"], self.bus.event_bus_arn)
         self._grant_detector(function, config)
 
     def _grant_detector(self, function: Function, config: StageConfig) -> None:
@@ -119,13 +107,11 @@ class Inspection(Construct):
                 resource="endpoint",
                 resource_name=config.remote_endpoint.lower(),  # as SageMaker does in its ARNs
             )
-            function.add_to_role_policy(iam.PolicyStatement(actions=["sagemaker:InvokeEndpoint"], resources=[endpoint]))
+            function.allow(["sagemaker:InvokeEndpoint"], endpoint)
         elif config.detector is DetectorKind.LOOKOUTVISION:
             # A function URL takes both actions, and does not tell its function's ARN.
             for action, condition in (
                 ("lambda:InvokeFunctionUrl", {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}),
                 ("lambda:InvokeFunction", {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}),
             ):
-                function.add_to_role_policy(
-                    iam.PolicyStatement(actions=[action], resources=["*"], conditions=condition)
-                )
+                function.allow([action], "*", condition)

@@ -9,7 +9,6 @@ from constructs import Construct
 
 from infra.config import StageConfig
 from infra.function import Function
-from infra.nag import acknowledge_resource
 from infra.storage import Storage
 from relook.settings import LookoutApiSettings
 
@@ -80,28 +79,16 @@ class LookoutApi(Construct):
     def _grant(self, storage: Storage, training_queue: sqs.IQueue) -> None:
         """Each action that the code calls, on the thing it calls it on."""
         table = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
-        allowed = [
-            ([*table, "dynamodb:ConditionCheckItem", "dynamodb:Query"], storage.registry.table_arn),
-            (["dynamodb:Query"], f"{storage.registry.table_arn}/index/by_kind"),
-            (table, storage.idempotency.table_arn),
-            (["s3:GetObject", "s3:DeleteObject"], storage.models.arn_for_objects("*")),
-            (
-                ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"],
-                storage.datasets.arn_for_objects("*"),
-            ),
-            (["s3:GetObject", "s3:GetObjectVersion"], storage.images.arn_for_objects("*")),
-            # Without it S3 answers 403 for what is not there; and a dataset's files are deleted by their prefix.
-            (["s3:ListBucket"], storage.models.bucket_arn),
-            (["s3:ListBucket"], storage.datasets.bucket_arn),
-            (["s3:ListBucket"], storage.images.bucket_arn),
-            (["sqs:SendMessage"], training_queue.queue_arn),
-        ]
+        read = ["s3:GetObject", "s3:GetObjectVersion"]
+        allow = self.function.allow
+        allow([*table, "dynamodb:ConditionCheckItem", "dynamodb:Query"], storage.registry.table_arn)
+        allow(["dynamodb:Query"], f"{storage.registry.table_arn}/index/by_kind")
+        allow(table, storage.idempotency.table_arn)
+        allow(["sqs:SendMessage"], training_queue.queue_arn)
+        self.function.allow_objects(storage.models, ["s3:GetObject", "s3:DeleteObject"])
+        # Listed too: a dataset's files are deleted by their prefix.
+        self.function.allow_objects(storage.datasets, [*read, "s3:PutObject", "s3:DeleteObject"])
+        self.function.allow_objects(storage.images, read)
         for bucket in storage.data_buckets:
-            allowed.append((["s3:ListBucket"], bucket.bucket_arn))
-            allowed.append((["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], bucket.arn_for_objects("*")))
-        for actions, resource in allowed:
-            self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+            self.function.allow_objects(bucket, [*read, "s3:PutObject"])
         self.function.use_keys_through_s3()  # of manifests, and of what a packaging job writes
-        for each in (storage.models, storage.datasets, storage.images, *storage.data_buckets):
-            objects = each.arn_for_objects("*")
-            acknowledge_resource(self.function.own_role, objects, reason="Any object, but of this one bucket.")

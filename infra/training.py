@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
@@ -12,7 +11,6 @@ from constructs import Construct
 
 from infra.config import StageConfig
 from infra.function import Function
-from infra.nag import acknowledge_resource
 from infra.storage import Storage
 from relook.settings import TrainModelSettings
 
@@ -90,22 +88,10 @@ class Training(Construct):
             # Frees the training's slot, in one transaction with its end.
             "dynamodb:DeleteItem",
         ]
-        allowed = [
-            (registry, storage.registry.table_arn),
-            # Packages are written; a project's own backbone is read.
-            (["s3:GetObject", "s3:PutObject"], storage.models.arn_for_objects("*")),
-            (["s3:GetObject"], storage.images.arn_for_objects("*")),
-            # Without it S3 answers 403 for what is not there, as if it were forbidden to read it.
-            (["s3:ListBucket"], storage.models.bucket_arn),
-            (["s3:ListBucket"], storage.images.bucket_arn),
-            (["events:PutEvents"], bus.event_bus_arn),
-        ]
-        for bucket in (storage.datasets, *storage.data_buckets):
-            allowed.append((["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects("*")))
-            allowed.append((["s3:ListBucket"], bucket.bucket_arn))
+        self.function.allow(registry, storage.registry.table_arn)
+        self.function.allow(["events:PutEvents"], bus.event_bus_arn)
+        self.function.allow_objects(storage.images, ["s3:GetObject"])
+        # Packages are written; a project's own backbone is read.
+        for bucket in (storage.models, storage.datasets, *storage.data_buckets):
+            self.function.allow_objects(bucket, ["s3:GetObject", "s3:PutObject"])
         self.function.use_keys_through_s3()
-        for actions, resource in allowed:
-            self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
-        for each in (storage.models, storage.images, storage.datasets, *storage.data_buckets):
-            objects = each.arn_for_objects("*")
-            acknowledge_resource(self.function.own_role, objects, reason="Any object, but of this one bucket.")
