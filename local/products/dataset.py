@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from local.products.picture import PRODUCTS, render
+from relook.registry.manifest import ManifestEntry, entry_line
 
 JPEG_QUALITY = 92
 
@@ -44,32 +45,12 @@ def write_manifest(folder: Path, s3_prefix: str) -> Path:
         s3_prefix: `s3://bucket/path` where the folder's content will lie.
     """
     colors = json.loads((folder / "masks" / "colors.json").read_text())
-    classes = {"BACKGROUND": "#ffffff", **colors}
-    color_map = {
-        str(index): {"class-name": name, "hex-color": color, "confidence": 0.0}
-        for index, (name, color) in enumerate(classes.items())
-    }
     lines = []
     for path in sorted(folder.glob("*/*.jpg")):
-        label = path.parent.name
-        line: dict[str, object] = {
-            "source-ref": f"{s3_prefix}/{label}/{path.name}",
-            "anomaly-label": int(label == "anomaly"),
-            "anomaly-label-metadata": {
-                "class-name": label,
-                "confidence": 1.0,
-                "type": "groundtruth/image-classification",
-                "human-annotated": "yes",
-            },
-        }
-        if label == "anomaly":
-            line["anomaly-mask-ref"] = f"{s3_prefix}/masks/{path.stem}.png"
-            line["anomaly-mask-ref-metadata"] = {
-                "internal-color-map": color_map,
-                "type": "groundtruth/semantic-segmentation",
-                "human-annotated": "yes",
-            }
-        lines.append(json.dumps(line))
+        is_anomalous = path.parent.name == "anomaly"
+        mask_ref = f"{s3_prefix}/masks/{path.stem}.png" if is_anomalous else None
+        source_ref = f"{s3_prefix}/{path.parent.name}/{path.name}"
+        lines.append(entry_line(ManifestEntry(source_ref, is_anomalous, mask_ref, colors if is_anomalous else {})))
     manifest = folder / "train.manifest"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from relook.registry.manifest import (
     MAX_LINE_CHARS,
+    CheckedLines,
     ManifestEntry,
     check_lines,
+    entry_line,
+    first_problems,
     lines_of,
     parse_entry,
-    parse_manifest,
     split_location,
 )
 
@@ -52,6 +54,11 @@ def changed(fields: dict[str, Any], **changes: Any) -> str:
     return json.dumps({**fields, **{name.replace("_", "-"): value for name, value in changes.items()}})
 
 
+def read(*lines: str | bytes) -> CheckedLines:
+    data = b"\n".join(each if isinstance(each, bytes) else each.encode() for each in lines)
+    return check_lines(lines_of([data]), None, may_repeat=False)
+
+
 def test_class_name_decides() -> None:
     assert parse_entry(json.dumps(CLASSIFICATION)) == ManifestEntry("s3://bucket/image.jpg", False)
     assert parse_entry(json.dumps(SEGMENTATION)) == ManifestEntry(
@@ -69,7 +76,7 @@ def test_background_is_optional_and_left_out() -> None:
 
 
 def test_another_class_is_kept_unlabelled() -> None:
-    names: list[Any] = ["maybe", "Normal", "", ["normal"], {}, None, 0]
+    names: list[Any] = ["maybe", "nor mal", "", ["normal"], {}, None, 0]
     for name in names:
         assert parse_entry(changed(CLASSIFICATION, anomaly_label_metadata={"class-name": name})).is_anomalous is None
 
@@ -110,11 +117,128 @@ def test_a_bad_line_says_what_is_wrong(line: str, message: str) -> None:
         parse_entry(line)
 
 
+@pytest.mark.parametrize("name", ["Normal", "NORMAL", " normal", "normal\n", "\u00a0normal "])
+def test_case_and_spaces_of_a_label_do_not_matter(name: str) -> None:
+    line = changed(CLASSIFICATION, anomaly_label_metadata={"class-name": name})
+    assert parse_entry(line).is_anomalous is False
+    assert parse_entry(line.replace("ormal", "ORMAL")).is_anomalous is False
+
+
+LABEL = {"class-name": "anomaly", "type": "groundtruth/image-classification"}
+MASK_METADATA = SEGMENTATION["anomaly-mask-ref-metadata"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"camera": 3, "camera-metadata": {"class-name": "normal", "type": "of/cameras"}, "l": 0, "l-metadata": LABEL},
+        {"quality-ref": 0, "quality-ref-metadata": LABEL},
+        {"line": 0, "line-metadata": {**LABEL, "class-name": "line 7"}, "l": 0, "l-metadata": LABEL},
+        {
+            "guess": 0,
+            "guess-metadata": {**LABEL, "class-name": "normal", "human-annotated": "no"},
+            "l": 1,
+            "l-metadata": {**LABEL, "human-annotated": "yes"},
+        },
+        {"l-metadata": {**LABEL, "type": "GroundTruth/Image-Classification"}, "l": 1},
+    ],
+    ids=["another type", "any name", "another class", "a person's", "case"],
+)
+def test_the_label_is_found_by_its_type_wherever_it_stands(fields: dict[str, Any]) -> None:
+    for each in (fields, dict(reversed(fields.items()))):
+        assert parse_entry(json.dumps({"source-ref": "s3://bucket/a.jpg", **each})).is_anomalous is True
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"l2": 0, "l2-metadata": {**LABEL, "class-name": "normal"}}, "contradict each other"),
+        ({"m-ref": "s3://bucket/m.png"}, "m-ref needs m-ref-metadata with an internal-color-map"),
+        ({"m-ref": "s3://bucket/m.png", "m-ref-metadata": {}}, "m-ref needs m-ref-metadata"),
+        ({"m": "s3://bucket/m.png", "m-metadata": MASK_METADATA}, "must end in -ref: m-ref"),
+        ({"m-ref-metadata": MASK_METADATA}, "describes a mask, but m-ref is missing"),
+        (
+            {f"{m}-ref": "s3://bucket/m.png" for m in "mn"} | {f"{m}-ref-metadata": MASK_METADATA for m in "mn"},
+            "several masks",
+        ),
+    ],
+)
+def test_what_is_unclear_is_a_problem(more: dict[str, Any], message: str) -> None:
+    for fields in ({"l": 1, "l-metadata": LABEL, **more}, {**more, "l": 1, "l-metadata": LABEL}):
+        with pytest.raises(ValueError, match=message):
+            parse_entry(json.dumps({"source-ref": "s3://bucket/a.jpg", **fields}))
+
+
+def test_an_empty_cell_is_no_mask() -> None:
+    assert parse_entry(changed(CLASSIFICATION, m_ref="")).mask_ref is None
+
+
+NORMAL_LINE, ANOMALOUS_LINE = json.dumps(CLASSIFICATION), json.dumps(SEGMENTATION)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"\ufeff{NORMAL_LINE}\n{ANOMALOUS_LINE}".encode(),
+        f"{NORMAL_LINE}\r\n\r\n{ANOMALOUS_LINE}\r\n".encode(),
+        f"{NORMAL_LINE}\r{ANOMALOUS_LINE}\r".encode(),
+        f"\n \t \n  {NORMAL_LINE}  \n\n{ANOMALOUS_LINE}\n\n".encode(),
+        f"{NORMAL_LINE}\n\ufeff{ANOMALOUS_LINE}".encode(),
+        (json.dumps({**CLASSIFICATION, "note": "a\u2028b\x85c"}, ensure_ascii=False) + f"\n{ANOMALOUS_LINE}").encode(),
+    ],
+    ids=["mark", "windows", "old mac", "blank", "two files", "U+2028"],
+)
+def test_one_manifest_however_it_was_saved(data: bytes) -> None:
+    for size in (1, 7, len(data)):
+        chunks = (data[start : start + size] for start in range(0, len(data), size))
+        checked = check_lines(lines_of(chunks), None, may_repeat=False)
+        assert not checked.problems
+        assert [each.entry.is_anomalous for each in checked.usable.values()] == [False, True]
+
+
+def test_a_comma_behind_the_object_is_named() -> None:
+    (problem,) = read(f"{NORMAL_LINE},", ANOMALOUS_LINE).problems
+    assert (problem.line, "the comma at its end is one too many" in problem.message) == (1, True)
+
+
 def test_bad_lines_do_not_stop_the_others() -> None:
-    manifest = parse_manifest([json.dumps(CLASSIFICATION), "", "{", json.dumps(SEGMENTATION), json.dumps(SEGMENTATION)])
-    assert [entry.is_anomalous for entry in manifest.entries] == [False, True]
-    assert [problem.line for problem in manifest.problems] == [3, 5]
-    assert "stands in an earlier line too" in str(manifest.problems[1])
+    checked = read(NORMAL_LINE, "", "{", ANOMALOUS_LINE, ANOMALOUS_LINE)
+    assert [each.entry.is_anomalous for each in checked.usable.values()] == [False, True]
+    assert [problem.line for problem in checked.problems] == [3, 5]
+    assert "stands in an earlier line too" in str(checked.problems[1])
+
+
+def test_lines_that_no_model_is_trained_with_are_named() -> None:
+    checked = read(
+        NORMAL_LINE,
+        '{"source-ref": "s3://bucket/b.png"}',
+        "",
+        changed(SEGMENTATION, auto_label_metadata={**LABEL, "class-name": "broken"}),
+    )
+    assert [str(each) for each in checked.unlabeled] == [
+        "line 2: the image has no label",
+        "line 4: class-name 'broken' is neither normal nor anomaly",
+    ]
+
+
+def test_of_many_problems_the_first_ten_are_shown() -> None:
+    problems = read(*["{}"] * 12, f'{{"source-ref": "{"x" * 5000}"}}').problems
+    assert len(problems) == 13
+    shown = first_problems(problems)
+    assert "line 10: source-ref is missing; …" in shown and "line 11" not in shown
+    assert len(first_problems(problems[-1:])) < 400
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ManifestEntry("s3://bucket/a b/ü.png", False),
+        ManifestEntry("s3://bucket/a.png", True),
+        ManifestEntry("s3://bucket/a.png", True, "s3://bucket/m.png", {"Kratzer tief": "#7ed321", "dent-2": "#4DD8FF"}),
+    ],
+)
+def test_what_is_written_is_read_again(entry: ManifestEntry) -> None:
+    assert parse_entry(entry_line(entry)) == entry
 
 
 def test_the_first_usable_line_names_the_bucket() -> None:
@@ -168,7 +292,7 @@ def test_a_location_is_a_bucket_and_a_key(key: str) -> None:
 def test_lines_are_the_same_however_the_bytes_come(lines: list[str], size: int) -> None:
     data = "".join(f"{line}\r\n" for line in lines).encode()
     found = list(lines_of(data[start : start + size] for start in range(0, len(data), size)))
-    assert found == [line.removeprefix("\ufeff") if number == 0 else line for number, line in enumerate(lines)]
+    assert found == [line.removeprefix("\ufeff") for line in lines]
 
 
 def test_of_an_endless_line_no_more_is_kept_than_shows_that() -> None:
@@ -185,8 +309,9 @@ def test_bytes_that_are_no_text_name_their_line() -> None:
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
 def test_any_json_is_an_entry_or_a_problem(value: Any) -> None:
-    manifest = parse_manifest([json.dumps(value), json.dumps({"source-ref": "a", "b": 1, "b-metadata": value})])
-    assert len(manifest.entries) + len(manifest.problems) >= 1
+    lines = [json.dumps(value), json.dumps({"source-ref": "a", "b": 1, "b-metadata": value})]
+    checked = check_lines(lines, None, may_repeat=False, may_be_local=True)
+    assert checked.count == len(checked.usable) + len(checked.problems) == 2
 
 
 def test_an_image_that_nobody_has_labelled_yet_is_kept_unlabelled() -> None:

@@ -295,7 +295,12 @@ def _id(project: str, dataset_type: DatasetType) -> str:
 
 def _stored(line: str) -> StoredEntry:
     fields = json.loads(line)
-    return StoredEntry(fields["entry"], datetime.fromisoformat(fields["added"]), parse_entry(fields["entry"]))
+    line = fields["entry"]
+    try:
+        entry = parse_entry(line)
+    except ValueError:  # of a dataset that was created when manifests were read less strictly
+        entry = ManifestEntry(json.loads(line)["source-ref"], None)
+    return StoredEntry(line, datetime.fromisoformat(fields["added"]), entry)
 
 
 def _dataset(item: Item) -> Dataset:

@@ -1,15 +1,15 @@
-"""Ground Truth manifests: JSON Lines that name images, their labels and their masks.
+"""Ground Truth manifests: JSON Lines that name images, their labels and their masks. Read and written here alone.
 
 What real manifests hold is wider than what the guide allows, so the reading is generous where the meaning is clear:
-any label name, no background entry, no confidences, upper- or lower-case colours; `class-name` decides, never the
-integer beside it.
+any label name, `Normal ` for normal, no background entry, no confidences, upper- or lower-case colours; `class-name`
+decides, never the integer beside it. What stays unclear is a problem of its line, and is said.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import hexdigits
 from typing import Any
@@ -17,7 +17,13 @@ from typing import Any
 from relook.detection.result import BACKGROUND, BACKGROUND_COLOR
 
 MAX_LINE_CHARS = 8192
+CLASSIFICATION, SEGMENTATION = "groundtruth/image-classification", "groundtruth/semantic-segmentation"
+"""What an attribute's metadata calls a label, and a mask."""
 _NORMAL, _ANOMALY = "normal", "anomaly"
+_SOURCE_REF, _REF = "source-ref", "-ref"
+_SHOWN_PROBLEMS = 10
+_MAX_SHOWN_CHARS = 300  # of one problem: a line's own text may be in it
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 # A character of UTF-8 has at most 4 bytes: a longer line has too many characters, and its rest need not be kept.
 _KEPT_BYTES = 4 * MAX_LINE_CHARS + 8
 _BYTE_ORDER_MARK = "\ufeff"
@@ -34,12 +40,21 @@ class ManifestEntry:
         is_anomalous: None where the class is neither `normal` nor `anomaly`: kept, but unlabelled.
         mask_ref: where the mask is; None for a classification line.
         colors: type name -> `#RRGGBB` in the manifest's own case, which answers repeat; without the background.
+        label_metadata: what the line says of its label, whatever that is called; empty where there is none.
     """
 
     source_ref: str
     is_anomalous: bool | None
     mask_ref: str | None = None
     colors: Mapping[str, str] = field(default_factory=dict)
+    label_metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def why_unlabeled(self) -> str:
+        """What an entry that is neither normal nor anomalous lacks."""
+        if not self.label_metadata:
+            return "the image has no label"
+        return f"class-name {self.label_metadata['class-name']!r} is neither {_NORMAL} nor {_ANOMALY}"
 
 
 @dataclass(frozen=True)
@@ -55,59 +70,39 @@ class LineProblem:
 
 @dataclass(frozen=True)
 class UsableLine:
-    """A line as it came, without the white space around it, and what it says."""
+    """A line (counted from 1) as it came, without the white space around it, and what it says."""
 
+    number: int
     line: str
     entry: ManifestEntry
 
 
 @dataclass(frozen=True)
 class CheckedLines:
-    """The lines of a dataset whose images lie in S3.
+    """The lines of a manifest.
 
     Attributes:
         count: of lines that are not empty.
         usable: by source-ref, in the order in which each first came.
+        problems: of lines that make the manifest unusable.
+        unlabeled: of usable lines that no model is trained with.
     """
 
     count: int
     usable: dict[str, UsableLine]
     problems: list[LineProblem]
+    unlabeled: list[LineProblem]
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What the lines hold, in order, and which could not be used."""
-
-    entries: list[ManifestEntry]
-    problems: list[LineProblem]
-
-
-def parse_manifest(lines: Iterable[str]) -> Manifest:
-    """Read every line; a bad one is reported and does not stop the others. Empty lines are skipped."""
-    entries: dict[str, ManifestEntry] = {}
-    problems = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            entry = parse_entry(line)
-        except ValueError as error:
-            problems.append(LineProblem(number, str(error)))
-            continue
-        if entry.source_ref in entries:
-            problems.append(LineProblem(number, f"source-ref {entry.source_ref!r} stands in an earlier line too"))
-        else:
-            entries[entry.source_ref] = entry
-    return Manifest(list(entries.values()), problems)
-
-
-def check_lines(lines: Iterable[str], bucket: str | None, *, may_repeat: bool) -> CheckedLines:
-    """Read every line of a dataset; a bad one is reported and does not stop the others. Empty lines are skipped.
+def check_lines(
+    lines: Iterable[str], bucket: str | None, *, may_repeat: bool, may_be_local: bool = False
+) -> CheckedLines:
+    """Read every line of a manifest; a bad one is reported and does not stop the others. Empty lines are skipped.
 
     Args:
         bucket: where the dataset's images lie; None where it has none yet, and the first usable line decides.
         may_repeat: the last of several lines for one image counts; otherwise all but the first are problems.
+        may_be_local: images and masks may lie anywhere, beside the manifest too.
     """
     usable: dict[str, UsableLine] = {}
     problems = []
@@ -118,14 +113,52 @@ def check_lines(lines: Iterable[str], bucket: str | None, *, may_repeat: bool) -
         count += 1
         try:
             entry = parse_entry(line)
-            bucket = _check_places(entry, bucket)
+            if not may_be_local:
+                bucket = _check_places(entry, bucket)
             if entry.source_ref in usable and not may_repeat:
                 raise ValueError(f"source-ref {entry.source_ref!r} stands in an earlier line too")
         except ValueError as error:
             problems.append(LineProblem(number, str(error)))
         else:
-            usable[entry.source_ref] = UsableLine(line.strip(), entry)
-    return CheckedLines(count, usable, problems)
+            usable[entry.source_ref] = UsableLine(number, line.strip(), entry)
+    unlabeled = [
+        LineProblem(each.number, each.entry.why_unlabeled)
+        for each in usable.values()
+        if each.entry.is_anomalous is None
+    ]
+    return CheckedLines(count, usable, problems, unlabeled)
+
+
+def first_problems(problems: Sequence[LineProblem]) -> str:
+    """The first ten, for a sentence that has their number."""
+    more = "; …" if len(problems) > _SHOWN_PROBLEMS else ""
+    return "; ".join(_shortened(str(each)) for each in problems[:_SHOWN_PROBLEMS]) + more
+
+
+def entry_line(entry: ManifestEntry) -> str:
+    """A line that `parse_entry` reads as this labelled entry, with all that the guide asks for."""
+    fields: dict[str, Any] = {
+        "source-ref": entry.source_ref,
+        "anomaly-label": int(bool(entry.is_anomalous)),
+        "anomaly-label-metadata": {
+            "class-name": _ANOMALY if entry.is_anomalous else _NORMAL,
+            "confidence": 1.0,
+            "type": CLASSIFICATION,
+            "human-annotated": "yes",
+        },
+    }
+    if entry.mask_ref is not None:
+        colors = {BACKGROUND.upper(): BACKGROUND_COLOR.lower(), **entry.colors}
+        fields["anomaly-mask-ref"] = entry.mask_ref
+        fields["anomaly-mask-ref-metadata"] = {
+            "internal-color-map": {
+                str(index): {"class-name": name, "hex-color": color, "confidence": 1.0}
+                for index, (name, color) in enumerate(colors.items())
+            },
+            "type": SEGMENTATION,
+            "human-annotated": "yes",
+        }
+    return json.dumps(fields, ensure_ascii=False)
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -136,13 +169,15 @@ def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
     """
     rest, number = b"", 0
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
+        data = rest + chunk
+        held = b"\r" if data.endswith(b"\r") else b""  # perhaps half of a line end
+        *whole, rest = _LINE_END.split(data.removesuffix(held))
         for line in whole:
             number += 1
             yield _text(line, number)
-        rest = rest[:_KEPT_BYTES]
+        rest = rest[:_KEPT_BYTES] + held
     if rest:
-        yield _text(rest, number + 1)
+        yield _text(rest.removesuffix(b"\r"), number + 1)
 
 
 def is_blank(line: str) -> bool:
@@ -171,25 +206,27 @@ def parse_entry(line: str) -> ManifestEntry:
     if len(line) > MAX_LINE_CHARS:
         raise ValueError(f"too long; at most {MAX_LINE_CHARS:,} characters are allowed")
     try:
-        fields = json.loads(line)
+        fields = json.loads(line.strip())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from error
+        comma = "; the comma at its end is one too many" if line.rstrip().endswith("},") else ""
+        raise ValueError(f"not JSON: {error}{comma}") from error
     if not isinstance(fields, dict):
         raise ValueError('expected a JSON object such as {"source-ref": "s3://...", ...}')
     source_ref = fields.get("source-ref")
     if not isinstance(source_ref, str) or not source_ref:
         raise ValueError("source-ref is missing")
+    is_anomalous, label_metadata = _label(fields)
     mask_ref, colors = _mask(fields)
-    return ManifestEntry(source_ref, _label(fields), mask_ref, colors)
+    return ManifestEntry(source_ref, is_anomalous, mask_ref, colors, label_metadata)
 
 
 def _text(line: bytes, number: int) -> str:
     is_cut = len(line) >= _KEPT_BYTES  # perhaps within a character
     try:
-        text = line.decode(errors="replace" if is_cut else "strict").removesuffix("\r")
+        text = line.decode(errors="replace" if is_cut else "strict")
     except UnicodeDecodeError:
         raise UnicodeError(f"line {number} is not UTF-8 text") from None
-    return text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
+    return text.removeprefix(_BYTE_ORDER_MARK)  # of any line: manifests are made of others, one behind the other
 
 
 def _check_places(entry: ManifestEntry, bucket: str | None) -> str:
@@ -208,29 +245,86 @@ def _check_places(entry: ManifestEntry, bucket: str | None) -> str:
 
 # Of an image that nobody has labelled yet, as the original's console imported them.
 _UNLABELED = {"source-ref", "source-ref-metadata"}
+_LABELS = {_NORMAL: False, _ANOMALY: True}
 
 
-def _label(fields: Mapping[str, Any]) -> bool | None:
-    names = [
-        metadata["class-name"]
-        for name, metadata in _metadata(fields)
-        if not name.endswith("-ref") and "class-name" in metadata
+def _label(fields: Mapping[str, Any]) -> tuple[bool | None, Mapping[str, Any]]:
+    """The label, and the metadata it is from: of the attributes that are classifications, those that say normal or
+    anomaly, and of these, those that a person gave.
+
+    Raises:
+        ValueError: there is none, or several that contradict each other.
+    """
+    attributes = [(name, metadata) for name, metadata in _metadata(fields) if "class-name" in metadata]
+    found = [each for each in attributes if _type(each[1]) == CLASSIFICATION] or [
+        each for each in attributes if not each[0].endswith(_REF)
     ]
-    if not names and fields.keys() <= _UNLABELED:
-        return None
-    if not names:
-        raise ValueError("no label: expected <name> and <name>-metadata with a class-name of normal or anomaly")
-    return {_NORMAL: False, _ANOMALY: True}.get(names[0]) if isinstance(names[0], str) else None
+    if not found:
+        if fields.keys() <= _UNLABELED:
+            return None, {}
+        raise ValueError(
+            f"no label: expected <name> and <name>-metadata of type {CLASSIFICATION} with a class-name of {_NORMAL} or"
+            f" {_ANOMALY}"
+        )
+    labeled = [each for each in found if _is_anomalous(each[1]) is not None] or found[:1]
+    decisive = [each for each in labeled if each[1].get("human-annotated") == "yes"] or labeled
+    if len({_is_anomalous(metadata) for _, metadata in decisive}) > 1:
+        names = " and ".join(name for name, _ in decisive)
+        raise ValueError(f"{names} contradict each other; keep the one that is right")
+    return _is_anomalous(decisive[0][1]), decisive[0][1]
+
+
+def _is_anomalous(metadata: Mapping[str, Any]) -> bool | None:
+    name = metadata["class-name"]
+    return _LABELS.get(name.strip().casefold()) if isinstance(name, str) else None
 
 
 def _mask(fields: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:
-    for name, metadata in _metadata(fields):
-        color_map = metadata.get("internal-color-map")
-        if name.endswith("-ref") and name != "source-ref" and isinstance(color_map, dict):
-            if not isinstance(fields[name], str) or not fields[name]:
-                raise ValueError(f"{name} is empty; expected the s3:// location of a PNG mask")
-            return fields[name], _colors(color_map)
-    return None, {}
+    """Where the mask is, if any, and its colours.
+
+    Raises:
+        ValueError: something is meant to be a mask and cannot be used as one.
+    """
+    described = dict(_metadata(fields))
+    orphans = [
+        name
+        for name, metadata in fields.items()
+        if name.endswith("-metadata") and name.removesuffix("-metadata") not in fields and _is_of_mask(metadata)
+    ]
+    if orphans:
+        raise ValueError(f"{orphans[0]} describes a mask, but {orphans[0].removesuffix('-metadata')} is missing")
+    masks: list[tuple[str, dict[str, str]]] = []
+    for name, value in fields.items():
+        metadata = described.get(name)
+        if not name.endswith(_REF):
+            if _is_of_mask(metadata):
+                raise ValueError(f"{name} is a mask, and its name must end in {_REF}: {name}{_REF}")
+        elif name != _SOURCE_REF and (value not in (None, "") if metadata is None else _may_be_of_mask(metadata)):
+            masks.append(_checked_mask(name, value, (metadata or {}).get("internal-color-map")))
+    if len(masks) > 1:
+        raise ValueError("the line names several masks; paint all types into one, each in its own colour")
+    return masks[0] if masks else (None, {})
+
+
+def _checked_mask(name: str, value: Any, color_map: Any) -> tuple[str, dict[str, str]]:
+    if not isinstance(color_map, dict):
+        raise ValueError(f"{name} needs {name}-metadata with an internal-color-map, which names its colours")
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is empty; expected the s3:// location of a PNG mask")
+    return value, _colors(color_map)
+
+
+def _is_of_mask(metadata: Any) -> bool:
+    return isinstance(metadata, dict) and (_type(metadata) == SEGMENTATION or "internal-color-map" in metadata)
+
+
+def _may_be_of_mask(metadata: Mapping[str, Any]) -> bool:
+    return _is_of_mask(metadata) or _type(metadata) is None
+
+
+def _type(metadata: Mapping[str, Any]) -> str | None:
+    found = metadata.get("type")
+    return found.strip().casefold() if isinstance(found, str) and found.strip() else None
 
 
 def _colors(color_map: Mapping[str, Any]) -> dict[str, str]:
@@ -255,5 +349,10 @@ def _is_color(text: str) -> bool:
 
 
 def _metadata(fields: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """(name, metadata) of every attribute that has some."""
-    return [(name, fields[f"{name}-metadata"]) for name in fields if isinstance(fields.get(f"{name}-metadata"), dict)]
+    """(name, metadata) of every attribute that has some, but for the image's own."""
+    found = ((name, fields.get(f"{name}-metadata")) for name in fields if name != _SOURCE_REF)
+    return [(name, metadata) for name, metadata in found if isinstance(metadata, dict)]
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:_MAX_SHOWN_CHARS]}…" if len(text) > _MAX_SHOWN_CHARS else text

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from relook.registry.datasets import StoredEntry
+from relook.registry.manifest import CLASSIFICATION
 
 if TYPE_CHECKING:
     from relook.learning.training import TrainedModel
@@ -67,18 +68,18 @@ def evaluation_manifest(
             "source-ref-metadata": {"creation-date": _time(stored[outcome.name].added)},
             "anomaly-label": int(outcome.is_anomalous),
             "anomaly-label-metadata": {
-                "type": "groundtruth/image-classification",
+                "type": CLASSIFICATION,
                 "human-annotated": "yes",
                 "confidence": 1,
                 "creation-date": _time(stored[outcome.name].added),
-                **_label_metadata(stored[outcome.name].line),
+                **stored[outcome.name].entry.label_metadata,
                 "class-name": _class(outcome.is_anomalous),
             },
             "anomaly-label-detected": int(outcome.is_detected),
             "anomaly-label-detected-metadata": {
                 "class-name": _class(outcome.is_detected),
                 "confidence": outcome.confidence,
-                "type": "groundtruth/image-classification",
+                "type": CLASSIFICATION,
                 "human-annotated": "no",
                 "creation-date": _time(ended_at),
                 "job-name": _JOB,
@@ -92,16 +93,6 @@ def evaluation_manifest(
     # Half a surrogate pair, which a user's line may escape, is escaped again.
     texts = (json.dumps(line, ensure_ascii=False) for line in lines)
     return b"".join(text.encode(errors="backslashreplace") + b"\n" for text in texts)
-
-
-def _label_metadata(line: str) -> Mapping[str, Any]:
-    """What the user's own line says of its label, whatever it is called."""
-    fields = json.loads(line)
-    for name in fields:
-        metadata = fields.get(f"{name}-metadata")
-        if not name.endswith("-ref") and isinstance(metadata, dict) and "class-name" in metadata:
-            return metadata
-    return {}
 
 
 def _class(is_anomalous: bool) -> str:
