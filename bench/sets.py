@@ -12,12 +12,11 @@ from typing import TypeVar
 import numpy as np
 
 from bench.pictures import encoded
-from cli.datasets import read_folder
+from cli.datasets import read_folder, read_manifest
 from cli.output import err
 from local.products import PRODUCTS, render
 from local.products.dataset import JPEG_QUALITY
 from relook.learning.data.samples import LabeledImage
-from relook.registry.manifest import parse_manifest
 
 MAX_NORMALS = 150
 """Of a set that came with more to train on: as many as people label."""
@@ -134,7 +133,7 @@ def _original(image: LabeledImage) -> str:
 
 
 def _read_manifest(path: Path) -> list[LabeledImage]:
-    """Like `cli.datasets.read_manifest`, with each object looked for beneath the manifest's folder."""
+    """With each object looked for beneath the manifest's folder."""
 
     def local(reference: str) -> Callable[[], bytes]:
         parts = Path(reference).parts
@@ -144,14 +143,4 @@ def _read_manifest(path: Path) -> list[LabeledImage]:
                 return candidate.read_bytes
         raise FileNotFoundError(f"{path} names {reference}, of which no file lies beneath {path.parent}")
 
-    return [
-        LabeledImage(
-            entry.source_ref,
-            local(entry.source_ref),
-            bool(entry.is_anomalous),
-            local(entry.mask_ref) if entry.mask_ref and entry.is_anomalous else None,
-            entry.colors,
-        )
-        for entry in parse_manifest(path.read_text("utf-8").splitlines()).entries
-        if entry.is_anomalous is not None
-    ]
+    return read_manifest(path, lambda: None, local)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.datasets import short_names
-from cli.output import CommandError, progress
-from cli.pictures import overlay
+from botocore.exceptions import ClientError
+
+from cli.files import short_names
+from cli.output import PENDING, UNREADABLE, CommandError, progress
+from cli.pictures import overlay, save_picture
 from cli.stack import Stack
 from relook.errors import ResourceNotFoundError
 from relook.registry.projects import is_project_name
@@ -37,8 +39,11 @@ def drop(
 ) -> list[Drop]:
     """Inspect files by way of the images bucket, in the order they were given.
 
+    A file that cannot be uploaded is REJECTED, one whose record did not come in time is PENDING: the others have their
+    verdicts all the same.
+
     Raises:
-        CommandError: the project cannot inspect anything yet, or some records did not come in time.
+        CommandError: the project cannot inspect anything yet, or nothing could be uploaded.
     """
     model_version = _hosted_version(stack, project)
     uploads: dict[Path, _Uploaded] = {}
@@ -46,9 +51,14 @@ def drop(
     with progress() as bars:
         uploading = bars.add_task("uploading", total=len(paths))
         for path, name in zip(paths, short_names(paths), strict=True):
-            uploads[path] = _upload(stack, path, f"{project}/{name}", metadata)
+            try:
+                uploads[path] = _upload(stack, path, f"{project}/{name}", metadata)
+            except (OSError, UnicodeError, ClientError) as error:
+                records[path] = _without_verdict(path, project, "REJECTED", reason=UNREADABLE, message=str(error))
             bars.advance(uploading)
-        inspecting = bars.add_task("waiting for verdicts", total=len(paths))
+        if not uploads:
+            raise CommandError(f"Nothing could be uploaded: {records[paths[0]]['message']}")
+        inspecting = bars.add_task("waiting for verdicts", total=len(paths), completed=len(records))
         deadline = time.monotonic() + timeout_s
         while (missing := [path for path in paths if path not in records]) and time.monotonic() < deadline:
             for path in missing:
@@ -56,11 +66,9 @@ def drop(
                     records[path] = record
                     bars.advance(inspecting)
             time.sleep(_POLL_S if len(records) < len(paths) else 0)
-    if missing:
-        raise CommandError(
-            f"{len(missing)} of {len(paths)} images have no verdict after {timeout_s:g} s, such as {missing[0]};"
-            " see the function's log, or the dead-letter queue"
-        )
+    for path in missing:
+        message = f"no verdict after {timeout_s:g} s; see the function's log, or the dead-letter queue"
+        records[path] = _without_verdict(path, project, PENDING, message=message)
     return [Drop(records[path], _overlay(stack, path, records[path], pictures)) for path in paths]
 
 
@@ -111,14 +119,16 @@ def _find_record(stack: Stack, upload: _Uploaded, model_version: str | None) -> 
     return max(found, key=lambda record: str(record["inspected_at"]), default=None)
 
 
+def _without_verdict(path: Path, project: str, status: str, **why: str) -> dict[str, Any]:
+    return {"image_uri": path.absolute().as_uri(), "project": project, "status": status, **why}
+
+
 def _overlay(stack: Stack, path: Path, record: Mapping[str, Any], pictures: Path) -> Path | None:
     if "heat_map_uri" not in record and "mask_uri" not in record:
         return None
     mask, heat_map = (_fetch(stack, record.get(name)) for name in ("mask_uri", "heat_map_uri"))
-    target = pictures / f"{record['image_uri'].split('/', 3)[3]}.overlay.jpg"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    overlay(path.read_bytes(), mask, heat_map).save(target, quality=90)
-    return target
+    name = record["image_uri"].split("/", 3)[3]
+    return save_picture(pictures, name, "overlay", lambda: overlay(path.read_bytes(), mask, heat_map))
 
 
 def _fetch(stack: Stack, uri: str | None) -> bytes | None:

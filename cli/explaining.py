@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from cli.conversion import reader
 from cli.offline import inspect
 from cli.output import CommandError, err, print_verdicts
 from cli.pictures import explanation
@@ -54,7 +55,7 @@ def explain(model: Model, paths: list[Path], pictures: Path, normals: Path | Non
         if normals and result.nearest_normal:
             file = _beneath(normals, result.nearest_normal.name)
             if file:
-                nearest = file.read_bytes()
+                nearest = reader(file)()
             else:
                 err.print(f"{result.nearest_normal.name} is not in {normals}: it cannot be shown", markup=False)
         view = model.manifest.view

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.datasets import list_images
-from cli.output import CommandError
+from cli.folder_names import files_below, is_image
+from cli.folders import list_of_files
+from cli.output import CommandError, print_note
 
 
 def find_images(paths: list[Path]) -> list[Path]:
-    """The files, and the images in the folders, each once.
+    """The files, and the images in the folders, each once; what else is in the folders is said.
 
     Raises:
-        CommandError: a path does not exist, or has no images.
+        CommandError: no path exists, or none has images.
     """
     images: dict[Path, None] = {}
+    missing = [path for path in paths if not path.exists()]
+    if len(missing) == len(paths):
+        raise CommandError(f"{missing[0]} does not exist")
     for path in paths:
-        if not path.exists():
-            raise CommandError(f"{path} does not exist")
-        found = list_images(path)
-        if not found:
-            raise CommandError(f"{path} has no .jpg or .png images")
+        if not path.is_dir():
+            images[path] = None  # also one that does not exist: it is rejected in its turn, beside the others
+            continue
+        files = files_below(path)
+        found = [each for each in files if is_image(each)]
+        if others := [str(each.relative_to(path)) for each in files if not is_image(each)]:
+            print_note(f"{path}: {list_of_files(others, 'their names are not those of images')}")
+        elif not found:
+            print_note(f"{path} has no files")
         images |= dict.fromkeys(found)
+    if not images:
+        raise CommandError(f"{paths[0]} has no .jpg or .png images")
     return list(images)
+
+
+def short_names(paths: list[Path]) -> list[str]:
+    """File names; files of one name keep as much of their folders as tells them apart."""
+    resolved = [path.resolve() for path in paths]
+    depth = 1
+    while len({path.parts[-depth:] for path in resolved}) < len(set(resolved)):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in resolved]
 
 
 def read_onnx(path: Path) -> bytes:

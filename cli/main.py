@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,9 +18,9 @@ from rich.text import Text
 
 from cli import local_aws, output
 from cli.arguments import Files, Host, Json, Project, Stage
-from cli.datasets import read_dataset
+from cli.datasets import LabeledImages, read_dataset
 from cli.files import find_images
-from cli.output import CommandError, err, out, print_json
+from cli.output import CommandError, err, out, print_json, print_note
 from cli.stack import LOCAL_STAGE, connect
 from local.cloud import LocalCloudError
 from relook.errors import RelookError
@@ -59,16 +60,25 @@ def train(
         raise typer.BadParameter(f"goes with --output; for a project: relook backbone import {project} {backbone_file}")
     if output_folder:
         backbone = backbones.read_backbone(backbone_file) if backbone_file else None
-        images = read_dataset(source, lambda: connect(stage).s3)
+        images = _labelled(source, lambda: connect(stage).s3)
         report = training.train_to_folder(project, images, output_folder, backbone=backbone)
     else:
         stack = connect(stage)
-        images = read_dataset(source, lambda: stack.s3)
+        images = _labelled(source, lambda: stack.s3)
         report = training.train_in_cloud(stack, project, images, host=host)
     if as_json:
-        print_json(report.to_json())
+        found = report.to_json()
+        print_json({**found, "notes": [*images.notes, *found["notes"]]})
     else:
         training.print_report(report)
+
+
+def _labelled(source: Path, s3: Callable[[], Any]) -> LabeledImages:
+    """The images, with what is left out of them said at once: the training may fail for want of it."""
+    images = read_dataset(source, s3)
+    for note in images.notes:
+        print_note(note)
+    return images
 
 
 @app.command()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
 
-from cli.datasets import short_names
-from cli.output import CommandError, progress
-from cli.pictures import overlay
+from cli.files import short_names
+from cli.output import UNREADABLE, CommandError, progress
+from cli.pictures import overlay, save_picture
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
@@ -52,22 +53,25 @@ def inspect(
     records = []
     with progress() as bars:
         for path, name in bars.track(list(zip(paths, short_names(paths), strict=True)), description="inspecting"):
-            data = path.read_bytes()
             record: dict[str, Any] = {
                 "image_uri": path.resolve().as_uri(),
-                "inspection_id": hashlib.sha256(data).hexdigest()[:32],
                 "project": model.manifest.project,
                 "model_version": model.manifest.version,
             }
             try:
+                data = path.read_bytes()
+                record["inspection_id"] = hashlib.sha256(data).hexdigest()[:32]
                 result = model.detect(data)
+            except OSError as error:
+                records.append(record | {"status": "REJECTED", "reason": UNREADABLE, "message": str(error)})
+                continue
             except ImageRejectedError as error:
                 records.append(record | {"status": "REJECTED", "reason": error.reason, "message": error.message})
                 continue
-            target = pictures / f"{name}.{kind}.jpg"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draw(data, result, name).save(target, quality=90)
-            records.append(record | {"status": "INSPECTED", kind: str(target)} | _verdict(model, result))
+            record |= {"status": "INSPECTED"} | _verdict(model, result)
+            if target := save_picture(pictures, name, kind, partial(draw, data, result, name)):
+                record[kind] = str(target)
+            records.append(record)
     return records
 
 

@@ -21,6 +21,11 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 # Progress and errors go to standard error, so that standard output can be piped.
 err = Console(stderr=True, highlight=False)
 
+PENDING = "PENDING"
+"""Status of an image whose verdict did not come in time."""
+UNREADABLE = "UNREADABLE"
+"""Reason of the rejection of a file that could not even be read, or uploaded."""
+EXIT_ERROR = 1
 EXIT_ANOMALOUS = 3
 EXIT_REJECTED = 4
 
@@ -29,9 +34,19 @@ class CommandError(Exception):
     """Ends the command with this one line and exit code 1."""
 
 
+def print_note(text: str) -> None:
+    """A sentence that a person should read, whatever else is printed."""
+    err.print(Text("note", "yellow"), printable(text), soft_wrap=True, markup=False)
+
+
+def printable(text: str) -> str:
+    """The same with bytes of file names that are no UTF-8 written as JSON would escape them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def print_json(value: Any) -> None:
     """One JSON document on one line."""
-    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.write(printable(json.dumps(value, default=str, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
@@ -65,17 +80,19 @@ def print_verdicts(
     for column in ("image", "verdict", "confidence", "found", *more, "model"):
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for index, record in enumerate(records):
-        image = record["image_uri"].split("/", 3)[3]
+        image = printable(record["image_uri"].split("/", 3)[3])
         cells = [Text(column[index]) for column in more.values()]
         table.add_row(Text(image), *_verdict_cells(record), *cells, str(record.get("model_version", "-")))
     out.print(table)
     for path in pictures:
-        out.print(Text("picture", "dim"), str(path), soft_wrap=True, markup=False)
+        out.print(Text("picture", "dim"), printable(str(path)), soft_wrap=True, markup=False)
 
 
 def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:
+    if record["status"] == PENDING:
+        return Text("no verdict", "bold yellow"), "-", Text(record["message"])
     if record["status"] == "REJECTED":
-        return Text("rejected", "bold yellow"), "-", Text(f"{record['reason']}: {record['message']}")
+        return Text("rejected", "bold yellow"), "-", Text(printable(f"{record['reason']}: {record['message']}"))
     verdict = Text("ANOMALOUS", "bold red") if record["is_anomalous"] else Text("normal", "green")
     found = ", ".join(f"{each['name']} {percent(float(each['area_share']))}" for each in record["anomalies"])
     if not found:
@@ -85,6 +102,8 @@ def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:
 
 def exit_code(records: Sequence[Mapping[str, Any]]) -> int:
     """0 when every image is normal; what else was found, the worst first."""
+    if any(record["status"] == PENDING for record in records):
+        return EXIT_ERROR
     if any(record["status"] == "REJECTED" for record in records):
         return EXIT_REJECTED
     return EXIT_ANOMALOUS if any(record["is_anomalous"] for record in records) else 0

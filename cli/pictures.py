@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from cli.output import print_note
 from relook.detection.image import decode, read_reach
 from relook.detection.levels import Levels, fit_levels
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
@@ -16,6 +20,7 @@ from relook.detection.view import Cut
 from relook.inspection.publish import percent
 
 MAX_SIDE_PX = 1024
+_MAX_NAME_BYTES = 230  # of the 255 that file systems allow, less the kind and the suffix
 
 
 def overlay(
@@ -38,6 +43,28 @@ def overlay(
         sheet.paste(panel, (left, 0))
         left += panel.width
     return sheet
+
+
+def save_picture(folder: Path, name: str, kind: str, draw: Callable[[], Image.Image]) -> Path | None:
+    """Draw a picture and write it below a folder; where it is, or None, which a note explains: a verdict is worth
+    having without its picture.
+
+    Args:
+        name: of the image; folders of it are kept, and a file's name that leaves no room for the kind is cut.
+        kind: what the picture is, part of its file's name.
+    """
+    *folders, last = name.split("/")
+    if len(last.encode(errors="surrogateescape")) > _MAX_NAME_BYTES:
+        digest = hashlib.sha256(last.encode(errors="surrogateescape")).hexdigest()[:12]
+        last = f"{last.encode(errors='ignore')[: _MAX_NAME_BYTES - 20].decode(errors='ignore')}~{digest}"
+    target = folder.joinpath(*folders, f"{last}.{kind}.jpg")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draw().save(target, quality=90)
+    except OSError as error:
+        print_note(f"The {kind} of {name} could not be written: {error}")
+        return None
+    return target
 
 
 @dataclass(frozen=True)

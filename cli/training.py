@@ -29,6 +29,7 @@ from relook.learning.data.samples import LabeledImage
 from relook.learning.foreign.anomalib import package_export
 from relook.learning.training import train
 from relook.registry import packages, projects, trainings
+from relook.registry.manifest import ManifestEntry, entry_line
 from relook.registry.table import Table
 from relook.training.report import training_report
 
@@ -186,41 +187,13 @@ def _upload(stack: Stack, project: str, images: Sequence[LabeledImage], bars: Pr
     lines = []
     for image in images:
         name = image.name.removeprefix("s3://")
-        line = _labelled(put(f"{folder}/{name}", image.read()), image)
-        if image.read_mask:
-            mask = put(f"{folder}/masks/{name}.png", image.read_mask())
-            line |= _masked(mask, image)
-        lines.append(json.dumps(line))
+        source_ref = put(f"{folder}/{name}", image.read())
+        mask_ref = put(f"{folder}/masks/{name}.png", image.read_mask()) if image.read_mask else None
+        lines.append(entry_line(ManifestEntry(source_ref, image.is_anomalous, mask_ref, image.colors)))
         bars.advance(task)
     key = f"manifests/{project}-{time.time_ns()}.manifest"
     stack.s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{line}\n" for line in lines).encode())
     return key
-
-
-def _labelled(source_ref: str, image: LabeledImage) -> dict[str, Any]:
-    return {
-        "source-ref": source_ref,
-        "anomaly-label": int(image.is_anomalous),
-        "anomaly-label-metadata": {
-            "class-name": "anomaly" if image.is_anomalous else "normal",
-            "type": "groundtruth/image-classification",
-            "human-annotated": "yes",
-        },
-    }
-
-
-def _masked(mask_ref: str, image: LabeledImage) -> dict[str, Any]:
-    types = {"BACKGROUND": "#ffffff", **image.colors}
-    colors = {
-        str(index): {"class-name": name, "hex-color": color, "confidence": 1.0}
-        for index, (name, color) in enumerate(types.items())
-    }
-    metadata = {
-        "internal-color-map": colors,
-        "type": "groundtruth/semantic-segmentation",
-        "human-annotated": "yes",
-    }
-    return {"anomaly-mask-ref": mask_ref, "anomaly-mask-ref-metadata": metadata}
 
 
 def _replace_dataset(stack: Stack, project: str, manifest: str) -> None:

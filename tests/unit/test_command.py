@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.datasets import read_dataset, short_names
+from cli.datasets import read_dataset
+from cli.files import short_names
 from cli.output import CommandError, exit_code
 from cli.pictures import overlay
 from relook.inspection.publish import percent
@@ -74,13 +75,14 @@ def test_a_manifest_beside_its_images_is_read(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, r"normal has no \.jpg or \.png images"),
+        ({}, r"has no folders, none of normal images; name them normal/ \(or good"),
+        ({"normal/a.gif": b""}, "normal has no images in PNG, JPEG, BMP or TIFF"),
         ({"normal/a.png": b"", "anomaly/b.png": b"", "masks/b.png": b"", "masks/colors.json": b"[]"}, "must look like"),
-        ({"m": b"{}\n{"}, "2 bad lines: line 1: source-ref is missing; line 2: not JSON"),
+        ({"m": b"{}\n{"}, "has 2 of 2 lines that cannot be used: line 1: source-ref is missing; line 2: not JSON"),
         ({"m": b"\xff\xfe"}, "not UTF-8"),
         ({"m": b""}, "labels no image"),
     ],
-    ids=["empty", "colors", "bad lines", "binary", "nothing"],
+    ids=["empty", "no images", "colors", "bad lines", "binary", "nothing"],
 )
 def test_what_cannot_be_read_says_why(tmp_path: Path, content: dict[str, bytes], message: str) -> None:
     for name, data in content.items():

@@ -162,6 +162,7 @@ _OTHER_MAGICS = {
     b"PK\x03\x04": "a ZIP archive",
     b"\0\0\0": "a HEIC, AVIF or video file",
 }
+_CONVERTIBLE = ("a BMP", "a TIFF")
 _LARGEST_DRAFT = 8  # libjpeg leaves out all but one of 8 x 8 coefficients at most
 _ORIENTATION_TAG = 0x0112
 _DEEP = "deep"  # in Pillow's `info`: the encoded picture, if it has 16 bits a channel
@@ -227,6 +228,8 @@ def _refuse_by_first_bytes(data: bytes) -> None:
     if not data.startswith((PNG_MAGIC, _JPEG_MAGIC)):
         looks_like = next((name for magic, name in _OTHER_MAGICS.items() if data.startswith(magic)), "something else")
         message = f"The content looks like {looks_like}; PNG and JPEG are accepted, whatever the file's name"
+        if looks_like in _CONVERTIBLE:
+            message += ". Save it as PNG, which keeps every pixel, such as with: magick IMAGE IMAGE.png"
         raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, message)
     if excess := find_excess(data):
         message = f"The image has {excess}, as no camera or program makes them; save it again"
