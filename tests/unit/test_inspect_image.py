@@ -56,7 +56,7 @@ def published(cloud: Cloud) -> Iterator[list[dict[str, Any]]]:
 
 def test_anomalous_image_gets_record_pictures_and_event(hosted: Cloud, published: list[dict[str, Any]]) -> None:
     data = part_png(2001, is_scratched=True)
-    upload = hosted.upload("bracket/line 1/a.png", data, camera="7")
+    upload = hosted.upload("bracket/line 1/a.png", data, camera="7", operator="=?UTF-8?B?SsO8cmdlbg==?=")
 
     assert hosted.deliver(upload) == []
 
@@ -70,7 +70,7 @@ def test_anomalous_image_gets_record_pictures_and_event(hosted: Cloud, published
     assert [each["name"] for each in record["anomalies"]] == ["scratch"]
     assert record["anomalies"][0]["color"] == SCRATCH_COLOR
     assert (record["width"], record["height"], record["size_bytes"]) == (WIDTH, HEIGHT, len(data))
-    assert record["metadata"] == {"camera": "7"}
+    assert record["metadata"] == {"camera": "7", "operator": "Jürgen"}
     assert record["mask_uri"] == f"s3://results/bracket/line 1/a.png/{version}/model-1/mask.png"
     assert record["heat_map_uri"] == f"s3://results/bracket/line 1/a.png/{version}/model-1/heat_map.png"
     for uri in (record["mask_uri"], record["heat_map_uri"]):
@@ -82,7 +82,7 @@ def test_anomalous_image_gets_record_pictures_and_event(hosted: Cloud, published
     detail = event["detail"]
     assert (event["source"], event["detail-type"]) == ("relook", "Anomaly Detected")
     assert detail["inspection_id"] == record["inspection_id"]
-    assert detail["image"]["metadata"] == {"camera": "7"}
+    assert detail["image"]["metadata"] == record["metadata"]
     assert detail["anomalies"] == record["anomalies"]
     assert detail["confidence"] == record["confidence"]
     assert "bracket/line 1/a.png looks anomalous" in detail["summary"]

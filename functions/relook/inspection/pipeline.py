@@ -18,6 +18,7 @@ from botocore.config import Config
 from relook.errors import ImageRejectedError, RejectionReason, ResourceNotFoundError
 from relook.inspection.detect import create_detector
 from relook.inspection.fetch import open_object, read_image
+from relook.inspection.metadata import readable
 from relook.inspection.publish import publish
 from relook.inspection.record import Inspection, Outcome, record_item
 from relook.inspection.store import store_pictures
@@ -114,7 +115,7 @@ class Pipeline:
         try:
             with tracer.provider.in_subsegment("## fetch"):
                 stored = open_object(self._s3, upload)
-                metadata = stored.metadata
+                metadata = readable(stored.metadata)
                 image = read_image(stored)
             with tracer.provider.in_subsegment("## detect"):
                 verdict = self._detector.detect(model, image.data, image.header.content_type)
