@@ -14,6 +14,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 from jsonschema import Draft202012Validator
 
+from relook.detection.result import is_type_name
 from relook.errors import ImageRejectedError, MalformedMessageError, RejectionReason
 from relook.events import SCHEMA_VERSION, SOURCE, DetailType
 from relook.inspection.upload import parse_upload
@@ -92,6 +93,18 @@ def test_a_detected_anomaly_is_always_anomalous() -> None:
     assert not Draft202012Validator(load("outbound/anomaly-detected/schema.json")).is_valid(
         {**detail, "is_anomalous": False}
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_valid"),
+    [("deep scratch", True), ("broken_large", True), ("Öl-Fleck", True), ("傷", True), ("", False), ("a\nb", False)],
+)
+def test_a_type_is_called_as_it_was_labelled(name: str, is_valid: bool) -> None:
+    for folder in ("anomaly-detected", "image-inspected"):
+        schema = load(f"outbound/{folder}/schema.json")
+        kind = schema["properties"]["anomalies"]["items"]["properties"]["name"]
+        assert Draft202012Validator(kind).is_valid(name) is is_valid
+        assert is_type_name(name) is is_valid
 
 
 def test_the_reasons_are_those_of_the_code() -> None:

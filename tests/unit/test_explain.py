@@ -7,6 +7,7 @@ import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import numpy as np
@@ -15,8 +16,9 @@ from PIL import Image, ImageColor
 from typer.testing import CliRunner
 
 import cli.main
-from cli import output, training
-from cli.output import CommandError
+from cli import offline, output, training
+from cli.files import find_images
+from cli.output import CommandError, exit_code, print_verdicts
 from cli.pictures import explanation, overlay
 from cli.stack import Stack
 from relook.detection.levels import Levels
@@ -237,3 +239,43 @@ def test_the_manifest_keeps_the_backbone() -> None:
     assert ModelManifest.from_json(manifest.to_json()) == manifest
     assert classification_package().manifest.backbone == quick_backbone().identity
     assert quick_backbone().identity.name == "own"
+
+
+def test_one_bad_file_costs_no_other_its_verdict(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    good = png(part(2001)[0])
+    long = "ü" * 120 + ".png"
+    for name, data in {"a.png": good, "b.png": b"GIF89a", long: good, "c.bmp": b"BM" + bytes(60)}.items():
+        (folder / name).write_bytes(data)
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "notes.txt").write_text("not an image")
+    (folder / "d.png").mkdir()
+    (tmp_path / "taken").write_text("a file where a folder is wanted")
+    missing = tmp_path / "missing.png"
+    paths = find_images([folder, missing])
+    assert "1 file is not read, for their names are not those of images: notes.txt" in capsys.readouterr().err
+
+    records = offline.detect(model_folder, paths, tmp_path / "pictures")
+    found = {unquote(record["image_uri"]).rsplit("/", 1)[1]: record for record in records}
+    assert {name: record.get("reason") for name, record in found.items()} == {
+        "a.png": None,
+        "b.png": "UNSUPPORTED_FORMAT",
+        "c.bmp": "UNSUPPORTED_FORMAT",
+        "nowhere.png": "UNREADABLE",
+        long: None,
+        "missing.png": "UNREADABLE",
+    }
+    assert "Save it as PNG" in found["c.bmp"]["message"]
+    assert exit_code(records) == 4
+    for name in ("a.png", long):
+        assert Path(found[name]["overlay"]).is_file()
+
+    (record,) = offline.detect(model_folder, [folder / "a.png"], tmp_path / "taken")
+    assert record["status"] == "INSPECTED" and "overlay" not in record
+    assert "could not be written" in capsys.readouterr().err
+    print_verdicts(records)
+    with pytest.raises(CommandError, match="does not exist"):
+        find_images([missing])

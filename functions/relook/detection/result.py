@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
 BACKGROUND = "background"
 BACKGROUND_COLOR = "#FFFFFF"
+_TYPE_NAME = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
+
+
+def is_type_name(text: str) -> bool:
+    """Whether an anomaly type may be called this: 1 to 256 characters of any script, without control characters.
+
+    The original's model has letters and digits only, but none of its clients checks what an answer holds.
+    """
+    return _TYPE_NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -14,7 +24,7 @@ class Anomaly:
     """One anomaly type found on an image.
 
     Attributes:
-        name: the type, letters and digits; `background` for what is not anomalous.
+        name: the type, as it was labelled; `background` for what is not anomalous.
         area_share: 0..1 of the image's pixels, a float32 value widened exactly.
         color: `#RRGGBB`, the type's colour in the mask.
     """

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection.arrays import ByteArray
-from relook.detection.pose import Pose
 from relook.detection.session import Session
 from relook.detection.view import Cut, View
+from relook.errors import ImageRejectedError
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.synthesis import nudge, relight
-from relook.learning.data.training_set import MAX_IMAGES, OnProgress, TrainingSet, blaming
+from relook.learning.data.training_set import MAX_IMAGES, OnProgress, TrainingSet, damaged_images
 from relook.learning.estimators.looks import Eye
 from relook.learning.graph.builder import Graph
 from relook.learning.graph.tensor import Tensor
@@ -36,11 +36,14 @@ def cut_all(data: TrainingSet, view: View, on_progress: OnProgress) -> list[Cut]
     """What the model will see of each image.
 
     Raises:
-        TrainingDataError: an image cannot be read; names it.
+        TrainingDataError: images cannot be decoded; names them.
     """
     cuts = []
     for image in data.images:
-        cuts.append(_cut(image, view))
+        try:
+            cuts.append(view.cut(image.read()))
+        except ImageRejectedError as error:
+            raise damaged_images(data.images) from error
         on_progress("finding the parts", len(cuts), len(data.images))
     return cuts
 
@@ -85,16 +88,11 @@ def features_session(eye: Eye) -> Session:
     return Session(graph.finish(), threads=THREADS)
 
 
-def _cut(image: LabeledImage, view: View, jitter: Pose | None = None) -> Cut:
-    with blaming(image):
-        return view.cut(image.read(), jitter or Pose())
-
-
 def _copy(image: LabeledImage, view: View, generator: np.random.Generator) -> ByteArray:
     """What the model would see of an altered copy: coded and blurred in pixels of the camera where those are larger."""
     (_, _, width, height), canvas = view.rectangle, view.canvas
     own = min(int(height), canvas[0]), min(int(width), canvas[1])
-    pixels = relight(_cut(image, replace(view, canvas=own), nudge(generator)).pixels, generator)
+    pixels = relight(replace(view, canvas=own).cut(image.read(), nudge(generator)).pixels, generator)
     if own == canvas:
         return pixels
     return np.asarray(Image.fromarray(pixels).resize(canvas[::-1], Image.Resampling.BILINEAR))

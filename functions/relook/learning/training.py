@@ -19,11 +19,11 @@ from PIL import Image
 from relook.detection.model import Model
 from relook.detection.package import AnomalyClass, Choice, HeatMapRange, ModelManifest, ModelPackage
 from relook.detection.view import Cut
-from relook.errors import ImageRejectedError, PackageError, TrainingDataError
+from relook.errors import ImageRejectedError, PackageError
 from relook.learning.backbone.efficientnet_lite import MEASURED_STRIDES, pretrained
 from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.samples import LabeledImage
-from relook.learning.data.training_set import OnProgress, TrainingSet, load_training_set
+from relook.learning.data.training_set import OnProgress, TrainingSet, damaged_images, load_training_set
 from relook.learning.engine import Engine
 from relook.learning.estimators.calibration import THRESHOLD, median_and_spread
 from relook.learning.estimators.evidence import embedding
@@ -154,7 +154,7 @@ def _viewpoint(data: TrainingSet, recipe: Recipe) -> Viewpoint:
             return viewpoint
         return fit_view(reads, recipe.budget_px, levels=data.levels, align=recipe.align, crop=False)
     except ImageRejectedError as error:
-        raise TrainingDataError(f"A normal image cannot be used: {error.message}") from error
+        raise damaged_images(data.images) from error
 
 
 def _strides(data: TrainingSet) -> tuple[int, ...]:

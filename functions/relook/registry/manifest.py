@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from string import hexdigits
 from typing import Any
 
-from relook.detection.result import BACKGROUND, BACKGROUND_COLOR
+from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_type_name
 
 MAX_LINE_CHARS = 8192
 CLASSIFICATION, SEGMENTATION = "groundtruth/image-classification", "groundtruth/semantic-segmentation"
@@ -338,6 +338,8 @@ def _colors(color_map: Mapping[str, Any]) -> dict[str, str]:
             raise ValueError(f"hex-color {color!r} of {name!r} must look like #7ED321")
         if name.lower() == BACKGROUND:
             continue
+        if not is_type_name(name):
+            raise ValueError(f"class-name {name!r} must be 1 to 256 characters, without control characters")
         if color.upper() == BACKGROUND_COLOR:
             raise ValueError(f"{name!r} has the background's colour {BACKGROUND_COLOR}")
         colors[name] = color

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import colorsys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection.arrays import ByteArray, FloatArray
-from relook.detection.image import read_header, read_reach
+from relook.detection.image import decode, read_header, read_reach
 from relook.detection.levels import WHOLE_RANGE, Levels, Reach, fit_levels
+from relook.detection.result import is_type_name
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.learning.data.masks import is_background, read_mask
@@ -105,17 +105,22 @@ def load_training_set(
     types: dict[str, str] = {}
     outlines: dict[int, ByteArray] = {}
     reaches: list[Reach] = []
+    problems: list[str] = []
     for index, image in enumerate(chosen):
-        with blaming(image):
+        try:
             encoded = image.read()
             header = read_header(encoded)
             reach = None if image.is_anomalous else read_reach(encoded)
-        reaches += [reach] if reach else []
-        size = header.height, header.width
-        sizes[size] += 1
-        if image.is_anomalous and image.read_mask is not None:
-            outlines[index] = _read_outline(image, image.read_mask, size, types)
+            reaches += [reach] if reach else []
+            size = header.height, header.width
+            sizes[size] += 1
+            if image.is_anomalous and image.read_mask is not None:
+                outlines[index] = _read_outline(image, image.read_mask, size, types)
+        except (ImageRejectedError, OSError, TrainingDataError) as error:
+            problems.append(_problem(image, error))
         on_progress("reading images", index + 1, len(chosen))
+    if problems:
+        raise _unusable(problems)
     data = TrainingSet(
         images=chosen,
         is_anomalous=np.array([image.is_anomalous for image in chosen]),
@@ -147,17 +152,31 @@ def _drawn(is_anomalous: NDArray[np.bool_], count: int, generator: np.random.Gen
     return np.sort(np.concatenate(kept))
 
 
-# As clients of the API expect, and event schemas demand.
-_TYPE_NAME = re.compile(r"[a-zA-Z0-9]{1,256}")
+def damaged_images(images: Sequence[LabeledImage]) -> TrainingDataError:
+    """What to raise when the pixels of one image could not be decoded: names all such images, of whatever label."""
+    problems = []
+    for image in images:
+        try:
+            decode(image.read())
+        except (ImageRejectedError, OSError, TrainingDataError) as error:
+            problems.append(_problem(image, error))
+    return _unusable(problems)
 
 
-@contextmanager
-def blaming(image: LabeledImage) -> Iterator[None]:
-    """What is wrong with an image names it."""
-    try:
-        yield
-    except ImageRejectedError as error:
-        raise TrainingDataError(f"{image.name} cannot be used: {error.message}") from error
+_SHOWN_PROBLEMS = 10
+
+
+def _problem(image: LabeledImage, error: Exception) -> str:
+    if isinstance(error, TrainingDataError):  # which names it
+        return str(error)
+    return f"{image.name} cannot be used: {error.message if isinstance(error, ImageRejectedError) else error}"
+
+
+def _unusable(problems: Sequence[str]) -> TrainingDataError:
+    if len(problems) == 1:
+        return TrainingDataError(problems[0])
+    more = "; …" if len(problems) > _SHOWN_PROBLEMS else ""
+    return TrainingDataError(f"{len(problems)} images cannot be used: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
 
 
 def _read_outline(
@@ -168,11 +187,26 @@ def _read_outline(
     own = [(name, color) for name, color in image.colors.items() if not is_background(name)]
     numbers = [0]
     for name, color in own:
-        if not _TYPE_NAME.fullmatch(name):
-            raise TrainingDataError(f"Anomaly type {name!r} of {image.name} must be 1 to 256 letters and digits")
-        types.setdefault(name, color)
+        if not is_type_name(name):
+            raise TrainingDataError(
+                f"Anomaly type {name!r} of {image.name} must be 1 to 256 characters, without control characters"
+            )
+        if name not in types:
+            types[name] = _own_color(color, types.values())
         numbers.append(list(types).index(name) + 1)
     return np.array(numbers, np.uint8)[labels]
+
+
+def _own_color(color: str, taken: Collection[str]) -> str:
+    """The colour, or another where a type has it already: masks painted black on white are alike for every type."""
+    known = {each.upper() for each in taken}
+    turns = (colorsys.hsv_to_rgb(turn * _GOLDEN % 1, 0.9, 0.85) for turn in range(len(known) + 1))
+    others = (f"#{bytes(round(255 * part) for part in rgb).hex().upper()}" for rgb in turns)
+    return next(each for each in (color, *others) if each.upper() not in known)
+
+
+_GOLDEN = (5**0.5 - 1) / 2
+"""Of a turn: hues that far apart come near to each other last."""
 
 
 def _drop_unseen_types(data: TrainingSet) -> None:

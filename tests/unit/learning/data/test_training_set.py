@@ -12,10 +12,12 @@ from PIL import Image
 from relook.detection.levels import Levels
 from relook.detection.pose import Pose
 from relook.detection.view import Cut, View
+from relook.errors import TrainingDataError
 from relook.learning.data import training_set
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import MAX_IMAGES, TrainingSet, load_training_set
 from relook.learning.estimators.viewpoint import fit_view
+from relook.learning.training import train
 from tests.unit.learning.pictures import anomalies, encode, normals
 
 SIZE = (96, 64)
@@ -163,3 +165,31 @@ def test_a_thousand_images_are_all_taken_in_their_order(monkeypatch: pytest.Monk
     data = load(normals(range(12)))
     assert [image.name for image in data.images] == [f"normal/{seed}.png" for seed in range(12)]
     assert not data.notes or "drawn" not in data.notes[0]
+
+
+def test_types_keep_their_names_and_have_a_colour_each() -> None:
+    box = (0, 0, 48, 64)
+    kinds = ("deep scratch", "broken_large", "Öl-Fleck")
+    data = load([*plain(10), *(masked(f"{kind}.png", box, "#000000", {kind: "#000000"}) for kind in kinds)])
+    assert tuple(data.types) == kinds
+    assert data.types["deep scratch"] == "#000000"
+    assert len(set(data.types.values())) == 3
+    assert {int(outline.max()) for outline in data.outlines.values()} == {1, 2, 3}
+
+
+def test_every_image_that_cannot_be_used_is_named() -> None:
+    bad = [LabeledImage(f"bad-{i}.png", lambda: b"GIF89a", i % 2 == 0) for i in range(12)]
+    with pytest.raises(TrainingDataError) as caught:
+        load([*plain(12), *bad])
+    message = str(caught.value)
+    assert message.startswith("12 images cannot be used: bad-0.png cannot be used: The content looks like a GIF")
+    assert "bad-9.png" in message and "bad-10.png" not in message
+
+
+@pytest.mark.parametrize("labels", [(False, False, True), (True, True, True)])
+def test_every_image_that_is_cut_in_its_pixels_is_named(labels: tuple[bool, ...]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (112, 160, 3)).astype(np.uint8)
+    cut = encode(Image.fromarray(noise), "PNG")[:20_000]
+    damaged = [LabeledImage(f"cut-{i}.png", lambda: cut, label) for i, label in enumerate(labels)]
+    with pytest.raises(TrainingDataError, match=r"^3 images cannot be used: cut-0.png .*; cut-1.png .*; cut-2.png "):
+        train([*normals(range(12)), *damaged], project="plate", version="1")
