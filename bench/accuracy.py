@@ -208,10 +208,7 @@ def _pixel_auroc(images: Sequence[LabeledImage], maps: Sequence[FloatArray]) -> 
         labels.append(shows.ravel())
     if not labels or not (label := np.concatenate(labels)).any():
         return None
-    values = np.concatenate(scores)
-    normal = np.sort(values[~label])  # `roc_auc` compares all pairs, which pixels are too many for
-    below, up_to = (np.searchsorted(normal, values[label], side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * len(normal)))
+    return roc_auc(np.concatenate(scores), label)
 
 
 def _is_defect(image: LabeledImage) -> FloatArray:

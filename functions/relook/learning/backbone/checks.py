@@ -11,7 +11,9 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from relook.errors import BackboneError
 from relook.learning.graph.builder import OPSET
+from relook.learning.graph.reading import image_input, read_onnx
 
+MAX_BACKBONE_BYTES = 200 * 1024 * 1024  # of float32 weights: WideResNet-50 to its third stage has 100 MB
 MAX_CHANNELS = 2048
 
 
@@ -28,34 +30,25 @@ def read_model(data: bytes) -> Checked:
     Raises:
         BackboneError: this is no backbone; says what was found and what is expected.
     """
-    model = _at_our_opset(data)
+    model = _at_our_opset(read_onnx(data, "backbone", BackboneError, max_bytes=MAX_BACKBONE_BYTES))
     foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
     if foreign:
         raise BackboneError(f"The backbone has operators of {', '.join(foreign)}; only standard ONNX ones are run")
-    stored = {constant.name for constant in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in stored]
-    if len(inputs) != 1:
-        raise BackboneError(f"The backbone takes {len(inputs)} inputs; one is expected, an image")
-    _refuse_other_types((*inputs, *model.graph.output))
-    side, map_shapes = _side(inputs[0]), tuple(_map_shape(value) for value in model.graph.output)
+    image = image_input(model, "backbone", BackboneError)
+    _refuse_other_types((image, *model.graph.output))
+    side, map_shapes = _side(image), tuple(_map_shape(value) for value in model.graph.output)
     channels = sum(shape[0] for shape in map_shapes)
     if not 1 <= channels <= MAX_CHANNELS:
         raise BackboneError(f"The backbone gives {channels} channels; 1 to {MAX_CHANNELS} are expected")
     return Checked(bytes(model.SerializeToString(deterministic=True)), side, map_shapes)
 
 
-def _at_our_opset(data: bytes) -> ModelProto:
-    """The parsed model without local functions, all shapes inferred.
+def _at_our_opset(model: ModelProto) -> ModelProto:
+    """The model without local functions, all shapes inferred.
 
     Raises:
-        BackboneError: not ONNX, incomplete, or not to be brought to our opset.
+        BackboneError: it is incomplete, or not to be brought to our opset.
     """
-    try:
-        model = onnx.load_from_string(data)
-    except Exception as error:  # protobuf's errors share no base but Exception
-        raise BackboneError(f"The backbone is not an ONNX file: {error}") from error
-    if any(onnx.external_data_helper.uses_external_data(constant) for constant in model.graph.initializer):
-        raise BackboneError("The backbone keeps its weights in another file; save it as one file, weights inside")
     try:
         onnx.checker.check_model(model)
         model = onnx.inliner.inline_local_functions(model)

@@ -21,8 +21,6 @@ from relook.learning.graph.builder import Graph
 from relook.learning.graph.layers import resize
 from relook.learning.graph.tensor import Tensor
 
-MAX_BACKBONE_BYTES = 200 * 1024 * 1024  # of float32 weights: WideResNet-50 to its third stage has 100 MB
-
 
 @dataclass(frozen=True)
 class ImportedBackbone:
@@ -47,8 +45,6 @@ class ImportedBackbone:
         Raises:
             BackboneError: not ONNX, not shaped as this module says, or it does not run; names what was found.
         """
-        if len(data) > MAX_BACKBONE_BYTES:
-            raise BackboneError(f"The backbone has {len(data):,} bytes; at most {MAX_BACKBONE_BYTES:,} are accepted")
         model, side, map_shapes = read_model(data)
         backbone = cls(model, side, map_shapes, hashlib.sha256(data).hexdigest())
         backbone._refuse_bad_numbers()

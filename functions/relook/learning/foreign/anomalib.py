@@ -15,6 +15,7 @@ import hashlib
 from typing import Any
 
 import numpy as np
+from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.calibration import probability
@@ -25,6 +26,7 @@ from relook.detection.view import View
 from relook.errors import PackageError
 from relook.learning.estimators.calibration import THRESHOLD
 from relook.learning.foreign.anomalib_reading import Entry, Normalization, Reading
+from relook.learning.graph.reading import read_onnx
 
 # The function keeps the file, onnxruntime's copy and an image in its 1769 MB
 MAX_EXPORT_BYTES = 400 * 1024 * 1024
@@ -40,9 +42,7 @@ def package_export(export: bytes, *, project: str, version: str, metadata: bytes
     Raises:
         PackageError: no such export, or scores that are not normalised; says what was found and what to do.
     """
-    if len(export) > MAX_EXPORT_BYTES:
-        raise PackageError(f"The export has {len(export):,} bytes; at most {MAX_EXPORT_BYTES:,} are accepted")
-    model = _parse(export)
+    model = read_onnx(export, "export", PackageError, max_bytes=MAX_EXPORT_BYTES)
     entry = Entry.of(model)
     session = Session(export, threads=_THREADS)
     entry = _settle_size(entry, session)
@@ -68,18 +68,6 @@ _NEAREST_TO_CERTAIN = 1e-6
 _TOLERANCE = 1e-3
 
 
-def _parse(export: bytes) -> Any:
-    import onnx  # registering only, not in the inspecting function's asset
-
-    try:
-        model = onnx.load_from_string(export)
-    except Exception as error:  # protobuf's errors share no base but Exception
-        raise PackageError(f"The export is not an ONNX file: {error}") from error
-    if any(onnx.external_data_helper.uses_external_data(constant) for constant in model.graph.initializer):
-        raise PackageError("The export keeps its weights in another file; save it as one file, weights inside")
-    return model
-
-
 def _settle_size(entry: Entry, session: Session) -> Entry:
     """Open sides get those of the map: what the pre-processing inside resizes to, so that nothing is resized twice."""
     if entry.height and entry.width:
@@ -103,10 +91,8 @@ def _run(session: Session, entry: Entry, image: ByteArray) -> dict[str, FloatArr
         raise PackageError(f"The export does not run on an image of {entry.width} x {entry.height}: {error}") from error
 
 
-def _wrap(model: Any, entry: Entry, reading: Reading) -> bytes:
+def _wrap(model: ModelProto, entry: Entry, reading: Reading) -> bytes:
     """Our input before the graph, our outputs behind it; at its own opset, as conversion could change what it does."""
-    from onnx import TensorProto, compose, helper
-
     wrapped = compose.add_prefix(model, _PREFIX)
     graph = wrapped.graph
     before = _Nodes(graph.initializer)
@@ -144,7 +130,7 @@ def _outputs(constants: Any, reading: Reading) -> list[Any]:
 
 
 class _Nodes:
-    """Nodes beside an export's own. `GraphBuilder` would do, but it writes one opset; these operators mean the same
+    """Nodes beside an export's own. `Graph` would do, but it writes one opset; these operators mean the same
     from opset 10 on."""
 
     def __init__(self, constants: Any) -> None:
@@ -152,15 +138,11 @@ class _Nodes:
         self._constants = constants
 
     def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        from onnx import helper
-
         name = output or f"relook_{len(self._constants)}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         return name
 
     def constant(self, values: Any, kind: type[np.generic] = np.float32) -> str:
-        from onnx import numpy_helper
-
         name = f"relook_constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(values, kind), name))
         return name
@@ -180,7 +162,7 @@ class _Nodes:
         return self.add("Min", self.add("Max", x, self.constant(0)), self.constant(1))
 
 
-def _package(graph: bytes, entry: Entry, model: Any, project: str, version: str) -> ModelPackage:
+def _package(graph: bytes, entry: Entry, model: ModelProto, project: str, version: str) -> ModelPackage:
     manifest = ModelManifest(
         project=project,
         version=version,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from onnx import ModelProto, TensorProto
 
 from relook.detection.arrays import FloatArray
 from relook.errors import PackageError
+from relook.learning.graph.reading import image_input
 
 _MAX_BATCH = 8
 
@@ -24,25 +25,19 @@ class Entry:
     width: int
 
     @classmethod
-    def of(cls, model: Any) -> Entry:
+    def of(cls, model: ModelProto) -> Entry:
         """
         Raises:
             PackageError: the model takes something else than images.
         """
-        from onnx import TensorProto
-
-        stored = {constant.name for constant in model.graph.initializer}
-        inputs = [value for value in model.graph.input if value.name not in stored]
-        if len(inputs) != 1:
-            names = ", ".join(value.name for value in inputs)
-            raise PackageError(f"The export takes {len(inputs)} inputs ({names}); one is expected, an image")
-        kind = inputs[0].type.tensor_type
+        image = image_input(model, "export", PackageError)
+        kind = image.type.tensor_type
         shape = [d.dim_value for d in kind.shape.dim]
         is_image = len(shape) == 4 and shape[0] <= _MAX_BATCH and shape[1] == 3
         if kind.elem_type != TensorProto.FLOAT or not is_image:
             found = f"{TensorProto.DataType.Name(kind.elem_type).lower()} {tuple(size or '?' for size in shape)}"
-            raise PackageError(f"The export takes {inputs[0].name}, {found}; float (n, 3, height, width) is expected")
-        return cls(inputs[0].name, shape[0] or 1, shape[2], shape[3])
+            raise PackageError(f"The export takes {image.name}, {found}; float (n, 3, height, width) is expected")
+        return cls(image.name, shape[0] or 1, shape[2], shape[3])
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,17 @@ class Overlap:
 
 def roc_auc(scores: _Floats, label: _Labels) -> float:
     """Probability that an anomalous image outscores a normal one, ties counting half."""
-    positive, negative = scores[label][:, None], scores[~label][None]
-    return float((positive > negative).mean() + 0.5 * (positive == negative).mean())
+    normal = np.sort(scores[~label])
+    below, up_to = (np.searchsorted(normal, scores[label], side) for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * len(normal)))
 
 
 def average_precision(scores: _Floats, label: _Labels) -> float:
     """Mean precision at each rank where an anomalous image appears; tied images share their last rank."""
-    above = (scores[None] >= scores[label][:, None]).astype(float)
-    return float(((above * label).sum(axis=1) / above.sum(axis=1)).mean())
+    anomalous = scores[label]
+    # How many score as high, of the anomalous ones and of all
+    hits, above = (len(each) - np.searchsorted(np.sort(each), anomalous) for each in (anomalous, scores))
+    return float((hits / above).mean())
 
 
 def expected_calibration_error(probabilities: _Floats, label: _Labels) -> float:

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from relook.detection.arrays import FloatArray
 from relook.detection.session import Session
 from relook.errors import BackboneError
-from relook.learning.backbone import imported
+from relook.learning.backbone import checks
 from relook.learning.backbone.imported import ImportedBackbone
 from relook.learning.backbone.protocol import Backbone
 from relook.learning.graph.builder import Graph
@@ -135,7 +135,7 @@ def unsupported_at_our_opset() -> bytes:
         (b"not ONNX at all", "not an ONNX file"),
         (b"", "not an ONNX file this Relook can use"),
         (with_outside_weights(feature_model()), "weights in another file; save it as one file"),
-        (two_inputs(), "2 inputs; one is expected"),
+        (two_inputs(), r"2 inputs \(image, sensitivity\); one is expected"),
         (foreign_operator(), r"operators of com\.microsoft"),
         (unsupported_at_our_opset(), "opset 24, which does not convert to 18; export it with opset 18"),
         (feature_onnx(input_type=UINT8), "has image as uint8; float"),
@@ -174,6 +174,6 @@ def test_what_cannot_serve_says_why(data: bytes, says: str) -> None:
 
 
 def test_a_backbone_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imported, "MAX_BACKBONE_BYTES", 1000)
+    monkeypatch.setattr(checks, "MAX_BACKBONE_BYTES", 1000)
     with pytest.raises(BackboneError, match="at most 1,000 are accepted"):
         ImportedBackbone.from_bytes(feature_onnx())
