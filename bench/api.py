@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, LocalCloud(PORT).running() as cloud:
-        stack = Stack(cloud.deploy(), cloud.client)
+        stack = Stack(cloud.deploy(), cloud.clients)
         images = _pictures(Path(scratch), "unseen", UNSEEN // 2, UNSEEN // 2, seed=700)
         _pictures(Path(scratch), "labelled", 20, 9, seed=1)
         train_in_cloud(stack, PRODUCT, read_folder(Path(scratch) / "labelled"), host=True)
@@ -157,8 +157,7 @@ def _throughput(server: Server, images: Sequence[bytes], clients: int, count: in
 
 def _hosted_model(stack: Stack) -> Model:
     hosted = stack.hosted_model(PRODUCT)
-    bucket = stack.outputs["ModelsBucket"]
-    return Model(load_package(stack.s3, bucket, PRODUCT, hosted.version, hosted.package_sha256))
+    return Model(load_package(stack.models, PRODUCT, hosted.version, hosted.package_sha256))
 
 
 def _pictures(scratch: Path, name: str, normal: int, anomalous: int, seed: int) -> list[bytes]:

@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, LocalCloud(PORT).running() as cloud:
-        stack = Stack(cloud.deploy(), cloud.client)
+        stack = Stack(cloud.deploy(), cloud.clients)
         folder = Path(scratch) / PRODUCT
         write_dataset(folder, PRODUCT, normal=20, anomalous=9, seed=1)
         train_in_cloud(stack, PRODUCT, read_folder(folder), host=True)
@@ -107,8 +107,7 @@ class Handler:
         asset = build_asset(StageConfig.from_context({**context, "stage": "local"}.get))
         with zipfile.ZipFile(asset.path) as archive:
             archive.extractall(folder)
-        client = cloud.client("lambda")
-        function = client.get_function_configuration(FunctionName=stack.outputs["InspectImageFunction"])
+        function = cloud.clients.lambda_.get_function_configuration(FunctionName=stack.outputs["InspectImageFunction"])
         self._env = {**LOCAL_ENV, "AWS_ENDPOINT_URL": cloud.endpoint_url, **function["Environment"]["Variables"]}
         self._folder = folder
         self.stack = stack
@@ -130,11 +129,10 @@ class Handler:
 
     def message(self, name: str, data: bytes, project: str = PRODUCT) -> dict[str, Any]:
         """The queue message of an object in a bucket nobody listens to, so that the stack leaves it alone."""
-        s3, bucket, key = self.stack.s3, "bench-images", f"{project}/{name}"
-        if bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}:
-            s3.create_bucket(Bucket=bucket)
-        etag = s3.put_object(Bucket=bucket, Key=key, Body=data)["ETag"].strip('"')
-        detail = {"bucket": {"name": bucket}, "object": {"key": key, "size": len(data), "etag": etag}}
+        bucket, key = self.stack.bucket("bench-images"), f"{project}/{name}"
+        bucket.create()
+        etag = bucket.write(key, data)
+        detail = {"bucket": {"name": bucket.name}, "object": {"key": key, "size": len(data), "etag": etag}}
         body = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
         return {"messageId": key, "body": json.dumps(body)}
 
@@ -197,8 +195,8 @@ def _report_throughput(stack: Stack, images: Sequence[bytes], count: int) -> Non
     uris = set()
     for i in range(count):
         key = f"{PRODUCT}/throughput/{i}.jpg"
-        stack.s3.put_object(Bucket=stack.outputs["ImagesBucket"], Key=key, Body=images[i % len(images)])
-        uris.add(f"s3://{stack.outputs['ImagesBucket']}/{key}")
+        stack.images.write(key, images[i % len(images)])
+        uris.add(str(stack.images.uri(key)))
     while uris:
         found = stack.inspections.query(("project", PRODUCT), index="by_project", newest_first=True)
         uris -= {record["image_uri"] for record in found}

@@ -16,6 +16,7 @@ from cli.datasets import read_folder, read_manifest
 from cli.output import err
 from local.products import PRODUCTS, render
 from local.products.dataset import JPEG_QUALITY
+from relook.aws.clients import Clients
 from relook.learning.data.samples import LabeledImage
 
 MAX_NORMALS = 150
@@ -143,4 +144,4 @@ def _read_manifest(path: Path) -> list[LabeledImage]:
                 return candidate.read_bytes
         raise FileNotFoundError(f"{path} names {reference}, of which no file lies beneath {path.parent}")
 
-    return read_manifest(path, lambda: None, local)
+    return read_manifest(path, lambda: Clients().s3, local)

@@ -29,19 +29,19 @@ def import_file(stack: Stack, project: str, path: Path) -> ImportedBackbone:
     backbone = ImportedBackbone.from_bytes(data)  # before a project is made for it
     refuse_name(project)
     ensure_project(stack, project)
-    backbones.save_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project, data)
+    backbones.save_backbone(stack.registry, stack.models, project, data)
     return backbone
 
 
 def load(stack: Stack, project: str) -> ImportedBackbone | None:
     """The project's own backbone; None where it trains with ours."""
-    data = backbones.load_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
+    data = backbones.load_backbone(stack.registry, stack.models, project)
     return ImportedBackbone.from_bytes(data) if data is not None else None
 
 
 def remove(stack: Stack, project: str) -> bool:
     """Have the project train with ours again; whether it had its own."""
-    return backbones.delete_backbone(stack.registry, stack.s3, stack.outputs["ModelsBucket"], project)
+    return backbones.delete_backbone(stack.registry, stack.models, project)
 
 
 def describe(project: str, backbone: ImportedBackbone) -> dict[str, Any]:

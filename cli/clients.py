@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.loaders import Loader
 from rich.text import Text
 
 from cli.output import out
 from cli.stack import Stack
+from relook.aws.clients import known_endpoints
 from relook.lookout.service_model import SERVICE, SIGNING_NAME, write_models
 
 
@@ -39,7 +39,7 @@ class Setup:
 def install(stack: Stack, folder: Path, *, is_local: bool) -> Setup:
     """Write the service model beneath `folder` and say how each client finds the stack's API."""
     endpoint_url = stack.outputs["LookoutEndpoint"]
-    region = "us-east-1" if is_local else stack.client("s3").meta.region_name
+    region = "us-east-1" if is_local else stack.clients.region or "us-east-1"
     models = write_models(folder)
     # botocore reads the regions of all services from the first endpoints.json it meets, and then resolves some of their
     # endpoints differently: in the usual folder it would do so for every program of this user.
@@ -102,7 +102,7 @@ def print_setup(setup: Setup) -> None:
 
 def _write_regions(folder: Path, region: str) -> None:
     """botocore's own regions of all services, and the one region of this service: the deployment's."""
-    endpoints = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False).load_data("endpoints")
+    endpoints = known_endpoints()
     for partition in endpoints["partitions"]:
         if re.match(partition["regionRegex"], region):
             partition["services"][SERVICE] = {"endpoints": {region: {}}}

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cli.conversion import reader
 from cli.folders import LabeledImages, read_folder
 from cli.output import CommandError
+from relook.aws.bucket import Bucket, S3Uri
 from relook.learning.data.samples import LabeledImage
-from relook.registry.manifest import check_lines, first_problems, lines_of, split_location
+from relook.registry.manifest import check_lines, first_problems, lines_of
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 __all__ = ["LabeledImages", "read_dataset", "read_folder", "read_manifest"]
 
 
-def read_dataset(path: Path, s3: Callable[[], Any]) -> LabeledImages:
+def read_dataset(path: Path, s3: Callable[[], S3Client]) -> LabeledImages:
     """The labelled images of a folder or a manifest.
 
     Args:
-        s3: gives a boto3 S3 client, asked for only when a manifest names objects in S3.
+        s3: gives the client, asked for only when a manifest names objects in S3.
     Raises:
         CommandError: nothing usable is there; says what was expected.
     """
@@ -31,7 +35,7 @@ def read_dataset(path: Path, s3: Callable[[], Any]) -> LabeledImages:
 
 
 def read_manifest(
-    path: Path, s3: Callable[[], Any], local: Callable[[str], Callable[[], bytes]] | None = None
+    path: Path, s3: Callable[[], S3Client], local: Callable[[str], Callable[[], bytes]] | None = None
 ) -> LabeledImages:
     """Images and masks at `s3://...`, or at paths relative to the manifest.
 
@@ -56,10 +60,10 @@ def read_manifest(
     def read(reference: str) -> Callable[[], bytes]:
         if local is not None:
             return local(reference)
-        if not reference.startswith("s3://"):
+        if not reference.startswith(S3Uri.SCHEME):
             return reader(path.parent / reference)
-        bucket, key = split_location(reference)
-        return lambda: bytes(s3().get_object(Bucket=bucket, Key=key)["Body"].read())
+        uri = S3Uri.parse(reference)
+        return lambda: Bucket(s3(), uri.bucket).read(uri.key)
 
     images = [
         LabeledImage(

@@ -42,7 +42,7 @@ def main() -> None:
     shutil.rmtree(PICTURES, ignore_errors=True)
     with tempfile.TemporaryDirectory() as scratch, LocalCloud(PORT).running() as cloud:
         console.rule("[bold]1. deploy the stack to a local AWS")
-        stack = Stack(cloud.deploy(), cloud.client)
+        stack = Stack(cloud.deploy(), cloud.clients)
         _show_outputs(stack)
         console.rule("[bold]2. train a model for each product")
         for product in SHOWN:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from cli.files import short_names
 from cli.output import PENDING, UNREADABLE, CommandError, progress
 from cli.pictures import overlay, save_picture
 from cli.stack import Stack
-from relook.errors import ResourceNotFoundError
+from relook.aws.bucket import S3Uri
+from relook.errors import AwsError, ResourceNotFoundError
 from relook.registry.projects import is_project_name
 
 _POLL_S = 0.2
@@ -53,7 +52,7 @@ def drop(
         for path, name in zip(paths, short_names(paths), strict=True):
             try:
                 uploads[path] = _upload(stack, path, f"{project}/{name}", metadata)
-            except (OSError, UnicodeError, ClientError) as error:
+            except (OSError, UnicodeError, AwsError) as error:
                 records[path] = _without_verdict(path, project, "REJECTED", reason=UNREADABLE, message=str(error))
             bars.advance(uploading)
         if not uploads:
@@ -102,9 +101,7 @@ def _hosted_version(stack: Stack, project: str) -> str | None:
 
 
 def _upload(stack: Stack, path: Path, key: str, metadata: Mapping[str, str]) -> _Uploaded:
-    bucket = stack.outputs["ImagesBucket"]
-    answer = stack.s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), Metadata=dict(metadata))
-    return _Uploaded(f"s3://{bucket}/{key}", answer.get("VersionId") or answer["ETag"].strip('"'))
+    return _Uploaded(str(stack.images.uri(key)), stack.images.write(key, path.read_bytes(), metadata=metadata))
 
 
 def _find_record(stack: Stack, upload: _Uploaded, model_version: str | None) -> Mapping[str, Any] | None:
@@ -126,13 +123,7 @@ def _without_verdict(path: Path, project: str, status: str, **why: str) -> dict[
 def _overlay(stack: Stack, path: Path, record: Mapping[str, Any], pictures: Path) -> Path | None:
     if "heat_map_uri" not in record and "mask_uri" not in record:
         return None
-    mask, heat_map = (_fetch(stack, record.get(name)) for name in ("mask_uri", "heat_map_uri"))
-    name = record["image_uri"].split("/", 3)[3]
+    uris = (record.get(name) for name in ("mask_uri", "heat_map_uri"))
+    mask, heat_map = (stack.read(S3Uri.parse(uri)) if uri else None for uri in uris)
+    name = S3Uri.parse(record["image_uri"]).key
     return save_picture(pictures, name, "overlay", lambda: overlay(path.read_bytes(), mask, heat_map))
-
-
-def _fetch(stack: Stack, uri: str | None) -> bytes | None:
-    if uri is None:
-        return None
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bytes(stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read())

@@ -36,7 +36,7 @@ def load_model(source: str, stack: Callable[[], Stack]) -> Model:
         raise CommandError(f"{source!r} is neither a folder that relook train --output wrote nor a project's name")
     found = stack()
     hosted = found.hosted_model(source)
-    return Model(load_package(found.s3, found.outputs["ModelsBucket"], source, hosted.version, hosted.package_sha256))
+    return Model(load_package(found.models, source, hosted.version, hosted.package_sha256))
 
 
 def explain(model: Model, paths: list[Path], pictures: Path, normals: Path | None) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
 from cli import local_aws, output
@@ -23,6 +22,7 @@ from cli.files import find_images
 from cli.output import CommandError, err, out, print_json, print_note
 from cli.stack import LOCAL_STAGE, connect
 from local.cloud import LocalCloudError
+from relook.aws.errors import translated
 from relook.errors import RelookError
 
 app = typer.Typer(
@@ -60,11 +60,11 @@ def train(
         raise typer.BadParameter(f"goes with --output; for a project: relook backbone import {project} {backbone_file}")
     if output_folder:
         backbone = backbones.read_backbone(backbone_file) if backbone_file else None
-        images = _labelled(source, lambda: connect(stage).s3)
+        images = _labelled(source, lambda: connect(stage).clients.s3)
         report = training.train_to_folder(project, images, output_folder, backbone=backbone)
     else:
         stack = connect(stage)
-        images = _labelled(source, lambda: stack.s3)
+        images = _labelled(source, lambda: stack.clients.s3)
         report = training.train_in_cloud(stack, project, images, host=host)
     if as_json:
         found = report.to_json()
@@ -281,10 +281,11 @@ def run() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
-        app()
+        with translated():
+            app()
     except (CommandError, LocalCloudError, RelookError) as error:
         _fail(str(error))
-    except (BotoCoreError, ClientError, OSError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         _fail(f"{type(error).__name__}: {error}")
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from cli.output import CommandError
 from local.cloud import LocalCloud
+from relook.aws.bucket import Bucket, S3Uri
+from relook.aws.clients import FRONT_DOOR_S, Clients
+from relook.aws.errors import translated
+from relook.aws.table import Table
+from relook.errors import AwsError
 from relook.lookout import service_model
 from relook.registry.projects import HostedModel, describe_project
-from relook.registry.table import Table
 
 LOCAL_STAGE = "local"
 
@@ -26,31 +26,49 @@ class Stack:
 
     Attributes:
         outputs: CloudFormation output -> value.
-        client: gives a boto3 client, by service name, for where the stack lives.
+        clients: of where the stack lives.
     """
 
     outputs: Mapping[str, str]
-    client: Callable[[str], Any]
+    clients: Clients
 
     @cached_property
-    def s3(self) -> Any:
-        """The S3 client."""
-        return self.client("s3")
+    def images(self) -> Bucket:
+        """What is uploaded to be inspected."""
+        return self.bucket(self.outputs["ImagesBucket"])
+
+    @cached_property
+    def datasets(self) -> Bucket:
+        """Images to train with, their manifests and evaluations."""
+        return self.bucket(self.outputs["DatasetsBucket"])
+
+    @cached_property
+    def models(self) -> Bucket:
+        """Model packages and backbones."""
+        return self.bucket(self.outputs["ModelsBucket"])
+
+    def bucket(self, name: str) -> Bucket:
+        """Any one."""
+        return Bucket(self.clients.s3, name)
+
+    def read(self, uri: S3Uri) -> bytes:
+        """An object, in whatever bucket."""
+        return self.bucket(uri.bucket).read(uri.key)
 
     @cached_property
     def lookout(self) -> Any:
         """The client of the Lookout for Vision API."""
-        return self.client(service_model.SERVICE)
+        return service_model.client(self.clients, self.outputs["LookoutEndpoint"])
 
     @cached_property
     def registry(self) -> Table:
         """Projects, datasets and model versions."""
-        return Table(self.client("dynamodb"), self.outputs["RegistryTable"])
+        return Table(self.clients.dynamodb, self.outputs["RegistryTable"])
 
     @cached_property
     def inspections(self) -> Table:
         """The records."""
-        return Table(self.client("dynamodb"), self.outputs["InspectionsTable"])
+        return Table(self.clients.dynamodb, self.outputs["InspectionsTable"])
 
     def hosted_model(self, project: str) -> HostedModel:
         """The model version that inspects the project's uploads.
@@ -82,22 +100,16 @@ def _local_stack() -> Stack:
     if not status.outputs:
         problem = "is not running" if status.pid is None else "has no stack"
         raise CommandError(f"The local AWS {problem}; start it with: relook local up")
-    return Stack(status.outputs, cloud.client)
+    return Stack(status.outputs, cloud.clients)
 
 
 def _deployed_stack(stage: str) -> Stack:
-    session, name = boto3.Session(), f"Relook-{stage}"
+    name, clients = f"Relook-{stage}", Clients(read_timeout_s=FRONT_DOOR_S)
     try:
-        (described,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except (ClientError, BotoCoreError) as error:
+        with translated():
+            (described,) = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except AwsError as error:
         raise CommandError(
             f"Stack {name} cannot be found ({error}); deploy it with: make deploy STAGE={stage}"
         ) from error
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
-
-    def client(service: str) -> Any:
-        if service == service_model.SERVICE:
-            return service_model.client(outputs["LookoutEndpoint"], Config())
-        return session.client(service)
-
-    return Stack(outputs, client)
+    return Stack({each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}, clients)

@@ -16,7 +16,7 @@ from cli.stack import Stack
 @contextmanager
 def subscription(stack: Stack) -> Iterator[Any]:
     """A temporary rule and queue that receive every Relook event; gives a function that receives a batch of them."""
-    sqs, events = stack.client("sqs"), stack.client("events")
+    sqs, events = stack.clients.sqs, stack.clients.events
     name, bus = f"relook-tail-{uuid.uuid4().hex[:12]}", stack.outputs["EventBus"]
     queue_url = sqs.create_queue(QueueName=name, Attributes={"MessageRetentionPeriod": "3600"})["QueueUrl"]
     try:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
 from rich.progress import Progress, TaskID
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -23,14 +22,17 @@ from rich.text import Text
 from cli.files import read_onnx
 from cli.output import CommandError, out, progress
 from cli.stack import Stack
+from relook.aws.bucket import S3Uri
+from relook.aws.errors import translated
+from relook.aws.table import Table
 from relook.detection.package import ModelPackage
+from relook.errors import AwsError
 from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.samples import LabeledImage
 from relook.learning.foreign.anomalib import package_export
 from relook.learning.training import train
 from relook.registry import packages, projects, trainings
 from relook.registry.manifest import ManifestEntry, entry_line
-from relook.registry.table import Table
 from relook.training.report import training_report
 
 _POLL_S = 0.5
@@ -89,9 +91,8 @@ def train_in_cloud(stack: Stack, project: str, images: list[LabeledImage], *, ho
     if host:
         _host(stack, project, version)
     described = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
-    bucket = described["EvaluationResult"]["Bucket"]
-    key = f"{_evaluations(project)}TrainingReport-{project}-{version}.json"
-    findings = json.loads(stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    bucket = stack.bucket(described["EvaluationResult"]["Bucket"])
+    findings = json.loads(bucket.read(f"{_evaluations(project)}TrainingReport-{project}-{version}.json"))
     return Report(f"{project}/{version}", host, findings)
 
 
@@ -113,7 +114,7 @@ def register_file(stack: Stack, project: str, path: Path, *, host: bool) -> str:
     ensure_project(stack, project)
     with _new_version(stack.registry, project) as version:
         package = package_file(project, path, version)
-        sha256 = packages.save_package(stack.s3, stack.outputs["ModelsBucket"], project, version, package)
+        sha256 = packages.save_package(stack.models, project, version, package)
     message = f"The model was registered from {path.name}; how good it is was not measured here."
     trainings.finish_training(stack.registry, project, version, sha256, None, message)
     if host:
@@ -171,28 +172,24 @@ def ensure_project(stack: Stack, project: str) -> None:
 def _upload(stack: Stack, project: str, images: Sequence[LabeledImage], bars: Progress) -> str:
     """Put images, masks and a manifest that names them into the datasets bucket; the manifest's key. What lies there
     already is not sent again."""
-    bucket, folder = stack.outputs["DatasetsBucket"], f"images/{project}"
-    there = {
-        each["Key"]: each["ETag"].strip('"')
-        for page in stack.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/")
-        for each in page.get("Contents", [])
-    }
+    bucket, folder = stack.datasets, f"images/{project}"
+    there = bucket.etags(f"{folder}/")
 
     def put(key: str, data: bytes) -> str:
         if there.get(key) != hashlib.md5(data, usedforsecurity=False).hexdigest():
-            stack.s3.put_object(Bucket=bucket, Key=key, Body=data)
-        return f"s3://{bucket}/{key}"
+            bucket.write(key, data)
+        return str(bucket.uri(key))
 
     task = bars.add_task("uploading", total=len(images))
     lines = []
     for image in images:
-        name = image.name.removeprefix("s3://")
+        name = image.name.removeprefix(S3Uri.SCHEME)
         source_ref = put(f"{folder}/{name}", image.read())
         mask_ref = put(f"{folder}/masks/{name}.png", image.read_mask()) if image.read_mask else None
         lines.append(entry_line(ManifestEntry(source_ref, image.is_anomalous, mask_ref, image.colors)))
         bars.advance(task)
     key = f"manifests/{project}-{time.time_ns()}.manifest"
-    stack.s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{line}\n" for line in lines).encode())
+    bucket.write(key, "".join(f"{line}\n" for line in lines).encode())
     return key
 
 
@@ -250,9 +247,10 @@ def _host(stack: Stack, project: str, version: str) -> None:
 def _unless(code: str) -> Iterator[None]:
     """Pass over this one error of the API."""
     try:
-        yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] != code:
+        with translated():
+            yield
+    except AwsError as error:
+        if error.code != code:
             raise
 
 

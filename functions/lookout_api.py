@@ -7,42 +7,37 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-import boto3
 from aws_lambda_powertools.utilities.data_classes import LambdaFunctionUrlEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
+from relook.aws.clients import Clients
+from relook.aws.table import Table
 from relook.lookout.api import answer
 from relook.lookout.replays import Replays
 from relook.lookout.service import Service
 from relook.lookout.wire import Request
 from relook.observability import logger, tracer
-from relook.registry.table import Table
 from relook.settings import lookout_api_settings
-
-_CLIENT = Config(
-    retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=3, read_timeout=20, user_agent="relook"
-)
 
 
 @cache
 def service(function_arn: str) -> tuple[Service, Replays]:
     """Made by the first invocation and kept for the next ones."""
     settings = lookout_api_settings()
-    dynamodb = boto3.client("dynamodb", config=_CLIENT)
+    clients = Clients()
     _, partition, _, region, account, _, name = function_arn.split(":")[:7]
     made = Service(
         settings=settings,
-        registry=Table(dynamodb, settings.registry_table),
-        s3=boto3.client("s3", config=_CLIENT),
-        sqs=boto3.client("sqs", config=_CLIENT),
-        lambda_=boto3.client("lambda", config=_CLIENT),
+        registry=Table(clients.dynamodb, settings.registry_table),
+        s3=clients.s3,
+        sqs=clients.sqs,
+        lambda_=clients.lambda_,
         partition=partition,
         region=region,
         account=account,
         function_name=name,
     )
-    return made, Replays(dynamodb, settings.idempotency_table)
+    return made, Replays(clients.dynamodb, settings.idempotency_table)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -5,21 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
+from relook.aws.clients import Clients
+from relook.aws.table import Table
 from relook.observability import logger, tracer
-from relook.registry.table import Table
 from relook.settings import train_model_settings
 from relook.training.request import parse_request
 from relook.training.trainer import Surroundings, Trainer
-
-_CLIENT = Config(
-    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=30, user_agent="relook"
-)
 
 # A message that fails is named, and the queue retries it.
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -29,8 +24,8 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 def trainer() -> Trainer:
     """Made by the first invocation and kept for the next ones."""
     settings = train_model_settings()
-    dynamodb, s3, events = (boto3.client(name, config=_CLIENT) for name in ("dynamodb", "s3", "events"))
-    return Trainer(settings, Table(dynamodb, settings.registry_table), s3, events)
+    clients = Clients(attempts=5)  # what is lost with the last one may be minutes of training
+    return Trainer(settings, Table(clients.dynamodb, settings.registry_table), clients.s3, clients.events)
 
 
 def train_record(record: SQSRecord, lambda_context: LambdaContext) -> None:

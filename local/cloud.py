@@ -10,18 +10,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from typing import NoReturn
 
 from local.emulator import Emulator, LocalCloudError, neutral
-from relook.lookout import service_model
+from relook.aws.bucket import Bucket
+from relook.aws.clients import Clients
+from relook.aws.errors import translated
+from relook.errors import AwsError
 
 __all__ = ["CloudStatus", "LocalCloud", "LocalCloudError"]
 
@@ -115,25 +115,26 @@ class LocalCloud:
             raise LocalCloudError(f"the deployment failed:\n{deployment.stderr[-2000:]}")
         return self._outputs()
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of this cloud, whatever account the environment is set up for."""
-        options = {"region_name": _REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        config = Config(proxies={})
-        if service == service_model.SERVICE:
-            return service_model.client(self._outputs()["LookoutEndpoint"], config, **options)
-        return boto3.client(service, endpoint_url=self.endpoint_url, config=config, **options)
+    @cached_property
+    def clients(self) -> Clients:
+        """Of this cloud, whatever account the environment is set up for."""
+        return Clients.of_emulator(self.endpoint_url, _REGION)
 
     def _bootstrap(self) -> None:
         """The two things of `cdk bootstrap` that a deployment looks for; the rest takes ten seconds to make."""
-        s3, ssm = self.client("s3"), self.client("ssm")
-        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-            s3.create_bucket(Bucket=f"cdk-hnb659fds-assets-{_ACCOUNT}-{_REGION}")
-        ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True)
+        Bucket(self.clients.s3, f"cdk-hnb659fds-assets-{_ACCOUNT}-{_REGION}").create()
+        with translated():
+            self.clients.ssm.put_parameter(
+                Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
+            )
 
     def _outputs(self) -> Mapping[str, str]:
         try:
-            stacks = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        except ClientError:  # "does not exist" has no code of its own
+            with translated():
+                stacks = self.clients.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+        except AwsError as error:  # "does not exist" has no code of its own
+            if error.is_transient:
+                raise
             return {}
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
         return {name: self._reachable(value) for name, value in outputs.items()}

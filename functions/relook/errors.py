@@ -134,6 +134,50 @@ class EventNotPublishedError(RelookError):
         self.error_code = error_code
 
 
+class AwsError(RelookError):
+    """AWS did not do what was asked, and would not the next time either.
+
+    Attributes:
+        code: AWS's own; the name of botocore's exception where there was no answer.
+        text: what is said about it.
+        operation: as AWS names it, such as `GetObject`; empty where none was reached.
+        status: HTTP status of the answer; 0 where there was none.
+    """
+
+    def __init__(self, code: str, text: str, *, operation: str = "", status: int = 0) -> None:
+        super().__init__(": ".join(each for each in (operation, code, text) if each))
+        self.code = code
+        self.text = text
+        self.operation = operation
+        self.status = status
+
+
+class AwsUnavailableError(AwsError):
+    """It failed, or did not answer; another try may find it well."""
+
+    is_transient = True
+
+
+class AwsThrottledError(AwsUnavailableError):
+    """It was asked too much at once."""
+
+
+class AwsAccessDeniedError(AwsError):
+    """A policy or a key forbids it."""
+
+
+class NoSuchBucketError(AwsError):
+    """There is no bucket of this name."""
+
+
+class NoSuchObjectError(AwsError):
+    """There is no object of this key, or not in the version or with the content that was asked for."""
+
+
+class ObjectArchivedError(AwsError):
+    """The object is in a storage class that cannot be read at once."""
+
+
 class SettingsError(RelookError):
     """Environment variables are missing or malformed; `problems` names every one of them."""
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from relook.aws.errors import translated
 from relook.errors import EventNotPublishedError
+
+if TYPE_CHECKING:
+    from types_boto3_events import EventBridgeClient
 
 SOURCE = "relook"
 SCHEMA_VERSION = "1"
@@ -23,21 +27,23 @@ class DetailType(StrEnum):
     MODEL_TRAINING_FAILED = "Model Training Failed"
 
 
-def put_events(events: Any, bus: str, detail_types: Sequence[DetailType], detail: Mapping[str, Any]) -> None:
+def put_events(
+    events: EventBridgeClient, bus: str, detail_types: Sequence[DetailType], detail: Mapping[str, Any]
+) -> None:
     """Put the same detail under each detail type.
 
-    Args:
-        events: a boto3 EventBridge client.
     Raises:
+        AwsError: EventBridge did not answer, or refused them all.
         EventNotPublishedError: EventBridge took fewer entries than it was given; trying again repeats the others.
     """
     text = json.dumps(detail, ensure_ascii=False)
-    answer = events.put_events(
-        Entries=[
-            {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": text}
-            for detail_type in detail_types
-        ]
-    )
+    with translated():
+        answer = events.put_events(
+            Entries=[
+                {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": text}
+                for detail_type in detail_types
+            ]
+        )
     if answer["FailedEntryCount"]:
         failed = next(entry for entry in answer["Entries"] if "ErrorCode" in entry)
         raise EventNotPublishedError(failed["ErrorCode"], failed.get("ErrorMessage", ""))

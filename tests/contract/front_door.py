@@ -29,8 +29,8 @@ from moto import mock_aws
 import lookout_api
 from local.front_door import TOO_LARGE_BODY, TOO_LARGE_HEADERS, is_too_large
 from relook import settings
+from relook.aws.table import Table
 from relook.lookout.service_model import SERVICE
-from relook.registry.table import Table
 from relook.settings import LookoutApiSettings
 from tests.unit.conftest import Cloud, make_cloud
 

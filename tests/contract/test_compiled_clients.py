@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.config import Config
 
 from cli.clients import install
 from cli.stack import Stack
 from local.cloud import LocalCloud
+from relook.aws.clients import Clients as AwsClients
+from relook.aws.table import Table
 from relook.lookout import service_model
-from relook.registry.table import Table
 from tests.contract.clients import HERE, INSTALLED, JAVASCRIPT_VERSION
 from tests.contract.conftest import Clients
 from tests.contract.front_door import opened
@@ -100,9 +100,9 @@ def test_a_program_against_the_local_cloud(
     program: Callable[..., list[str]], cloud: LocalCloud, tmp_path: Path
 ) -> None:
     outputs = cloud.status().outputs
-    registry = Table(cloud.client("dynamodb"), outputs["RegistryTable"])
+    registry = Table(cloud.clients.dynamodb, outputs["RegistryTable"])
     name = f"compiled-{tmp_path.name.replace('[', '-').replace(']', '')}"
-    register_hosted(registry, cloud.client("s3"), outputs["ModelsBucket"], name, segmentation_package())
+    register_hosted(registry, cloud.clients.s3, outputs["ModelsBucket"], name, segmentation_package())
     inspects(program, outputs["LookoutEndpoint"], tmp_path, name)
 
 
@@ -110,8 +110,7 @@ def inspects(program: Callable[..., list[str]], endpoint: str, folder: Path, pro
     """Starts, detects, lists, meets an error and stops, as boto3 sees the same."""
     photo = folder / "photo.png"
     photo.write_bytes(part_png(1001, is_scratched=True))
-    credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    boto3 = service_model.client(endpoint, Config(proxies={}), **credentials)
+    boto3 = service_model.client(AwsClients.of_emulator(endpoint, "us-east-1"), endpoint)
     model = {"ProjectName": project, "ModelVersion": "1"}
     result: dict[str, Any] = boto3.detect_anomalies(**model, Body=photo.read_bytes(), ContentType="image/png")[
         "DetectAnomalyResult"
@@ -143,7 +142,7 @@ def test_the_lines_for_javascript_sign_for_a_function_url(clients: Clients, tmp_
 
 def pasted(client: str, endpoint: str, folder: Path) -> list[str]:
     """What `relook client-setup` prints for a client."""
-    stack = Stack({"LookoutEndpoint": endpoint}, lambda service: pytest.fail(f"asked for {service}"))
+    stack = Stack({"LookoutEndpoint": endpoint}, AwsClients.of_emulator(endpoint, "us-east-1"))
     return install(stack, folder / "models", is_local=True).lines[client]
 
 

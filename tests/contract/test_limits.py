@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.cloud import LocalCloud
 from local.front_door import MAX_EVENT_BYTES, is_too_large
+from relook.aws.clients import Clients
 from relook.lookout import service_model
 from tests.contract.front_door import FrontDoor
 
-CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 IMAGE = {"ProjectName": "none", "ModelVersion": "1", "ContentType": "image/png"}
 DATASET = {"ProjectName": "none", "DatasetType": "train"}
 
 
 def answered(endpoint: str, operation: str, **members: Any) -> tuple[str, int]:
     """The error's code and HTTP status."""
-    client = service_model.client(endpoint, Config(proxies={}, retries={"total_max_attempts": 1}), **CREDENTIALS)
+    client = service_model.client(Clients.of_emulator(endpoint, "us-east-1"), endpoint)
     with pytest.raises(ClientError) as caught:
         getattr(client, operation)(**members)
     response = caught.value.response

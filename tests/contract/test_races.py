@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from relook.aws.bucket import Bucket
 from relook.lookout.contract import OPERATIONS
 from relook.registry.packages import save_package
 from relook.registry.projects import project_key
@@ -143,7 +144,7 @@ def test_trainings_get_numbers_of_their_own_up_to_the_limit(door: FrontDoor, pro
     assert children(door, project) == 1 + limit
     # The places are given back.
     for version in versions:
-        sha256 = save_package(door.cloud.s3, "models", project, version, classification_package())
+        sha256 = save_package(Bucket(door.cloud.s3, "models"), project, version, classification_package())
         finish_training(door.registry, project, version, sha256, None, "Trained.")
     again = at_once([lambda: ask(door, "CreateModel", ProjectName=project, OutputConfig=output)] * WRITERS)
     assert statuses(again) == {202: limit, 402: WRITERS - limit}

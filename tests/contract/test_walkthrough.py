@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from local.cloud import LocalCloud
+from relook.aws.table import Table
 from relook.lookout.contract import OPERATIONS
-from relook.registry.table import Table
 from tests.contract.clients import CLIENTS, Caller, CallError, Client
 from tests.contract.conftest import Clients
 from tests.contract.samples import classification_line, upload_parts
@@ -43,9 +43,9 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(cloud: LocalCloud) -> Deployed:
-    outputs, s3 = cloud.status().outputs, cloud.client("s3")
+    outputs, s3 = cloud.status().outputs, cloud.clients.s3
     s3.create_bucket(Bucket=BUCKET)
-    registry = Table(cloud.client("dynamodb"), outputs["RegistryTable"])
+    registry = Table(cloud.clients.dynamodb, outputs["RegistryTable"])
     return Deployed(outputs["LookoutEndpoint"], registry, s3, outputs["ModelsBucket"])
 
 

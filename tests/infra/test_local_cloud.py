@@ -44,7 +44,7 @@ def test_it_runs_for_a_with_block_and_leaves_neither_process_nor_files(cloud: Lo
     with cloud.running():
         pid = cloud.status().pid
         assert pid is not None
-        assert cloud.client("s3").list_buckets()["Buckets"] == []
+        assert cloud.clients.s3.list_buckets()["Buckets"] == []
         assert (cloud.folder / "tmp").exists()
     assert cloud.status().pid is None
     assert is_free(port)
@@ -64,9 +64,9 @@ def test_it_stays_when_left_and_is_found_again_by_its_port(cloud: LocalCloud, po
 
 def test_reset_empties_it(cloud: LocalCloud) -> None:
     with cloud.running():
-        cloud.client("s3").create_bucket(Bucket="images")
+        cloud.clients.s3.create_bucket(Bucket="images")
         cloud.reset()
-        assert cloud.client("s3").list_buckets()["Buckets"] == []
+        assert cloud.clients.s3.list_buckets()["Buckets"] == []
     with pytest.raises(LocalCloudError, match="nothing to reset"):
         cloud.reset()
 

@@ -17,7 +17,7 @@ import pytest
 from cli.stack import Stack
 from cli.tailing import subscription
 from local.cloud import ROOT, LocalCloud
-from relook.registry.table import Item
+from relook.aws.table import Item
 from tests.conftest import PORT
 from tests.unit.parts import classification_package, register_hosted, segmentation_package
 
@@ -36,13 +36,10 @@ class Deployed:
 
     def upload(self, key: str, data: bytes, **metadata: str) -> str:
         """Put an object; its version id, or its etag."""
-        answer = self.stack.s3.put_object(
-            Bucket=self.stack.outputs["ImagesBucket"], Key=key, Body=data, Metadata=metadata
-        )
-        return str(answer.get("VersionId") or answer["ETag"].strip('"'))
+        return self.stack.images.write(key, data, metadata=metadata)
 
     def uri(self, key: str) -> str:
-        return f"s3://{self.stack.outputs['ImagesBucket']}/{key}"
+        return str(self.stack.images.uri(key))
 
     def records(self, key: str, count: int = 1, limit_s: float = 60) -> list[Item]:
         """The records of a key, as soon as there are `count`."""
@@ -63,10 +60,10 @@ class Deployed:
         return wait_for(about, f"events about {key}", limit_s)
 
     def dead_letters(self) -> int:
-        sqs = self.stack.client("sqs")
-        name = "ApproximateNumberOfMessages"
-        answer = sqs.get_queue_attributes(QueueUrl=self.stack.outputs["DeadLetterQueueUrl"], AttributeNames=[name])
-        return int(answer["Attributes"][name])
+        answer = self.stack.clients.sqs.get_queue_attributes(
+            QueueUrl=self.stack.outputs["DeadLetterQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
 def wait_for(found: Callable[[], T | None], what: str, limit_s: float) -> T:
@@ -80,10 +77,10 @@ def wait_for(found: Callable[[], T | None], what: str, limit_s: float) -> T:
 
 @pytest.fixture(scope="session")
 def deployed(cloud: LocalCloud) -> Iterator[Deployed]:
-    stack = Stack(cloud.status().outputs, cloud.client)
+    stack = Stack(cloud.status().outputs, cloud.clients)
     models = stack.outputs["ModelsBucket"]
-    register_hosted(stack.registry, stack.s3, models, SEGMENTATION, segmentation_package())
-    register_hosted(stack.registry, stack.s3, models, CLASSIFICATION, classification_package())
+    register_hosted(stack.registry, stack.clients.s3, models, SEGMENTATION, segmentation_package())
+    register_hosted(stack.registry, stack.clients.s3, models, CLASSIFICATION, classification_package())
     with subscription(stack) as receive:
         yield Deployed(stack, receive)
 

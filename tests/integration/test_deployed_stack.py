@@ -6,6 +6,7 @@ import json
 import time
 from io import BytesIO
 
+import boto3
 import pytest
 from PIL import Image
 
@@ -27,7 +28,7 @@ def test_anomalous_image_of_a_segmentation_model(deployed: Deployed) -> None:
     assert record["metadata"] == {"camera": "7"}
     bucket, _, mask_key = record["mask_uri"].removeprefix("s3://").partition("/")
     assert bucket == deployed.stack.outputs["ResultsBucket"]
-    mask = Image.open(BytesIO(deployed.stack.s3.get_object(Bucket=bucket, Key=mask_key)["Body"].read()))
+    mask = Image.open(BytesIO(deployed.stack.clients.s3.get_object(Bucket=bucket, Key=mask_key)["Body"].read()))
     assert (mask.mode, mask.size) == ("RGB", (WIDTH, HEIGHT))
     (event,) = deployed.events_about(key)
     assert event["detail-type"] == "Anomaly Detected"
@@ -82,14 +83,14 @@ def test_an_overwritten_object_keeps_two_records(deployed: Deployed) -> None:
 
 def test_the_same_event_many_times_at_once_is_one_inspection(deployed: Deployed) -> None:
     # From a bucket whose uploads nobody announces, so that only our own events speak of it.
-    s3, bucket, key = deployed.stack.s3, "unannounced", f"{SEGMENTATION}/duplicate.png"
+    s3, bucket, key = deployed.stack.clients.s3, "unannounced", f"{SEGMENTATION}/duplicate.png"
     s3.create_bucket(Bucket=bucket)
     data = part_png(3004, is_scratched=True)
     etag = s3.put_object(Bucket=bucket, Key=key, Body=data)["ETag"].strip('"')
     described = {"key": key, "size": len(data), "etag": etag, "sequencer": "1"}
     detail = {"bucket": {"name": bucket}, "object": described}
     body = json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
-    deployed.stack.client("sqs").send_message_batch(
+    deployed.stack.clients.sqs.send_message_batch(
         QueueUrl=deployed.stack.outputs["InspectionQueueUrl"],
         Entries=[{"Id": str(i), "MessageBody": body} for i in range(10)],
     )
@@ -102,7 +103,7 @@ def test_the_same_event_many_times_at_once_is_one_inspection(deployed: Deployed)
 
 
 def test_poison_and_unhosted_are_dead_lettered_and_redriven(deployed: Deployed) -> None:
-    sqs, outputs = deployed.stack.client("sqs"), deployed.stack.outputs
+    sqs, outputs = deployed.stack.clients.sqs, deployed.stack.outputs
     create_project(deployed.stack.registry, UNHOSTED)
     key = f"{UNHOSTED}/early.png"
     deployed.upload(key, part_png(3005, is_scratched=True))
@@ -111,7 +112,7 @@ def test_poison_and_unhosted_are_dead_lettered_and_redriven(deployed: Deployed) 
     assert list(deployed.stack.inspections.query(("image_uri", deployed.uri(key)))) == []
 
     register_hosted(
-        deployed.stack.registry, deployed.stack.s3, outputs["ModelsBucket"], UNHOSTED, segmentation_package()
+        deployed.stack.registry, deployed.stack.clients.s3, outputs["ModelsBucket"], UNHOSTED, segmentation_package()
     )
     redrive(deployed)
     (record,) = deployed.records(key)
@@ -122,7 +123,7 @@ def test_poison_and_unhosted_are_dead_lettered_and_redriven(deployed: Deployed) 
 
 def redrive(deployed: Deployed) -> None:
     """Move every dead letter back, as SQS's own StartMessageMoveTask does, which the emulator lacks."""
-    sqs, outputs = deployed.stack.client("sqs"), deployed.stack.outputs
+    sqs, outputs = deployed.stack.clients.sqs, deployed.stack.outputs
     while messages := sqs.receive_message(QueueUrl=outputs["DeadLetterQueueUrl"]).get("Messages"):
         for message in messages:
             sqs.send_message(QueueUrl=outputs["InspectionQueueUrl"], MessageBody=message["Body"])
@@ -130,7 +131,14 @@ def redrive(deployed: Deployed) -> None:
 
 
 def test_alerts_are_readable(deployed: Deployed) -> None:
-    sqs, sns = deployed.stack.client("sqs"), deployed.stack.client("sns")
+    sqs = deployed.stack.clients.sqs
+    sns = boto3.client(
+        "sns",
+        endpoint_url=sqs.meta.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
     queue_url = sqs.create_queue(QueueName="alert-reader")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=deployed.stack.outputs["AlertTopic"], Protocol="sqs", Endpoint=arn)

@@ -14,9 +14,9 @@ from moto import mock_aws
 
 import inspect_image
 from relook import settings
+from relook.aws.table import Item, Table, from_attributes
 from relook.learning.estimators import segmentation
 from relook.learning.training import TrainedModel, train
-from relook.registry.table import Item, Table, from_attributes
 from relook.settings import InspectImageSettings
 from tests.unit.learning.pictures import anomalies, normals
 from tests.unit.parts import hosted_package

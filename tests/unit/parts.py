@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
 from relook.detection.package import FORMAT_VERSION, ModelPackage
 from relook.learning.data.samples import LabeledImage
 from relook.learning.training import train
 from relook.registry.hosting import finish_hosting, start_hosting
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project
-from relook.registry.table import Table
 from relook.registry.trainings import create_model, finish_training
 from tests.unit.foreign import quick_backbone
 
@@ -106,7 +107,7 @@ def register_hosted(registry: Table, s3: Any, models_bucket: str, project: str, 
     if registry.get({"pk": f"PROJECT#{project}", "sk": "PROJECT"}) is None:
         create_project(registry, project)
     version = create_model(registry, project).version
-    sha256 = save_package(s3, models_bucket, project, version, package)
+    sha256 = save_package(Bucket(s3, models_bucket), project, version, package)
     finish_training(registry, project, version, sha256, None, "Trained.")
     start_hosting(registry, project, version)
     finish_hosting(registry, project, version)

@@ -15,14 +15,15 @@ MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
     "observability": set(),
-    "events": {"errors"},
+    "aws": {"errors", "detection"},
+    "events": {"errors", "aws"},
     "detection": {"errors"},
     "learning": {"errors", "detection"},
-    "registry": {"errors", "detection"},
+    "registry": {"errors", "aws", "detection"},
     "quality": {"errors", "detection"},
-    "lookout": {"errors", "settings", "observability", "events", "detection", "registry"},
-    "training": {"errors", "settings", "observability", "events", "detection", "registry"},
-    "inspection": {"errors", "settings", "observability", "events", "detection", "registry", "lookout"},
+    "lookout": {"errors", "settings", "observability", "events", "aws", "detection", "registry"},
+    "training": {"errors", "settings", "observability", "events", "aws", "detection", "registry"},
+    "inspection": {"errors", "settings", "observability", "events", "aws", "detection", "registry", "lookout"},
 }
 
 

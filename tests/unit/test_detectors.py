@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from botocore.config import Config
 
+from relook.aws.table import to_attributes
 from relook.detection.result import Anomaly
 from relook.errors import (
     DetectorUnavailableError,
@@ -22,10 +22,8 @@ from relook.errors import (
     RejectionReason,
     ResourceNotFoundError,
 )
-from relook.inspection import detect
 from relook.inspection.detect import Detector, LookoutVisionDetector, SageMakerDetector, parse_result
 from relook.registry.projects import HostedModel
-from relook.registry.table import to_attributes
 from relook.settings import DetectorKind
 from tests.unit.conftest import Cloud, forget_process_state
 from tests.unit.parts import part_png
@@ -90,8 +88,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=list(DetectorKind)[1:])
 def detector(request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.MonkeyPatch) -> Detector:
-    """Each remote detector in turn, pointed at the server; a failure is not tried three times over."""
-    monkeypatch.setattr(detect, "_TIMEOUTS", detect._TIMEOUTS.merge(Config(retries={"total_max_attempts": 1})))
+    """Each remote detector in turn, pointed at the server."""
     for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     if request.param is DetectorKind.LOOKOUTVISION:

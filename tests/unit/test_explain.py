@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import boto3
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
@@ -21,6 +20,7 @@ from cli.files import find_images
 from cli.output import CommandError, exit_code, print_verdicts
 from cli.pictures import explanation, overlay
 from cli.stack import Stack
+from relook.aws.clients import Clients
 from relook.detection.levels import Levels
 from relook.detection.model import Model
 from relook.detection.package import ModelManifest
@@ -126,7 +126,7 @@ def test_a_hosted_model_is_explained(
     hosted: Cloud, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = {"ModelsBucket": "models", "RegistryTable": "registry"}
-    monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, boto3.client))
+    monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, Clients()))
     bad, good = explain("bracket", images, "--pictures", tmp_path)
     assert (bad["is_anomalous"], good["is_anomalous"], bad["model_version"]) == (True, False, "1")
     create_project(hosted.registry, "empty")

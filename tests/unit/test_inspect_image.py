@@ -294,14 +294,17 @@ def refuse_events(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_throttling_of_the_table_is_tried_again(hosted: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    from relook.registry.table import Table
+    from botocore.client import BaseClient
 
     upload = hosted.upload("bracket/a.png", part_png(2002))
+    original = BaseClient._make_api_call
 
-    def throttled(*_: object) -> None:
-        raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}, "PutItem")
+    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "PutItem" and arguments["TableName"] == SETTINGS.inspections_table:
+            raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}, name)
+        return original(self, name, arguments)
 
-    monkeypatch.setattr(Table, "put", throttled)
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
     assert hosted.deliver(upload) == ["message-1"]
 
 

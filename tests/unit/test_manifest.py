@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relook.aws.bucket import S3Uri
 from relook.registry.manifest import (
     MAX_LINE_CHARS,
     CheckedLines,
@@ -18,7 +19,6 @@ from relook.registry.manifest import (
     first_problems,
     lines_of,
     parse_entry,
-    split_location,
 )
 
 CLASSIFICATION: dict[str, Any] = {
@@ -280,12 +280,12 @@ def test_of_lines_that_may_repeat_the_last_counts_in_the_firsts_place() -> None:
 )
 def test_what_is_no_object_in_s3_is_no_location(text: str) -> None:
     with pytest.raises(ValueError, match="is not the location of an object in S3, such as s3://bucket/key"):
-        split_location(text)
+        S3Uri.parse(text)
 
 
 @pytest.mark.parametrize("key", ["key", "a b/ä//c+d%20.jpg", "/key", "x" * 1024, "\n"])
 def test_a_location_is_a_bucket_and_a_key(key: str) -> None:
-    assert split_location(f"s3://my.bucket-1_x/{key}") == ("my.bucket-1_x", key)
+    assert S3Uri.parse(f"s3://my.bucket-1_x/{key}") == S3Uri("my.bucket-1_x", key)
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))), st.integers(1, 9))

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from typer.testing import CliRunner
 
 import cli.main
 from cli import training
 from cli.output import CommandError
 from cli.stack import Stack
+from relook.aws.clients import Clients
 from relook.errors import BackboneError, PackageError, TrainingDataError
-from relook.lookout import service_model
 from relook.registry.models import ModelStatus, describe_model, list_models
 from relook.registry.projects import describe_project, list_projects
 from tests.contract.front_door import opened
@@ -46,13 +44,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.setenv(name, value)
     with opened() as door:
         forget_process_state()
-        outputs = {"ModelsBucket": "models", "RegistryTable": "registry"}
-
-        def client(service: str) -> Any:
-            is_api = service == service_model.SERVICE
-            return service_model.client(door.endpoint, Config()) if is_api else boto3.client(service)
-
-        monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, client))
+        outputs = {"ModelsBucket": "models", "RegistryTable": "registry", "LookoutEndpoint": door.endpoint}
+        monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, Clients()))
         yield door.cloud
     forget_process_state()
 

@@ -9,6 +9,8 @@ from dataclasses import asdict
 
 import pytest
 
+from relook.aws.bucket import Bucket
+from relook.aws.table import ConditionFailedError, Table, Update, Write
 from relook.errors import (
     BackboneError,
     ConflictError,
@@ -36,7 +38,6 @@ from relook.registry.hosting import fail_hosting, finish_hosting, start_hosting,
 from relook.registry.models import ModelStatus, Performance, change_tags, delete_model, describe_model, list_models
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
-from relook.registry.table import ConditionFailedError, Table, Update, Write
 from relook.registry.trainings import create_model, fail_training, finish_training, report_training
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
@@ -408,13 +409,13 @@ def test_a_project_deleted_under_a_new_model_version_is_not_found(
 
 def test_packages_are_verified(cloud: Cloud) -> None:
     package = classification_package()
-    sha256 = save_package(cloud.s3, "models", "bracket", "1", package)
-    assert load_package(cloud.s3, "models", "bracket", "1", sha256).files() == package.files()
+    sha256 = save_package(Bucket(cloud.s3, "models"), "bracket", "1", package)
+    assert load_package(Bucket(cloud.s3, "models"), "bracket", "1", sha256).files() == package.files()
     with pytest.raises(PackageError, match="registered was other"):
-        load_package(cloud.s3, "models", "bracket", "1", "other")
+        load_package(Bucket(cloud.s3, "models"), "bracket", "1", "other")
     cloud.s3.delete_object(Bucket="models", Key="bracket/1/graph.onnx")
     with pytest.raises(PackageError, match=r"has no graph\.onnx"):
-        load_package(cloud.s3, "models", "bracket", "1", sha256)
+        load_package(Bucket(cloud.s3, "models"), "bracket", "1", sha256)
 
 
 def test_hosting_a_package_end_to_end(cloud: Cloud) -> None:
@@ -425,7 +426,7 @@ def test_hosting_a_package_end_to_end(cloud: Cloud) -> None:
 def test_a_project_keeps_its_own_backbone_until_it_is_removed(cloud: Cloud) -> None:
     package = package_export(anomalib_onnx(), project="bracket", version="1")
     create_project(cloud.registry, "bracket")
-    place = (cloud.registry, cloud.s3, "models", "bracket")
+    place = (cloud.registry, Bucket(cloud.s3, "models"), "bracket")
     assert load_backbone(*place) is None
     assert not delete_backbone(*place)
     save_backbone(*place, feature_onnx(96))
@@ -433,7 +434,7 @@ def test_a_project_keeps_its_own_backbone_until_it_is_removed(cloud: Cloud) -> N
     save_backbone(*place, second)
     assert load_backbone(*place) == second
     # A model version's files stay apart from it, and hosting one changes nothing about it
-    assert hosted_package(*place[:2], "bracket", package) == "1"
+    assert hosted_package(cloud.registry, cloud.s3, "bracket", package) == "1"
     assert load_backbone(*place) == second
     assert delete_backbone(*place)
     assert load_backbone(*place) is None
@@ -443,7 +444,7 @@ def test_a_project_keeps_its_own_backbone_until_it_is_removed(cloud: Cloud) -> N
 
 def test_a_backbone_is_verified_whenever_it_is_loaded(cloud: Cloud) -> None:
     create_project(cloud.registry, "bracket")
-    place = (cloud.registry, cloud.s3, "models", "bracket")
+    place = (cloud.registry, Bucket(cloud.s3, "models"), "bracket")
     saved = feature_onnx(64)
     save_backbone(*place, saved)
     cloud.s3.put_object(Bucket="models", Key="bracket/backbone.onnx", Body=feature_onnx(96))
@@ -455,7 +456,7 @@ def test_a_backbone_is_verified_whenever_it_is_loaded(cloud: Cloud) -> None:
 
 
 def test_only_a_project_has_a_backbone(cloud: Cloud) -> None:
-    place = (cloud.registry, cloud.s3, "models", "nobody")
+    place = (cloud.registry, Bucket(cloud.s3, "models"), "nobody")
     for call in (
         lambda: save_backbone(*place, feature_onnx(64)),
         lambda: load_backbone(*place),

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from relook.aws.bucket import Bucket
+from relook.aws.clients import Clients
+from relook.aws.errors import translated
+from relook.aws.table import Table
 from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult, exact_float32
 from relook.errors import (
+    AwsError,
     DetectorUnavailableError,
     ImageRejectedError,
     ModelNotHostedError,
@@ -23,7 +24,6 @@ from relook.errors import (
 )
 from relook.registry.packages import LoadedModels
 from relook.registry.projects import HostedModel, describe_project, is_project_name
-from relook.registry.table import Table
 from relook.settings import DetectorKind, InspectImageSettings
 
 
@@ -49,11 +49,11 @@ class Detector(Protocol):
         """
 
 
-def create_detector(settings: InspectImageSettings, s3: Any, registry: Table) -> Detector:
+def create_detector(settings: InspectImageSettings, models: Bucket, registry: Table) -> Detector:
     """The detector the settings ask for."""
     match settings.detector:
         case DetectorKind.HOSTED:
-            return HostedDetector(registry, s3, settings.models_bucket)
+            return HostedDetector(registry, models)
         case DetectorKind.LOOKOUTVISION:
             return LookoutVisionDetector(settings.remote_endpoint, settings.remote_model_version)
         case DetectorKind.SAGEMAKER:
@@ -63,9 +63,9 @@ def create_detector(settings: InspectImageSettings, s3: Any, registry: Table) ->
 class HostedDetector:
     """Runs the project's model package inside this process, and keeps it loaded between invocations."""
 
-    def __init__(self, registry: Table, s3: Any, models_bucket: str) -> None:
+    def __init__(self, registry: Table, models: Bucket) -> None:
         self._registry = registry
-        self._models = LoadedModels(s3, models_bucket)
+        self._models = LoadedModels(models)
 
     def choose_model(self, project: str) -> HostedModel:
         """See `Detector`."""
@@ -86,7 +86,7 @@ class LookoutVisionDetector:
         from relook.lookout import service_model  # builds the whole contract, which only this detector needs
 
         self._model_version = model_version
-        self._client = service_model.client(endpoint_url, _TIMEOUTS)
+        self._client = service_model.client(_clients(), endpoint_url)
 
     def choose_model(self, project: str) -> HostedModel:
         """See `Detector`; the server is only asked when it is needed."""
@@ -95,10 +95,11 @@ class LookoutVisionDetector:
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
         try:
-            answer = self._client.detect_anomalies(
-                ProjectName=model.project, ModelVersion=model.version, ContentType=content_type, Body=image
-            )
-        except (ClientError, BotoCoreError) as error:
+            with translated():
+                answer = self._client.detect_anomalies(
+                    ProjectName=model.project, ModelVersion=model.version, ContentType=content_type, Body=image
+                )
+        except AwsError as error:
             raise _translate(error, model) from error
         try:
             return parse_result(answer["DetectAnomalyResult"])
@@ -112,7 +113,7 @@ class SageMakerDetector:
     def __init__(self, endpoint_name: str, model_version: str) -> None:
         self._endpoint_name = endpoint_name
         self._model_version = model_version
-        self._client = boto3.client("sagemaker-runtime", config=_TIMEOUTS)
+        self._client = _clients().sagemaker_runtime
 
     def choose_model(self, project: str) -> HostedModel:
         """See `Detector`; one endpoint serves every project."""
@@ -121,11 +122,12 @@ class SageMakerDetector:
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
         try:
-            answer = self._client.invoke_endpoint(
-                EndpointName=self._endpoint_name, ContentType=content_type, Accept="application/json", Body=image
-            )
-            body = answer["Body"].read()
-        except (ClientError, BotoCoreError) as error:
+            with translated():
+                answer = self._client.invoke_endpoint(
+                    EndpointName=self._endpoint_name, ContentType=content_type, Accept="application/json", Body=image
+                )
+                body = answer["Body"].read()
+        except AwsError as error:
             raise _translate(error, model) from error
         try:
             result = json.loads(body)
@@ -144,8 +146,10 @@ def _remote_model(project: str, version: str) -> HostedModel:
     return HostedModel(project, version, package_sha256="")
 
 
-# One attempt: the queue tries again, and meanwhile the other images of the batch go on.
-_TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
+def _clients() -> Clients:
+    # One attempt: the queue tries again, and meanwhile the other images of the batch go on. A server that must load
+    # its model first takes longer than AWS's own services do.
+    return Clients(attempts=1, read_timeout_s=20)
 
 
 def parse_result(result: Mapping[str, Any]) -> DetectAnomalyResult:
@@ -169,12 +173,11 @@ def _anomaly(anomaly: Mapping[str, Any]) -> Anomaly:
     )
 
 
-def _translate(error: ClientError | BotoCoreError, model: HostedModel) -> RelookError:
-    if isinstance(error, BotoCoreError):
-        return DetectorUnavailableError(f"The remote detector did not answer: {error}")
-    code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    status = _status(error)
-    match code:
+def _translate(error: AwsError, model: HostedModel) -> RelookError:
+    text, status = error.text, error.status
+    match error.code:
+        case _ if not status:
+            return DetectorUnavailableError(f"The remote detector did not answer: {text}")
         # 413: a Lambda function URL takes 6 MB, some 4.5 MB of image.
         case _ if status == 413:
             return ImageRejectedError(
@@ -186,11 +189,5 @@ def _translate(error: ClientError | BotoCoreError, model: HostedModel) -> Relook
             return ResourceNotFoundError(ResourceType.PROJECT, model.project)
         case "ConflictException":
             return ModelNotHostedError(model.project)
-        case _:
+        case code:
             return DetectorUnavailableError(f"The remote detector answered {code}: {text}")
-
-
-def _status(error: ClientError) -> int:
-    # SageMaker passes the model's own status on: a 4xx is about the image, a 5xx about the container.
-    original = error.response.get("OriginalStatusCode")
-    return int(original or error.response["ResponseMetadata"]["HTTPStatusCode"])

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from botocore.exceptions import ClientError
-
+from relook.aws.bucket import Bucket, StoredObject
 from relook.detection.image import ImageHeader, check_size, read_header
-from relook.errors import ImageRejectedError, RejectionReason
+from relook.errors import ImageRejectedError, NoSuchObjectError, ObjectArchivedError, RejectionReason
 from relook.inspection.upload import Upload
-
-_GONE = {"NoSuchKey", "NoSuchVersion", "PreconditionFailed", "MethodNotAllowed", "404", "412"}
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object in S3 whose content is not read yet.
-
-    Attributes:
-        metadata: the user metadata (x-amz-meta-...).
-    """
-
-    metadata: Mapping[str, str]
-    size_bytes: int
-    body: Any
 
 
 @dataclass(frozen=True)
@@ -36,28 +18,24 @@ class FetchedImage:
     header: ImageHeader
 
 
-def open_object(s3: Any, upload: Upload) -> StoredObject:
+def open_object(images: Bucket, upload: Upload) -> StoredObject:
     """Ask for the object; only its headers travel until `read_image`.
 
     Raises:
         ImageRejectedError: it was deleted, archived, or overwritten in a bucket that keeps no versions.
     """
-    which = {"VersionId": upload.version_id} if upload.version_id else {"IfMatch": f'"{upload.etag}"'}
+    which = {"version_id": upload.version_id} if upload.version_id else {"etag": upload.etag}
     try:
-        answer = s3.get_object(Bucket=upload.bucket, Key=upload.key, **which)
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code == "InvalidObjectState":
-            message = f"{upload.uri} is in an archive storage class; upload it to one that can be read at once"
-            raise ImageRejectedError(RejectionReason.OBJECT_ARCHIVED, message) from error
-        if code not in _GONE:
-            raise
+        return images.open(upload.key, **which)
+    except ObjectArchivedError as error:
+        message = f"{upload.uri} is in an archive storage class; upload it to one that can be read at once"
+        raise ImageRejectedError(RejectionReason.OBJECT_ARCHIVED, message) from error
+    except NoSuchObjectError as error:
         raise ImageRejectedError(
             RejectionReason.OBJECT_GONE,
             f"{upload.uri} version {upload.object_version} was deleted or overwritten before it was inspected;"
             " turn on the bucket's versioning to keep every upload",
         ) from error
-    return StoredObject(answer["Metadata"], answer["ContentLength"], answer["Body"])
 
 
 def read_image(stored: StoredObject) -> FetchedImage:
@@ -66,9 +44,7 @@ def read_image(stored: StoredObject) -> FetchedImage:
     Raises:
         ImageRejectedError: it is not an image that can be inspected.
     """
-    try:
+    with stored:
         check_size(stored.size_bytes)
-        data = stored.body.read()
-    finally:
-        stored.body.close()
+        data = stored.read()
     return FetchedImage(data, read_header(data))

@@ -6,15 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-import boto3
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
+from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
+from relook.aws.bucket import Bucket
+from relook.aws.clients import Clients
+from relook.aws.idempotency import IdempotencyStore
+from relook.aws.table import Table
 from relook.errors import ImageRejectedError, RejectionReason, ResourceNotFoundError
 from relook.inspection.detect import create_detector
 from relook.inspection.fetch import open_object, read_image
@@ -25,16 +23,7 @@ from relook.inspection.store import store_pictures
 from relook.inspection.upload import NO_MODEL, Upload
 from relook.observability import emit_inspection_metrics, logger, tracer
 from relook.registry.projects import HostedModel
-from relook.registry.table import Table
 from relook.settings import InspectImageSettings
-
-_CLIENT = Config(
-    retries={"mode": "standard", "total_max_attempts": 3},
-    connect_timeout=3,
-    read_timeout=10,
-    # botocore composes its own user agent twice a request: a tenth of the handler's time beyond detection.
-    user_agent="relook",
-)
 
 # As long as a dead letter can wait for its redrive: it is still recognised as the same inspection.
 _REMEMBERED_S = 14 * 24 * 3600
@@ -45,16 +34,17 @@ class Pipeline:
 
     def __init__(self, settings: InspectImageSettings) -> None:
         self._settings = settings
-        self._s3 = boto3.client("s3", config=_CLIENT)
-        self._events = boto3.client("events", config=_CLIENT)
-        dynamodb = boto3.client("dynamodb", config=_CLIENT)
-        self._inspections = Table(dynamodb, settings.inspections_table)
-        self._detector = create_detector(settings, self._s3, Table(dynamodb, settings.registry_table))
+        clients = Clients()
+        self._s3, self._events = clients.s3, clients.events
+        self._results = Bucket(clients.s3, settings.results_bucket)
+        self._inspections = Table(clients.dynamodb, settings.inspections_table)
+        registry = Table(clients.dynamodb, settings.registry_table)
+        self._detector = create_detector(settings, Bucket(clients.s3, settings.models_bucket), registry)
         self._idempotency = IdempotencyConfig(expires_after_seconds=_REMEMBERED_S)
         self._inspect_once = idempotent_function(
             self._inspect,
             data_keyword_argument="identity",
-            persistence_store=DynamoDBPersistenceLayer(settings.idempotency_table, boto3_client=dynamodb),
+            persistence_store=IdempotencyStore(clients.dynamodb, settings.idempotency_table),
             config=self._idempotency,
             key_prefix="inspection",
         )
@@ -114,7 +104,7 @@ class Pipeline:
         metadata: Mapping[str, str] = {}
         try:
             with tracer.provider.in_subsegment("## fetch"):
-                stored = open_object(self._s3, upload)
+                stored = open_object(Bucket(self._s3, upload.bucket), upload)
                 metadata = readable(stored.metadata)
                 image = read_image(stored)
             with tracer.provider.in_subsegment("## detect"):
@@ -124,7 +114,7 @@ class Pipeline:
         except ResourceNotFoundError as error:
             return Outcome(metadata, rejection=_unknown_project(error))
         with tracer.provider.in_subsegment("## store"):
-            pictures = store_pictures(self._s3, self._settings.results_bucket, upload, model.version, verdict)
+            pictures = store_pictures(self._results, upload, model.version, verdict)
         return Outcome(metadata, image.header, verdict, pictures)
 
 

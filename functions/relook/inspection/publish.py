@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relook.events import SCHEMA_VERSION, DetailType, put_events
 from relook.inspection.record import Inspection
 
+if TYPE_CHECKING:
+    from types_boto3_events import EventBridgeClient
 
-def publish(events: Any, bus: str, inspection: Inspection, *, every_inspection: bool) -> list[DetailType]:
+
+def publish(events: EventBridgeClient, bus: str, inspection: Inspection, *, every_inspection: bool) -> list[DetailType]:
     """Put the events this inspection calls for.
 
     Args:
-        events: a boto3 EventBridge client.
         every_inspection: also emit `Image Inspected`, whatever the verdict.
     Returns:
         The detail types that were published.
     Raises:
-        EventNotPublishedError: EventBridge took fewer entries than it was given; trying again repeats the others.
+        AwsError: EventBridge did not answer, or refused them all.
+        EventNotPublishedError: it took fewer entries than it was given; trying again repeats the others.
     """
     detail_types = _detail_types(inspection, every_inspection)
     if detail_types:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
+from relook.aws.bucket import MAX_KEY_BYTES, Bucket
 from relook.detection.result import DetectAnomalyResult
 from relook.inspection.upload import Upload
-
-_MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -20,22 +18,19 @@ class PictureUris:
     heat_map: str | None
 
 
-def store_pictures(
-    s3: Any, bucket: str, upload: Upload, model_version: str, result: DetectAnomalyResult
-) -> PictureUris:
+def store_pictures(results: Bucket, upload: Upload, model_version: str, result: DetectAnomalyResult) -> PictureUris:
     """Write the mask and the heat map, whichever there are.
 
     Args:
-        s3: a boto3 S3 client.
-        bucket: the results bucket; never the images bucket, so no picture is ever inspected.
+        results: never the images bucket, so no picture is ever inspected.
     """
 
     def store(name: str, png: bytes | None) -> str | None:
         if png is None:
             return None
         key = picture_key(upload, model_version, name)
-        s3.put_object(Bucket=bucket, Key=key, Body=png, ContentType="image/png")
-        return f"s3://{bucket}/{key}"
+        results.write(key, png, "image/png")
+        return str(results.uri(key))
 
     return PictureUris(mask=store("mask", result.mask_png), heat_map=store("heat_map", result.heat_map_png))
 
@@ -44,7 +39,7 @@ def picture_key(upload: Upload, model_version: str, name: str) -> str:
     """`<project>/<path>/<object version>/model-<n>/<name>.png`; a path too long for that gives way to its SHA-256."""
     project, _, path = upload.key.partition("/")
     key = f"{project}/{path}/{upload.object_version}/model-{model_version}/{name}.png"
-    if len(key.encode()) > _MAX_KEY_BYTES:
+    if len(key.encode()) > MAX_KEY_BYTES:
         path = hashlib.sha256(path.encode()).hexdigest()
         key = f"{project}/{path}/{upload.object_version}/model-{model_version}/{name}.png"
     return key

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from relook.aws.bucket import S3Uri
 from relook.errors import ImageRejectedError, MalformedMessageError, RejectionReason
 
 NO_MODEL = "none"
@@ -33,7 +34,7 @@ class Upload:
     @property
     def uri(self) -> str:
         """The image as records and events name it."""
-        return f"s3://{self.bucket}/{self.key}"
+        return str(S3Uri(self.bucket, self.key))
 
     @property
     def object_version(self) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
-from relook.errors import RelookError, ThrottledError
+from relook.errors import AwsError, AwsThrottledError, RelookError, ThrottledError
 from relook.lookout import datasets, detect, models, packaging, projects, tags
 from relook.lookout.replays import Replays
 from relook.lookout.service import Operate, Service
@@ -56,34 +55,17 @@ def answer(service: Service, replays: Replays, request: Request, context: Lambda
         return write_answer(operation, done, request_id)
     except Exception as error:
         translated = _translated(error)
-        if isinstance(translated, RelookError) and not translated.is_transient:
-            logger.info("refused", error=type(translated).__name__, reason=str(translated))
-        else:
+        if not isinstance(translated, RelookError) or isinstance(translated, AwsError) or translated.is_transient:
             logger.exception("failed")
+        else:
+            logger.info("refused", error=type(translated).__name__, reason=str(translated))
         return write_error(translated, request_id)
-
-
-_THROTTLED = {
-    "ProvisionedThroughputExceeded",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "SlowDown",
-    "ThrottlingError",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
 
 
 def _translated(error: Exception) -> Exception:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ClientError) and _codes(cause) & _THROTTLED:
+        if isinstance(cause, AwsThrottledError):
             return ThrottledError("Too many requests at once; try again in a moment")
         cause = cause.__cause__
     return error
-
-
-def _codes(error: ClientError) -> set[str | None]:
-    """The error's own code, and those of the writes of a transaction."""
-    reasons = error.response.get("CancellationReasons", [])
-    return {error.response["Error"]["Code"], *(reason.get("Code") for reason in reasons)}

@@ -13,15 +13,23 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from relook.errors import ConflictError, InvalidRequestError, RelookError, ResourceType, ThrottledError
+from relook.aws.bucket import S3Uri
+from relook.errors import (
+    AwsAccessDeniedError,
+    AwsError,
+    ConflictError,
+    InvalidRequestError,
+    ObjectArchivedError,
+    ResourceNotFoundError,
+    ResourceType,
+    ThrottledError,
+)
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
 from relook.registry import datasets
 from relook.registry.contention import beside_others
 from relook.registry.datasets import Dataset, DatasetStatus, DatasetType, ImageStats, StoredEntry
-from relook.registry.manifest import CheckedLines, check_lines, is_blank, lines_of, split_location
+from relook.registry.manifest import CheckedLines, check_lines, is_blank, lines_of
 
 _CREATING, _CREATED = "The dataset is creating.", "The dataset was created successfully."
 _UPDATED = "The dataset was updated successfully."
@@ -61,7 +69,8 @@ def create_dataset(service: Service, given: Mapping[str, Any]) -> dict[str, Any]
             entries_key=imported.entries_key,
             folder=folder,
         )
-    except RelookError:  # another call created it, or the project is gone
+    # Another call created it, or the project is gone; after a time-out, say, nobody knows whether the dataset is there.
+    except (ConflictError, ResourceNotFoundError, ThrottledError):
         _empty(service, folder)
         raise
     answer = dataset_metadata(dataset)
@@ -105,7 +114,7 @@ def list_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str
     @beside_others
     def numbered() -> Iterator[tuple[int, StoredEntry]]:
         dataset = datasets.describe_dataset(service.registry, project, dataset_type)
-        entries = datasets.iter_entries(service.s3, service.settings.datasets_bucket, dataset, start)
+        entries = datasets.iter_entries(service.datasets_bucket, dataset, start)
         return enumerate(entries, start)
 
     # One more than the page has, which is where the next page begins
@@ -150,10 +159,10 @@ def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
 
 
 def _import(service: Service, folder: str, dataset_type: DatasetType, source: Mapping[str, str]) -> _Imported:
-    place = f"s3://{source['Bucket']}/{source['Key']}"
+    place = S3Uri(source["Bucket"], source["Key"])
     limit = _max_images(service, dataset_type)
     try:
-        lines = _limited(_manifest_lines(service, source, place), limit, place, dataset_type)
+        lines = _limited(_manifest_lines(service, place, source.get("VersionId")), limit, place, dataset_type)
         checked = check_lines(lines, None, may_repeat=False)
         if not checked.count:
             raise _UnusableError(f"{place} is empty; expected one JSON object in a line for each image")
@@ -163,39 +172,31 @@ def _import(service: Service, folder: str, dataset_type: DatasetType, source: Ma
     except _UnusableError as error:
         return _Imported(DatasetStatus.CREATE_FAILED, str(error))
     entries = list(_new_entries(checked).values())
-    key = datasets.save_entries(service.s3, service.settings.datasets_bucket, folder, entries)
+    key = datasets.save_entries(service.datasets_bucket, folder, entries)
     return _Imported(stats=_stats(entries), entries_key=key)
 
 
-def _manifest_lines(service: Service, source: Mapping[str, str], place: str) -> Iterator[str]:
+def _manifest_lines(service: Service, place: S3Uri, version_id: str | None) -> Iterator[str]:
     max_mb = service.settings.max_manifest_mb
     try:
-        answer = service.s3.get_object(**source)
-    except ClientError as error:
-        raise _UnusableError(_why_unreadable(place, error)) from error
-    size_bytes = answer["ContentLength"]
-    with answer["Body"]:
-        if size_bytes > max_mb * 1_000_000:
-            raise _UnusableError(f"{place} has {size_bytes:,} bytes; a manifest may have {max_mb:,} MB at most")
-        yield from lines_of(answer["Body"].iter_chunks(_CHUNK_BYTES))
+        stored = service.bucket(place.bucket).open(place.key, version_id=version_id)
+    except ObjectArchivedError as error:
+        text = f"{place} is in an archive storage class; restore it, or copy it to one that can be read at once"
+        raise _UnusableError(text) from error
+    except AwsAccessDeniedError as error:
+        text = f"{place} may not be read ({error.code}); name its bucket in the stack's option data_buckets"
+        raise _UnusableError(text) from error
+    except AwsError as error:
+        if error.is_transient:
+            raise
+        raise _UnusableError(f"{place} cannot be read ({error.code}): {error.text}") from error
+    with stored:
+        if stored.size_bytes > max_mb * 1_000_000:
+            raise _UnusableError(f"{place} has {stored.size_bytes:,} bytes; a manifest may have {max_mb:,} MB at most")
+        yield from lines_of(stored.chunks(_CHUNK_BYTES))
 
 
-def _why_unreadable(place: str, error: ClientError) -> str:
-    """
-    Raises:
-        ClientError: the same, where it is not about this object and may pass.
-    """
-    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-    if status == 403:
-        if code == "InvalidObjectState":
-            return f"{place} is in an archive storage class; restore it, or copy it to one that can be read at once"
-        return f"{place} may not be read ({code}); name its bucket in the stack's option data_buckets"
-    if status >= 500 or status == 429:
-        raise error
-    return f"{place} cannot be read ({code}): {error.response['Error'].get('Message', '')}"
-
-
-def _limited(lines: Iterable[str], limit: int, place: str, dataset_type: DatasetType) -> Iterator[str]:
+def _limited(lines: Iterable[str], limit: int, place: S3Uri, dataset_type: DatasetType) -> Iterator[str]:
     """The same lines; every one of them that is not empty counts, usable or not, so that reading them has an end."""
     count = 0
     for line in lines:
@@ -213,9 +214,9 @@ def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
         InvalidRequestError: the changes hold no lines of text at all.
         ThrottledError: another writer was faster; nothing was done.
     """
-    bucket = service.settings.datasets_bucket
-    entries = {each.entry.source_ref: each for each in datasets.iter_entries(service.s3, bucket, dataset)}
-    images_bucket = split_location(next(iter(entries)))[0] if entries else None
+    bucket = service.datasets_bucket
+    entries = {each.entry.source_ref: each for each in datasets.iter_entries(bucket, dataset)}
+    images_bucket = S3Uri.parse(next(iter(entries))).bucket if entries else None
     try:
         checked = check_lines(lines_of([changes]), images_bucket, may_repeat=True)
     except UnicodeError as error:
@@ -235,7 +236,7 @@ def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
         status = DatasetStatus.UPDATE_FAILED_ROLLBACK_COMPLETE
         datasets.settle_dataset(service.registry, dataset, status, str(error))
         return
-    key = datasets.save_entries(service.s3, bucket, dataset.folder, entries.values())
+    key = datasets.save_entries(bucket, dataset.folder, entries.values())
     try:
         datasets.replace_entries(service.registry, dataset, key, _stats(entries.values()), _UPDATED)
     except ThrottledError:  # and no other: after a time-out, say, nobody knows whether the dataset points to it
@@ -245,23 +246,23 @@ def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
         _delete_object(service, dataset.entries_key)
 
 
-def _refuse_problems(service: Service, folder: str, checked: CheckedLines, manifest: str | None) -> None:
+def _refuse_problems(service: Service, folder: str, checked: CheckedLines, manifest: S3Uri | None) -> None:
     """
     Raises:
         _UnusableError: there are bad lines; names the first, and the report of all.
     """
     if not checked.problems:
         return
-    bucket, key = service.settings.datasets_bucket, datasets.new_report_key(folder)
+    bucket, key = service.datasets_bucket, datasets.new_report_key(folder)
     problems = [{"line": problem.line, "message": problem.message} for problem in checked.problems]
-    report = {"manifest": manifest, "lines": checked.count, "problems": problems}
-    service.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(report, indent=1), ContentType="application/json")
+    report = {"manifest": str(manifest) if manifest else None, "lines": checked.count, "problems": problems}
+    bucket.write(key, json.dumps(report, indent=1).encode(), "application/json")
     first = str(checked.problems[0])
     if len(first) > _MAX_SHOWN_CHARS:
         first = f"{first[:_MAX_SHOWN_CHARS]}…"
     raise _UnusableError(
         f"{'Nothing was changed: ' if manifest is None else ''}{len(problems):,} of {checked.count:,} lines"
-        f"{'' if manifest is None else f' of {manifest}'} cannot be used; {first}; all problems: s3://{bucket}/{key}"
+        f"{'' if manifest is None else f' of {manifest}'} cannot be used; {first}; all problems: {bucket.uri(key)}"
     )
 
 
@@ -305,14 +306,14 @@ def _named(given: Mapping[str, Any]) -> tuple[str, DatasetType]:
 def _empty(service: Service, folder: str) -> None:
     """What stays behind where this fails costs storage, and misleads nobody: nothing points to it."""
     try:
-        datasets.empty_folder(service.s3, service.settings.datasets_bucket, folder)
-    except ClientError as error:
+        service.datasets_bucket.delete_folder(folder)
+    except AwsError as error:
         logger.warning("Files of a deleted dataset remain", folder=folder, error=str(error))
 
 
 def _delete_object(service: Service, key: str) -> None:
     """As `_empty`."""
     try:
-        service.s3.delete_object(Bucket=service.settings.datasets_bucket, Key=key)
-    except ClientError as error:
+        service.datasets_bucket.delete(key)
+    except AwsError as error:
         logger.warning("An unused snapshot remains", key=key, error=str(error))

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from itertools import dropwhile, islice
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from relook.aws.errors import translated
 from relook.errors import (
+    AwsError,
     ConflictError,
     InvalidRequestError,
+    PackageError,
     QuotaExceededError,
-    RelookError,
     ResourceNotFoundError,
     ResourceType,
 )
@@ -49,8 +49,9 @@ def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     )
     body = json.dumps({"project": project, "version": model.version})
     try:
-        service.sqs.send_message(QueueUrl=service.settings.training_queue_url, MessageBody=body)
-    except (ClientError, BotoCoreError) as error:
+        with translated():
+            service.sqs.send_message(QueueUrl=service.settings.training_queue_url, MessageBody=body)
+    except AwsError as error:
         message = f"The training could not be put into the queue: {error}"
         trainings.fail_training(service.registry, project, model.version, message)
         raise
@@ -97,8 +98,8 @@ def delete_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     project, version = given["ProjectName"], given["ModelVersion"]
     models.delete_model(service.registry, project, version)
     try:
-        delete_package(service.s3, service.settings.models_bucket, project, version)
-    except (ClientError, BotoCoreError):
+        delete_package(service.models_bucket, project, version)
+    except AwsError:
         # The version is gone for everybody; what is left of it is a few megabytes that nothing points to.
         logger.exception("package not deleted", project=project, model_version=version)
     return {"ModelArn": service.arn(f"model/{project}/{version}")}
@@ -218,9 +219,8 @@ def _load_failure(service: Service, model: ModelVersion) -> str | None:
     try:
         if model.package_sha256 is None:
             return f"Model {name} has no package; train it again."
-        bucket = service.settings.models_bucket
-        Model(load_package(service.s3, bucket, model.project, model.version, model.package_sha256))
-    except RelookError as error:
+        Model(load_package(service.models_bucket, model.project, model.version, model.package_sha256))
+    except PackageError as error:
         return str(error)
     except Exception as error:  # whatever it is, the version must not stay in between
         logger.exception("model not loaded", project=model.project, model_version=model.version)
@@ -242,13 +242,16 @@ def _provision(service: Service) -> None:
         for model in models.list_models(service.registry, project.name)
         if model.status is ModelStatus.HOSTED
     )
-    which = {"FunctionName": service.function_name, "Qualifier": alias}
+    function = service.function_name
     try:
-        if units:
-            service.lambda_.put_provisioned_concurrency_config(ProvisionedConcurrentExecutions=units, **which)
-        else:
-            service.lambda_.delete_provisioned_concurrency_config(**which)
-    except (ClientError, BotoCoreError):
+        with translated():
+            if units:
+                service.lambda_.put_provisioned_concurrency_config(
+                    FunctionName=function, Qualifier=alias, ProvisionedConcurrentExecutions=units
+                )
+            else:
+                service.lambda_.delete_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
+    except AwsError:
         logger.exception("provisioned concurrency not changed", inference_units=units)
 
 

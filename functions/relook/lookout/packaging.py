@@ -12,9 +12,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from relook.errors import ConflictError, InvalidRequestError, PackageError, ResourceType
+from relook.aws.bucket import Bucket
+from relook.errors import (
+    AwsAccessDeniedError,
+    AwsError,
+    ConflictError,
+    InvalidRequestError,
+    NoSuchBucketError,
+    PackageError,
+    ResourceType,
+)
 from relook.lookout.component import component_zip, recipe
 from relook.lookout.models import resolve_version
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
@@ -125,11 +132,10 @@ def _package(service: Service, job: PackagingJob, model: ModelVersion) -> str:
         _PackagingFailedError: the package cannot be read, or the bucket not be written.
     """
     asked = job.configuration
-    bucket, prefix = asked["S3OutputLocation"]["Bucket"], asked["S3OutputLocation"].get("Prefix", "")
+    bucket, prefix = service.bucket(asked["S3OutputLocation"]["Bucket"]), asked["S3OutputLocation"].get("Prefix", "")
     stem = f"{prefix}{asked['ComponentName']}-{asked['ComponentVersion']}"
-    bucket_of_models, sha256 = service.settings.models_bucket, model.package_sha256 or ""
     try:
-        package = load_package(service.s3, bucket_of_models, job.project, job.version, sha256)
+        package = load_package(service.models_bucket, job.project, job.version, model.package_sha256 or "")
     except PackageError as error:
         raise _PackagingFailedError(str(error)) from error
     made = recipe(
@@ -137,28 +143,24 @@ def _package(service: Service, job: PackagingJob, model: ModelVersion) -> str:
         version=asked["ComponentVersion"],
         description=asked.get("ComponentDescription", f"Model {job.version} of project {job.project}"),
         architecture=_architecture(asked),
-        zip_uri=f"s3://{bucket}/{stem}.zip",
+        zip_uri=str(bucket.uri(f"{stem}.zip")),
     )
-    _write(service, bucket, f"{stem}.zip", component_zip(package, job.project, job.version), "application/zip")
-    _write(service, bucket, f"{stem}.recipe.json", made, "application/json")
+    _write(bucket, f"{stem}.zip", component_zip(package, job.project, job.version), "application/zip")
+    _write(bucket, f"{stem}.recipe.json", made, "application/json")
     on_cpu = " The component uses the CPU." if _has_accelerator(asked) else ""
-    return f"The packaging job succeeded: s3://{bucket}/{stem}.zip and {stem}.recipe.json.{on_cpu}"
+    return f"The packaging job succeeded: {bucket.uri(stem)}.zip and {stem}.recipe.json.{on_cpu}"
 
 
-def _write(service: Service, bucket: str, key: str, data: bytes, content_type: str) -> None:
+def _write(bucket: Bucket, key: str, data: bytes, content_type: str) -> None:
     try:
-        service.s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
-    except ClientError as error:
-        code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-        known = {
-            "NoSuchBucket": f"Bucket {bucket} does not exist",
-            "AccessDenied": f"Relook may not write s3://{bucket}/{key}; name the bucket in the stack's data_buckets",
-        }
-        raise _PackagingFailedError(
-            known.get(code, f"s3://{bucket}/{key} cannot be written: {code}: {text}")
-        ) from error
-    except BotoCoreError as error:
-        raise _PackagingFailedError(f"s3://{bucket}/{key} cannot be written: {error}") from error
+        bucket.write(key, data, content_type)
+    except NoSuchBucketError as error:
+        raise _PackagingFailedError(f"Bucket {bucket.name} does not exist") from error
+    except AwsAccessDeniedError as error:
+        text = f"Relook may not write {bucket.uri(key)}; name the bucket in the stack's data_buckets"
+        raise _PackagingFailedError(text) from error
+    except AwsError as error:
+        raise _PackagingFailedError(f"{bucket.uri(key)} cannot be written: {error.code}: {error.text}") from error
 
 
 def _architecture(asked: Mapping[str, Any]) -> str:

@@ -10,13 +10,9 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
+from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyValidationError,
@@ -24,7 +20,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from relook.errors import ConflictError, RelookError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.aws.idempotency import IdempotencyStore
+from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.lookout.contract import Location, Operation
 from relook.lookout.models import resolve_version
 from relook.lookout.service import Service
@@ -33,6 +30,9 @@ from relook.registry.models import ModelStatus, describe_model
 from relook.registry.packaging_jobs import describe_job
 from relook.registry.projects import describe_project
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
 _REMEMBERED_S = 8 * 3600
 
 Answer = dict[str, Any]
@@ -40,14 +40,10 @@ Answer = dict[str, Any]
 
 
 class Replays:
-    """Remembers answers in the idempotency table.
+    """Remembers answers in the idempotency table."""
 
-    Args:
-        dynamodb: a boto3 DynamoDB client.
-    """
-
-    def __init__(self, dynamodb: Any, table: str) -> None:
-        self._store = DynamoDBPersistenceLayer(table, boto3_client=dynamodb)
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._store = IdempotencyStore(dynamodb, table)
 
     def once(
         self,
@@ -185,7 +181,7 @@ def _still_true(service: Service, operation: str, given: Mapping[str, Any], answ
             try:
                 version = resolve_version(service, project, given["ModelVersion"])
                 is_hosted = describe_model(registry, project, version).status is ModelStatus.HOSTED
-            except RelookError:
+            except ResourceNotFoundError:
                 return False
             return is_hosted == (operation == "StartModel")
     return True

@@ -6,12 +6,18 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
 from relook.errors import InvalidRequestError
 from relook.registry.packages import LoadedModels
-from relook.registry.table import Table
 from relook.settings import LookoutApiSettings
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
 
 PAGE = 100
 
@@ -21,7 +27,6 @@ class Service:
     """One deployment.
 
     Attributes:
-        s3, sqs, lambda_: boto3 clients.
         partition, region, account: for ARNs.
         function_name: of the function that answers.
         models: loaded model packages.
@@ -29,9 +34,9 @@ class Service:
 
     settings: LookoutApiSettings
     registry: Table
-    s3: Any
-    sqs: Any
-    lambda_: Any
+    s3: S3Client
+    sqs: SQSClient
+    lambda_: LambdaClient
     partition: str
     region: str
     account: str
@@ -39,7 +44,21 @@ class Service:
     models: LoadedModels = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", LoadedModels(self.s3, self.settings.models_bucket))
+        object.__setattr__(self, "models", LoadedModels(self.models_bucket))
+
+    @property
+    def models_bucket(self) -> Bucket:
+        """Of model packages."""
+        return self.bucket(self.settings.models_bucket)
+
+    @property
+    def datasets_bucket(self) -> Bucket:
+        """Of the entries of datasets."""
+        return self.bucket(self.settings.datasets_bucket)
+
+    def bucket(self, name: str) -> Bucket:
+        """One that a request names."""
+        return Bucket(self.s3, name)
 
     def arn(self, resource: str) -> str:
         """Of `project/<name>` or `model/<project>/<version>`."""

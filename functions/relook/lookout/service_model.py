@@ -9,10 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
-
+from relook.aws.clients import Clients
 from relook.lookout.contract import API_VERSION, OPERATIONS, Kind, Location, Member, Operation, Shape
 
 SERVICE = "lookoutvision"
@@ -20,15 +17,9 @@ SIGNING_NAME = "lambda"
 """What the signature in front of a Lambda function URL must be made for."""
 
 
-def client(endpoint_url: str, config: Config, **options: str) -> Any:
-    """A client for the server at `endpoint_url`, with requests signed as a Lambda function URL expects them.
-
-    Args:
-        options: region and credentials, where they are not the environment's.
-    """
-    session = botocore.session.get_session()
-    session.get_component("data_loader").search_paths.append(_installed())
-    return boto3.Session(botocore_session=session).client(SERVICE, endpoint_url=endpoint_url, config=config, **options)
+def client(clients: Clients, endpoint_url: str) -> Any:
+    """A client for the server at `endpoint_url`, with requests signed as a Lambda function URL expects them."""
+    return clients.of_model(SERVICE, _installed(), endpoint_url)
 
 
 def write_models(folder: Path) -> Path:
@@ -73,10 +64,10 @@ def service_model() -> dict[str, Any]:
 
 
 @cache
-def _installed() -> str:
+def _installed() -> Path:
     folder = Path(mkdtemp(prefix="relook-models-"))
     write_models(folder)
-    return str(folder)
+    return folder
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

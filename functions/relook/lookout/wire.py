@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from relook.detection.result import exact_float32
 from relook.errors import (
+    AwsError,
     ConflictError,
     ImageRejectedError,
     InvalidRequestError,
@@ -319,7 +320,7 @@ def _error_shape(error: Exception) -> tuple[Shape, dict[str, str | None]]:
             return contract.VALIDATION, {"Message": text}
         case PermissionError():
             return contract.ACCESS_DENIED, {"Message": text}
-        case RelookError():
+        case RelookError() if not isinstance(error, AwsError):  # what AWS says is about our account
             return contract.INTERNAL, {"Message": text}
     return contract.INTERNAL, {"Message": "The service failed; its log says why. Try again."}
 

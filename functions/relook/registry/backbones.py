@@ -7,27 +7,25 @@ have a version, a number, where this one has a file name.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
-from relook.errors import BackboneError
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
+from relook.errors import BackboneError, NoSuchObjectError
 from relook.registry.projects import describe_project, set_backbone
-from relook.registry.table import Table
 
 
-def save_backbone(table: Table, s3: Any, bucket: str, project: str, data: bytes) -> None:
+def save_backbone(table: Table, models: Bucket, project: str, data: bytes) -> None:
     """Have the project's next trainings use a feature ONNX, which the caller has checked.
 
-    Args:
-        s3: a boto3 S3 client.
     Raises:
         ResourceNotFoundError: no such project.
     """
     describe_project(table, project)
-    s3.put_object(Bucket=bucket, Key=_key(project), Body=data)
+    models.write(_key(project), data)
     set_backbone(table, project, hashlib.sha256(data).hexdigest())
 
 
-def load_backbone(table: Table, s3: Any, bucket: str, project: str) -> bytes | None:
+def load_backbone(table: Table, models: Bucket, project: str) -> bytes | None:
     """The project's own backbone, the very bytes that were saved; None where it has none.
 
     Raises:
@@ -38,16 +36,16 @@ def load_backbone(table: Table, s3: Any, bucket: str, project: str) -> bytes | N
     if expected is None:
         return None
     try:
-        data: bytes = s3.get_object(Bucket=bucket, Key=_key(project))["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        raise BackboneError(f"The backbone of {project} is gone (s3://{bucket}/{_key(project)})") from None
+        data = models.read(_key(project))
+    except NoSuchObjectError:
+        raise BackboneError(f"The backbone of {project} is gone ({models.uri(_key(project))})") from None
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise BackboneError(f"The backbone of {project} has SHA-256 {found}, imported was {expected}")
     return data
 
 
-def delete_backbone(table: Table, s3: Any, bucket: str, project: str) -> bool:
+def delete_backbone(table: Table, models: Bucket, project: str) -> bool:
     """Have the project's next trainings use ours again; whether it had one of its own.
 
     Raises:
@@ -55,7 +53,7 @@ def delete_backbone(table: Table, s3: Any, bucket: str, project: str) -> bool:
     """
     had_one = describe_project(table, project).backbone_sha256 is not None
     set_backbone(table, project, None)  # first: a pointer to nothing would stop trainings
-    s3.delete_object(Bucket=bucket, Key=_key(project))
+    models.delete(_key(project))
     return had_one
 
 

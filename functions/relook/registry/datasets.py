@@ -15,10 +15,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.aws.bucket import Bucket
+from relook.aws.table import ConditionFailedError, Delete, Expected, Item, Put, Table, Update
+from relook.errors import ConflictError, NoSuchObjectError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.registry.manifest import ManifestEntry, parse_entry
 from relook.registry.projects import count_children, describe_project, project_key
-from relook.registry.table import ConditionFailedError, Delete, Expected, Item, Put, Table, Update
 
 
 class DatasetType(StrEnum):
@@ -219,33 +220,26 @@ def new_report_key(folder: str) -> str:
     return f"{folder}{uuid4().hex}.report.json"
 
 
-def empty_folder(s3: Any, bucket: str, folder: str) -> None:
-    """Delete the snapshots and reports of a dataset that is no more."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
-        if found := [{"Key": each["Key"]} for each in page.get("Contents", [])]:
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
-
-
-def save_entries(s3: Any, bucket: str, folder: str, entries: Iterable[StoredEntry]) -> str:
+def save_entries(bucket: Bucket, folder: str, entries: Iterable[StoredEntry]) -> str:
     """Store a snapshot; its key."""
     key = f"{folder}{uuid4().hex}.jsonl"
     lines = (
         json.dumps({"entry": each.line, "added": each.added.isoformat()}, ensure_ascii=False) + "\n" for each in entries
     )
-    s3.put_object(Bucket=bucket, Key=key, Body="".join(lines).encode(), ContentType="application/jsonl")
+    bucket.write(key, "".join(lines).encode(), "application/jsonl")
     return key
 
 
-def read_entries(s3: Any, bucket: str, dataset: Dataset) -> list[StoredEntry]:
+def read_entries(bucket: Bucket, dataset: Dataset) -> list[StoredEntry]:
     """All entries of the dataset, in order.
 
     Raises:
         ThrottledError: they were replaced or deleted since `dataset` was read; read it again.
     """
-    return list(iter_entries(s3, bucket, dataset))
+    return list(iter_entries(bucket, dataset))
 
 
-def iter_entries(s3: Any, bucket: str, dataset: Dataset, start: int = 0) -> Iterator[StoredEntry]:
+def iter_entries(bucket: Bucket, dataset: Dataset, start: int = 0) -> Iterator[StoredEntry]:
     """The entries from number `start` on. The snapshot is read at once, an entry is parsed when its turn comes.
 
     Raises:
@@ -254,8 +248,8 @@ def iter_entries(s3: Any, bucket: str, dataset: Dataset, start: int = 0) -> Iter
     if dataset.entries_key is None:
         return iter(())
     try:
-        data = s3.get_object(Bucket=bucket, Key=dataset.entries_key)["Body"].read()
-    except s3.exceptions.NoSuchKey:
+        data = bucket.read(dataset.entries_key)
+    except NoSuchObjectError:
         raise _changed_meanwhile(dataset.project, dataset.type) from None
     lines = data.decode().split("\n")[:-1]  # not splitlines, which knows more ends of lines than JSON escapes
     return (_stored(line) for line in lines[start:])

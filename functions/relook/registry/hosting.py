@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from relook.aws.table import ConditionCheck, Table, Update
 from relook.registry.contention import beside_others
 from relook.registry.models import ModelStatus, ModelVersion, change_model, describe_model, list_models, model_key
 from relook.registry.projects import HostedModel, describe_project, project_key
-from relook.registry.table import ConditionCheck, Table, Update
 
 
 @beside_others

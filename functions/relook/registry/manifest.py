@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from string import hexdigits
 from typing import Any
 
+from relook.aws.bucket import S3Uri
 from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_type_name
 
 MAX_LINE_CHARS = 8192
@@ -27,8 +28,6 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 # A character of UTF-8 has at most 4 bytes: a longer line has too many characters, and its rest need not be kept.
 _KEPT_BYTES = 4 * MAX_LINE_CHARS + 8
 _BYTE_ORDER_MARK = "\ufeff"
-_LOCATION = re.compile(r"s3://([0-9A-Za-z.\-_]{3,63})/([^\ud800-\udfff]+)")
-_MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -185,18 +184,6 @@ def is_blank(line: str) -> bool:
     return len(line) <= MAX_LINE_CHARS and not line.strip()
 
 
-def split_location(text: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`.
-
-    Raises:
-        ValueError: it is no such location.
-    """
-    match = _LOCATION.fullmatch(text)
-    if match is None or len(match[2].encode()) > _MAX_KEY_BYTES:
-        raise ValueError(f"{text!r} is not the location of an object in S3, such as s3://bucket/key")
-    return match[1], match[2]
-
-
 def parse_entry(line: str) -> ManifestEntry:
     """Read one line.
 
@@ -235,9 +222,9 @@ def _check_places(entry: ManifestEntry, bucket: str | None) -> str:
     Raises:
         ValueError: it is in another one, or the image or the mask is not in S3 at all.
     """
-    found, _ = split_location(entry.source_ref)
+    found = S3Uri.parse(entry.source_ref).bucket
     if entry.mask_ref is not None:
-        split_location(entry.mask_ref)
+        S3Uri.parse(entry.mask_ref)
     if bucket is not None and found != bucket:
         raise ValueError(f"source-ref {entry.source_ref!r} must lie in bucket {bucket!r} as the dataset's other images")
     return found

@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from relook.aws.table import ConditionFailedError, Delete, Item, Table, Update, Write
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.registry.contention import beside_others
 from relook.registry.projects import count_children, describe_project, project_key
-from relook.registry.table import ConditionFailedError, Delete, Item, Table, Update, Write
 
 
 class ModelStatus(StrEnum):

@@ -5,30 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from relook.aws.bucket import Bucket
 from relook.detection.package import GRAPH_FILE, MANIFEST_FILE, ModelPackage
-from relook.errors import PackageError
+from relook.errors import NoSuchObjectError, PackageError
 
 if TYPE_CHECKING:
     from relook.detection.model import Model
 
 
-def save_package(s3: Any, bucket: str, project: str, version: str, package: ModelPackage) -> str:
+def save_package(models: Bucket, project: str, version: str, package: ModelPackage) -> str:
     """Store the package's files.
 
-    Args:
-        s3: a boto3 S3 client.
     Returns:
         SHA-256 over the files, for the registry to keep and `load_package` to check.
     """
     files = package.files()
     for name, data in files.items():
-        s3.put_object(Bucket=bucket, Key=f"{project}/{version}/{name}", Body=data)
+        models.write(f"{project}/{version}/{name}", data)
     return package_sha256(files)
 
 
-def load_package(s3: Any, bucket: str, project: str, version: str, expected_sha256: str) -> ModelPackage:
+def load_package(models: Bucket, project: str, version: str, expected_sha256: str) -> ModelPackage:
     """Load and verify a package.
 
     Raises:
@@ -38,9 +37,9 @@ def load_package(s3: Any, bucket: str, project: str, version: str, expected_sha2
     for name in (GRAPH_FILE, MANIFEST_FILE):
         key = f"{project}/{version}/{name}"
         try:
-            files[name] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except s3.exceptions.NoSuchKey:
-            raise PackageError(f"Model package of {project}/{version} has no {name} (s3://{bucket}/{key})") from None
+            files[name] = models.read(key)
+        except NoSuchObjectError:
+            raise PackageError(f"Model package of {project}/{version} has no {name} ({models.uri(key)})") from None
     found = package_sha256(files)
     if found != expected_sha256:
         raise PackageError(
@@ -49,10 +48,10 @@ def load_package(s3: Any, bucket: str, project: str, version: str, expected_sha2
     return ModelPackage.from_files(files)
 
 
-def delete_package(s3: Any, bucket: str, project: str, version: str) -> None:
+def delete_package(models: Bucket, project: str, version: str) -> None:
     """Remove the package's files; none need be there."""
     for name in (GRAPH_FILE, MANIFEST_FILE):
-        s3.delete_object(Bucket=bucket, Key=f"{project}/{version}/{name}")
+        models.delete(f"{project}/{version}/{name}")
 
 
 def package_sha256(files: Mapping[str, bytes]) -> str:
@@ -62,16 +61,11 @@ def package_sha256(files: Mapping[str, bytes]) -> str:
 
 
 class LoadedModels:
-    """Packages that were loaded and are kept for the next images.
-
-    Args:
-        s3: a boto3 S3 client.
-    """
+    """Packages that were loaded and are kept for the next images."""
 
     KEPT = 4
 
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3 = s3
+    def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._loaded: OrderedDict[tuple[str, str, str], Model] = OrderedDict()
 
@@ -85,7 +79,7 @@ class LoadedModels:
         if key not in self._loaded:
             from relook.detection.model import Model  # brings onnxruntime, which few operations need
 
-            self._loaded[key] = Model(load_package(self._s3, self._bucket, *key))
+            self._loaded[key] = Model(load_package(self._bucket, *key))
             if len(self._loaded) > self.KEPT:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)

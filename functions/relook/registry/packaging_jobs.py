@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from relook.aws.table import ConditionCheck, ConditionFailedError, Delete, Item, Put, Table, Update
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.registry.contention import beside_others
 from relook.registry.projects import Project, describe_project, project_key
-from relook.registry.table import ConditionCheck, ConditionFailedError, Delete, Item, Put, Table, Update
 
 ABANDONED_AFTER = timedelta(minutes=15)
 """No function runs longer, so a job that still runs by then was cut off."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from relook.aws.table import ConditionFailedError, Delete, Item, Put, Table, Update
 from relook.errors import ConflictError, InvalidRequestError, ResourceNotFoundError, ResourceType
-from relook.registry.table import ConditionFailedError, Delete, Item, Put, Table, Update
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}")
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from relook.aws.table import ConditionFailedError, Put, Table, Update, Write
 from relook.errors import QuotaExceededError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.registry.contention import beside_others
 from relook.registry.models import (
@@ -28,7 +29,6 @@ from relook.registry.models import (
     to_model,
 )
 from relook.registry.projects import describe_project, project_key
-from relook.registry.table import ConditionFailedError, Put, Table, Update, Write
 
 TRAINING_QUOTA = "ConcurrentTrainings"
 """Quota code of the error for one training too many. Those of the original service are not known."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
 from relook.errors import TrainingDataError
 from relook.registry.contention import beside_others
 from relook.registry.datasets import Dataset, DatasetType, StoredEntry, list_datasets, read_entries
-from relook.registry.table import Table
 
 
 @beside_others
-def training_entries(registry: Table, s3: Any, bucket: str, project: str) -> dict[DatasetType, list[StoredEntry]]:
+def training_entries(registry: Table, bucket: Bucket, project: str) -> dict[DatasetType, list[StoredEntry]]:
     """The entries of the project's datasets, by type.
 
     Args:
-        s3: a boto3 S3 client.
         bucket: where the entries of datasets are kept.
     Raises:
         TrainingDataError: there is no train dataset, or one is not complete.
@@ -24,7 +23,7 @@ def training_entries(registry: Table, s3: Any, bucket: str, project: str) -> dic
     """
     datasets = {each.type: each for each in list_datasets(registry, project)}
     _check(project, datasets)
-    return {kind: read_entries(s3, bucket, dataset) for kind, dataset in datasets.items()}
+    return {kind: read_entries(bucket, dataset) for kind, dataset in datasets.items()}
 
 
 def _check(project: str, datasets: Mapping[DatasetType, Dataset]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
+from relook.aws.bucket import S3Uri
 from relook.events import SCHEMA_VERSION
 from relook.registry.models import ModelStatus, ModelVersion
 
@@ -40,12 +41,12 @@ def training_id(model: ModelVersion) -> str:
 def _uris(model: ModelVersion) -> dict[str, str] | None:
     if model.output is None or model.evaluation is None:
         return None
-    place = f"s3://{model.output.bucket}"
-    return {
-        "manifest_uri": f"{place}/{model.evaluation.manifest_key}",
-        "result_uri": f"{place}/{model.evaluation.result_key}",
-        "report_uri": f"{place}/{model.evaluation.report_key}",
+    keys = {
+        "manifest_uri": model.evaluation.manifest_key,
+        "result_uri": model.evaluation.result_key,
+        "report_uri": model.evaluation.report_key,
     }
+    return {name: str(S3Uri(model.output.bucket, key)) for name, key in keys.items()}
 
 
 def _summary(model: ModelVersion, has_failed: bool) -> str:

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
 from relook.errors import (
+    AwsError,
     BackboneError,
     ConflictError,
     ImageRejectedError,
@@ -29,7 +30,6 @@ from relook.observability import logger
 from relook.registry import backbones, models, packages, trainings
 from relook.registry.datasets import DatasetType, StoredEntry
 from relook.registry.models import EvaluationFiles, ModelStatus, ModelVersion
-from relook.registry.table import Table
 from relook.settings import TrainModelSettings
 from relook.training.entries import training_entries
 from relook.training.evaluation import evaluation_manifest, evaluation_result
@@ -39,21 +39,14 @@ from relook.training.report import performance, status_message, training_report
 from relook.training.request import TrainingRequest
 
 if TYPE_CHECKING:
+    from types_boto3_events import EventBridgeClient
+    from types_boto3_s3 import S3Client
+
     from relook.learning.training import TrainedModel
     from relook.learning.validation.evaluation import Evaluation
 
 _LAST_WORDS_S = 20
 _TELL_EVERY_S = 2
-_NOT_WRITABLE = {
-    "AccessDenied",
-    "AllAccessDisabled",
-    "InvalidArgument",
-    "InvalidBucketName",
-    "KeyTooLongError",
-    "NoSuchBucket",
-    "403",
-    "404",
-}
 
 # The same data would end in the same way again.
 _FINAL = (BackboneError, ImageRejectedError, InvalidRequestError, PackageError, TrainingDataError)
@@ -82,16 +75,14 @@ class Surroundings:
 
 
 class Trainer:
-    """Trains model versions. One per process: it keeps clients warm between invocations.
+    """Trains model versions. One per process: it keeps clients warm between invocations."""
 
-    Args:
-        s3, events: boto3 clients.
-    """
-
-    def __init__(self, settings: TrainModelSettings, registry: Table, s3: Any, events: Any) -> None:
+    def __init__(self, settings: TrainModelSettings, registry: Table, s3: S3Client, events: EventBridgeClient) -> None:
         self._settings = settings
         self._registry = registry
         self._s3 = s3
+        self._models = Bucket(s3, settings.models_bucket)
+        self._datasets = Bucket(s3, settings.datasets_bucket)
         self._events = events
 
     def train(self, request: TrainingRequest, around: Surroundings) -> None:
@@ -147,8 +138,8 @@ class Trainer:
 
         progress = _Progress(self._registry, model, around)
         progress("reading the datasets", 1, 1)
-        entries = training_entries(self._registry, self._s3, self._settings.datasets_bucket, model.project)
-        own = backbones.load_backbone(self._registry, self._s3, self._settings.models_bucket, model.project)
+        entries = training_entries(self._registry, self._datasets, model.project)
+        own = backbones.load_backbone(self._registry, self._models, model.project)
         trained = train(
             labeled_images(self._s3, (each.entry for each in entries[DatasetType.TRAIN])),
             project=model.project,
@@ -165,9 +156,7 @@ class Trainer:
         # A queue may give a message twice: whoever comes second must not overwrite the package of the first.
         trainings.report_training(self._registry, model.project, model.version, "The model is being stored.")
         files = self._write_evaluation(model, trained, evaluation, looked_at, ended_at, around)
-        sha256 = packages.save_package(
-            self._s3, self._settings.models_bucket, model.project, model.version, trained.package
-        )
+        sha256 = packages.save_package(self._models, model.project, model.version, trained.package)
         return trainings.finish_training(
             self._registry,
             model.project,
@@ -208,15 +197,14 @@ class Trainer:
         return files
 
     def _write(self, model: ModelVersion, bucket: str, key: str, data: bytes) -> None:
-        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": model.kms_key_id} if model.kms_key_id else {}
+        place = Bucket(self._s3, bucket)
         try:
-            self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType="application/json", **encryption)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code not in _NOT_WRITABLE and not code.startswith("KMS."):
+            place.write(key, data, "application/json", kms_key_id=model.kms_key_id)
+        except AwsError as error:
+            if error.is_transient:
                 raise
             raise InvalidRequestError(
-                f"The evaluation cannot be written to s3://{bucket}/{key} ({_described(error)}). Name the bucket in "
+                f"The evaluation cannot be written to {place.uri(key)} ({_described(error)}). Name the bucket in "
                 "the stage's data_buckets, and let its own policy and the key, if any, allow it"
             ) from error
 
@@ -263,7 +251,4 @@ class _Progress:
 
 
 def _described(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        found = error.response["Error"]
-        return f"{error.operation_name}: {found['Code']}: {found.get('Message', '')}"
-    return f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, AwsError) else f"{type(error).__name__}: {error}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import boto3
 import pytest
 
+from relook.aws.table import Table
 from relook.lookout.service import Service
-from relook.registry.table import Table
 from relook.settings import LookoutApiSettings
 from tests.unit.conftest import Cloud
 

@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from relook.aws.table import Update
 from relook.errors import InvalidRequestError
 from relook.lookout.api import HANDLERS, answer
 from relook.lookout.contract import OPERATIONS
@@ -21,7 +22,6 @@ from relook.lookout.wire import Request, route
 from relook.registry import models
 from relook.registry.datasets import DatasetType, describe_dataset
 from relook.registry.projects import create_project
-from relook.registry.table import Table, Update
 from tests.unit.conftest import Cloud
 from tests.unit.parts import classification_package, register_hosted
 
@@ -252,25 +252,27 @@ def test_one_token_for_every_call_starts_and_stops_a_model_whenever_needed(call:
     ],
 )
 def test_failures_behind_the_api_ask_for_another_try(
-    call: Call, monkeypatch: pytest.MonkeyPatch, code: str, status: int, name: str
+    call: Call, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, code: str, status: int, name: str
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise ClientError({"Error": {"Code": code, "Message": "secret inner workings"}}, "GetItem")
 
-    monkeypatch.setattr(Table, "get", fail)
+    monkeypatch.setattr(cloud.dynamodb, "get_item", fail)
     found = call("GET", f"{PROJECTS}/bracket")
     assert (found.status, found.headers["x-amzn-errortype"]) == (status, name)
     assert int(found.headers["Retry-After"]) >= 1
     assert "secret" not in found.body["Message"]
 
 
-def test_a_throttled_transaction_asks_for_another_try(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_throttled_transaction_asks_for_another_try(
+    call: Call, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any, **__: Any) -> None:
         reasons = [{"Code": "None"}, {"Code": "ThrottlingError"}]
         answer = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
         raise ClientError(answer, "TransactWriteItems")
 
-    monkeypatch.setattr(Table, "write", fail)
+    monkeypatch.setattr(cloud.dynamodb, "transact_write_items", fail)
     assert call("POST", PROJECTS, {"ProjectName": "cup"}).status == 429
 
 

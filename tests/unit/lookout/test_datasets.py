@@ -16,7 +16,16 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from relook.errors import ConflictError, InvalidRequestError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.aws.bucket import Bucket
+from relook.aws.table import ConditionFailedError, Table, Update
+from relook.errors import (
+    AwsThrottledError,
+    ConflictError,
+    InvalidRequestError,
+    ResourceNotFoundError,
+    ResourceType,
+    ThrottledError,
+)
 from relook.lookout.datasets import (
     create_dataset,
     delete_dataset,
@@ -28,7 +37,6 @@ from relook.lookout.service import Service, encode_token
 from relook.registry import datasets as registry
 from relook.registry.datasets import Dataset, DatasetType, read_entries
 from relook.registry.projects import create_project
-from relook.registry.table import ConditionFailedError, Table, Update
 
 TRAIN = {"ProjectName": "bracket", "DatasetType": "train"}
 
@@ -147,7 +155,7 @@ def test_masks_may_lie_elsewhere_and_their_colours_are_kept(service: Service) ->
     }
     assert create(service, line("a.jpg", "anomaly", **mask))["Status"] == "CREATE_COMPLETE"
     dataset = registry.describe_dataset(service.registry, "bracket", DatasetType.TRAIN)
-    [stored] = read_entries(service.s3, "datasets", dataset)
+    [stored] = read_entries(service.datasets_bucket, dataset)
     assert (stored.entry.mask_ref, stored.entry.colors) == ("s3://masks/a.png", {"cracked": "#23A436"})
 
 
@@ -252,7 +260,7 @@ def test_an_archived_manifest_says_so(service: Service, monkeypatch: pytest.Monk
 
 def test_trouble_that_passes_leaves_no_dataset_behind(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_s3(monkeypatch, service, "SlowDown", 503)
-    with pytest.raises(ClientError, match="SlowDown"):
+    with pytest.raises(AwsThrottledError, match="SlowDown"):
         create(service, line("a.jpg"))
     with pytest.raises(ResourceNotFoundError):
         describe_dataset(service, TRAIN)
@@ -386,7 +394,7 @@ def test_dates_are_those_of_the_last_change_and_exclusive(service: Service) -> N
     create(service, line("a.jpg"), line("b.jpg"))
     update(service, line("a.jpg", "anomaly"))
     dataset = registry.describe_dataset(service.registry, "bracket", DatasetType.TRAIN)
-    changed, added = (each.added for each in read_entries(service.s3, "datasets", dataset))
+    changed, added = (each.added for each in read_entries(service.datasets_bucket, dataset))
     assert added < changed <= datetime.now(UTC)
     assert listed(service, AfterCreationDate=added) == [line("a.jpg", "anomaly")]
     assert listed(service, BeforeCreationDate=changed) == [line("b.jpg")]
@@ -449,13 +457,13 @@ def test_a_deletion_does_not_touch_the_dataset_made_meanwhile(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(service, line("a.jpg"))
-    original = registry.empty_folder
+    original = Bucket.delete_folder
 
     def create_first(*arguments: Any) -> None:
         create(service, line("b.jpg"))
         original(*arguments)
 
-    monkeypatch.setattr(registry, "empty_folder", create_first)
+    monkeypatch.setattr(Bucket, "delete_folder", create_first)
     delete_dataset(service, TRAIN)
     assert listed(service) == [line("b.jpg")]
 
@@ -491,7 +499,8 @@ class OneCallAtATime:
 
 def test_writers_at_once_lose_none_of_their_lines(service: Service) -> None:
     create(service, line("start.jpg"))
-    table = Table(OneCallAtATime(service.registry._client), service.registry.name)
+    client: Any = OneCallAtATime(service.registry._client)
+    table = Table(client, service.registry.name)
     racing = replace(service, registry=table)
     writers, rounds = 6, 4
 

@@ -15,8 +15,10 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from relook.aws.table import Table, Update
 from relook.detection.package import ModelPackage
 from relook.errors import (
+    AwsError,
     ConflictError,
     InvalidRequestError,
     QuotaExceededError,
@@ -40,7 +42,6 @@ from relook.registry.models import (
 )
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
-from relook.registry.table import Table, Update
 from relook.registry.trainings import fail_training, finish_training
 from tests.unit.foreign import anomalib_onnx
 from tests.unit.parts import OUTDATED, outdated_package
@@ -96,7 +97,7 @@ def small_package() -> ModelPackage:
 def trained(service: Service, performance: Performance | None = None, package: ModelPackage | None = None) -> str:
     """A trained version with a package that loads, unless another is given."""
     version = trainings.create_model(service.registry, "bracket", output=OutputPlace("results", "")).version
-    sha256 = save_package(service.s3, "models", "bracket", version, package or small_package())
+    sha256 = save_package(service.models_bucket, "bracket", version, package or small_package())
     files = EvaluationFiles("EvaluationManifest-x.json", "EvaluationResult-x.json", "TrainingReport-x.json")
     finish_training(
         service.registry, "bracket", version, sha256, performance, "The model is trained.", evaluation=files
@@ -191,7 +192,7 @@ def described_versions(service: Service) -> list[str]:
 
 def test_a_version_whose_request_cannot_be_queued_has_failed(ready: Service) -> None:
     nowhere = replace(ready, settings=replace(ready.settings, training_queue_url="https://sqs/123456789012/nowhere"))
-    with pytest.raises(ClientError):
+    with pytest.raises(AwsError):
         operations.create_model(nowhere, REQUEST)
     found = described(ready)
     assert found["Status"] == "TRAINING_FAILED"
@@ -551,7 +552,7 @@ class Provisioned:
 @pytest.fixture
 def provisioned(service: Service) -> Iterator[tuple[Service, Provisioned]]:
     """A stage that turns inference units into provisioned concurrency."""
-    lambda_ = Provisioned()
+    lambda_: Any = Provisioned()
     yield replace(service, lambda_=lambda_, settings=replace(service.settings, provisioned_alias="live")), lambda_
 
 
@@ -581,7 +582,7 @@ def test_a_version_is_hosted_even_where_nothing_can_be_provisioned(provisioned: 
 
 
 def test_nothing_is_provisioned_unless_the_stage_asks_for_it(service: Service) -> None:
-    lambda_ = Provisioned()
+    lambda_: Any = Provisioned()
     trained(service)
     start(replace(service, lambda_=lambda_))
     assert lambda_.units == {}

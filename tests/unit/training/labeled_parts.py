@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
 from relook.registry.datasets import (
     DatasetStatus,
     DatasetType,
@@ -17,7 +19,6 @@ from relook.registry.datasets import (
     save_entries,
 )
 from relook.registry.manifest import parse_entry
-from relook.registry.table import Table
 from tests.unit.parts import SCRATCH_COLOR, part, png
 
 ADDED = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -60,7 +61,7 @@ def register_dataset(registry: Table, s3: Any, lines: list[str], *, kind: Datase
         status=DatasetStatus.CREATE_COMPLETE,
         message="The dataset was created.",
         stats=ImageStats(len(labels), len(labels) - labels.count(None), labels.count(False), labels.count(True)),
-        entries_key=save_entries(s3, "datasets", folder, entries),
+        entries_key=save_entries(Bucket(s3, "datasets"), folder, entries),
         folder=folder,
     )
 

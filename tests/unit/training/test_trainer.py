@@ -16,9 +16,17 @@ from botocore.exceptions import ClientError
 
 import train_model
 from relook import settings
+from relook.aws.bucket import Bucket
+from relook.aws.table import Table
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
-from relook.errors import EventNotPublishedError, PackageError, TrainingDataError
+from relook.errors import (
+    AwsThrottledError,
+    AwsUnavailableError,
+    EventNotPublishedError,
+    PackageError,
+    TrainingDataError,
+)
 from relook.events import put_events
 from relook.learning import training as engine
 from relook.learning.foreign.anomalib import package_export
@@ -31,7 +39,6 @@ from relook.registry.manifest import parse_entry
 from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project
-from relook.registry.table import Table
 from relook.settings import TrainModelSettings
 from relook.training import entries, trainer
 from relook.training.event import training_id
@@ -59,7 +66,7 @@ def cloud(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         cached.cache_clear()
     cloud.s3.create_bucket(Bucket="datasets")
     create_project(cloud.registry, "bracket")
-    save_backbone(cloud.registry, cloud.s3, "models", "bracket", feature_onnx(64))
+    save_backbone(cloud.registry, Bucket(cloud.s3, "models"), "bracket", feature_onnx(64))
     cloud.context.remaining_ms = 900_000
     yield cloud
     train_model.trainer.cache_clear()
@@ -152,7 +159,7 @@ def test_a_single_dataset_is_trained_on_and_evaluated_image_by_image(cloud: Clou
     assert found.status_message.startswith("The model is trained.")
     assert found.performance is not None and found.performance.f1_score > 0.8
     assert found.package_sha256 is not None
-    package = load_package(cloud.s3, "models", "bracket", "1", found.package_sha256)
+    package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", found.package_sha256)
     assert package.manifest.backbone is not None and package.manifest.backbone.name == "own"
     assert Model(package).detect(part_png(501, is_scratched=True)).is_anomalous
 
@@ -404,7 +411,7 @@ def test_a_message_that_came_twice_does_not_spoil_the_package(
 
     def end_elsewhere_first(*given: Any, **more: Any) -> TrainedModel:
         trained = original(*given, **more)
-        sha256 = save_package(cloud.s3, "models", "bracket", "1", segmentation_package())
+        sha256 = save_package(Bucket(cloud.s3, "models"), "bracket", "1", segmentation_package())
         trainings.finish_training(cloud.registry, "bracket", "1", sha256, None, "The other one was faster.")
         return trained
 
@@ -413,7 +420,7 @@ def test_a_message_that_came_twice_does_not_spoil_the_package(
     found = model(cloud)
     assert found.status_message == "The other one was faster."
     assert found.package_sha256 is not None
-    load_package(cloud.s3, "models", "bracket", "1", found.package_sha256)
+    load_package(Bucket(cloud.s3, "models"), "bracket", "1", found.package_sha256)
 
 
 @pytest.mark.parametrize("error", [TrainingDataError("The mask of x is wrong"), PackageError("It scores otherwise")])
@@ -425,7 +432,7 @@ def test_what_would_fail_again_is_not_tried_again(cloud: Cloud, no_training: Out
     assert failed(cloud) == str(error)
 
 
-THROTTLED = ClientError({"Error": {"Code": "SlowDown", "Message": "Please reduce your rate"}}, "GetObject")
+THROTTLED = AwsThrottledError("SlowDown", "Please reduce your rate", operation="GetObject")
 
 
 @pytest.mark.parametrize(
@@ -547,12 +554,12 @@ def test_entries_that_change_while_they_are_read_are_read_again(
     create(cloud)
     original = read_entries
 
-    def replace_first(s3: Any, bucket: str, dataset: Any) -> Any:
+    def replace_first(bucket: Bucket, dataset: Any) -> Any:
         monkeypatch.setattr(entries, "read_entries", original)
-        s3.delete_object(Bucket=bucket, Key=dataset.entries_key)
+        bucket.delete(dataset.entries_key)
         delete_dataset(cloud.registry, "bracket", DatasetType.TRAIN)
         put_dataset(cloud.registry, cloud.s3, 11)
-        return original(s3, bucket, dataset)
+        return original(bucket, dataset)
 
     monkeypatch.setattr(entries, "read_entries", replace_first)
     assert deliver(cloud)
@@ -588,16 +595,20 @@ class Refusing:
         raise ClientError({"Error": {"Code": self._code, "Message": "No."}}, "GetObject")
 
 
+def refusing(code: str) -> Any:
+    return Refusing(code)
+
+
 def test_a_forbidden_object_says_what_would_allow_it_and_a_broken_service_is_left_to_pass() -> None:
     with pytest.raises(TrainingDataError, match=r"may not be read \(AccessDenied: No\.\)\. Name line-7 in the stage's"):
-        read_object(Refusing("AccessDenied"), "s3://line-7/a.png")
-    with pytest.raises(ClientError):
-        read_object(Refusing("InternalError"), "s3://line-7/a.png")
+        read_object(refusing("AccessDenied"), "s3://line-7/a.png")
+    with pytest.raises(AwsUnavailableError):
+        read_object(refusing("InternalError"), "s3://line-7/a.png")
 
 
 def test_images_are_read_when_they_are_wanted_and_unlabelled_ones_never() -> None:
     entries = [parse_entry(unlabeled_line("a.png"))]
-    assert labeled_images(Refusing("AccessDenied"), entries) == []
+    assert labeled_images(refusing("AccessDenied"), entries) == []
 
 
 def test_a_test_image_unlike_the_training_images_is_named(cloud: Cloud, no_training: Outcomes) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from relook.aws.errors import translated
 from relook.detection.result import exact_float32
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -69,25 +73,22 @@ Write = Put | Update | Delete | ConditionCheck
 
 
 class Table:
-    """A DynamoDB table.
+    """A DynamoDB table. Every method raises the `AwsError` that DynamoDB's answer stands for."""
 
-    Args:
-        client: a boto3 DynamoDB client.
-        name: the table's name.
-    """
-
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
         self._client = client
         self.name = name
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         """The item, read consistently, or None."""
-        answer = self._client.get_item(TableName=self.name, Key=to_attributes(key), ConsistentRead=True)
+        with translated():
+            answer = self._client.get_item(TableName=self.name, Key=to_attributes(key), ConsistentRead=True)
         return from_attributes(answer["Item"]) if "Item" in answer else None
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Write the item, replacing one with the same key."""
-        self._client.put_item(TableName=self.name, Item=to_attributes(item))
+        with translated():
+            self._client.put_item(TableName=self.name, Item=to_attributes(item))
 
     def update(self, update: Update) -> Item:
         """Apply one update and return the whole item after it.
@@ -95,7 +96,7 @@ class Table:
         Raises:
             ConditionFailedError: the item is missing, or not as expected.
         """
-        with _condition_errors():
+        with translated(), _condition_errors():
             answer = self._client.update_item(ReturnValues="ALL_NEW", **self._request(update))
         return from_attributes(answer["Attributes"])
 
@@ -105,10 +106,9 @@ class Table:
         Raises:
             ConditionFailedError: one of them found its item otherwise, or another writer was at it; none took effect.
         """
-        with _condition_errors():
-            self._client.transact_write_items(
-                TransactItems=[{type(write).__name__: self._request(write)} for write in writes]
-            )
+        with translated(), _condition_errors():
+            requests: list[Any] = [{type(write).__name__: self._request(write)} for write in writes]
+            self._client.transact_write_items(TransactItems=requests)
 
     def query(
         self,
@@ -140,8 +140,9 @@ class Table:
             **({"IndexName": index} if index else {"ConsistentRead": True}),
             **expression.arguments(),
         }
-        for page in self._client.get_paginator("query").paginate(**arguments):
-            yield from (from_attributes(item) for item in page["Items"])
+        with translated():
+            for page in self._client.get_paginator("query").paginate(**arguments):
+                yield from (from_attributes(item) for item in page["Items"])
 
     def _request(self, write: Write) -> dict[str, Any]:
         expression = _Expression()

@@ -1,0 +1,150 @@
+"""boto3's clients, typed, made at first use and kept; with one Config."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from botocore.config import Config
+from botocore.loaders import Loader
+from botocore.session import Session
+
+from relook.aws.errors import translated
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_events import EventBridgeClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from types_boto3_sqs import SQSClient
+    from types_boto3_ssm import SSMClient
+
+
+_ATTEMPTS = 3
+_CONNECT_TIMEOUT_S = 3
+_READ_TIMEOUT_S = 10
+FRONT_DOOR_S = 60
+"""Within which the API has answered, for its clients to wait: a manifest is read, or a model loaded, meanwhile."""
+
+
+class Clients:
+    """The clients of one account in one region. What services within AWS answer at all, they answer within a second:
+    the three attempts, and the waits between them, end within the minute that an invocation has.
+
+    Args:
+        session: botocore's; the environment's unless given.
+        attempts: of one call, the first included.
+        read_timeout_s: for an answer to begin.
+        proxies: by scheme; the environment's unless given.
+        options: of every client, such as its endpoint_url.
+    """
+
+    def __init__(
+        self,
+        session: Session | None = None,
+        *,
+        attempts: int = _ATTEMPTS,
+        read_timeout_s: float = _READ_TIMEOUT_S,
+        proxies: Mapping[str, str] | None = None,
+        **options: str,
+    ) -> None:
+        self._session = session or Session()
+        with translated():
+            self._boto3 = boto3.Session(botocore_session=self._session)  # one: it adds its methods to the session's
+        self._options = options
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=read_timeout_s,
+            proxies=None if proxies is None else dict(proxies),
+            # botocore composes its own user agent twice a request: a tenth of the handler's time beyond detection.
+            user_agent="relook",
+        )
+
+    @classmethod
+    def of_emulator(cls, endpoint_url: str, region: str) -> Self:
+        """Of an AWS on this machine, whatever account, profile, region and proxy the environment is set up for."""
+        nobodys = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
+        session = Session(session_vars={name: (None, None, value, None) for name, value in nobodys.items()})
+        return cls(
+            session,
+            read_timeout_s=FRONT_DOOR_S,
+            proxies={},
+            endpoint_url=endpoint_url,
+            region_name=region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    @property
+    def region(self) -> str | None:
+        """Where they are; None where nobody said."""
+        found: str | None = self._options.get("region_name") or self._session.get_config_variable("region")
+        return found
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        """Of AWS CloudFormation; likewise below."""
+        return self._made("cloudformation")
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """Tables."""
+        return self._made("dynamodb")
+
+    @cached_property
+    def events(self) -> EventBridgeClient:
+        """Buses and rules."""
+        return self._made("events")
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        """Functions."""
+        return self._made("lambda")
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """Buckets."""
+        return self._made("s3")
+
+    @cached_property
+    def sagemaker_runtime(self) -> SageMakerRuntimeClient:
+        """Model endpoints."""
+        return self._made("sagemaker-runtime")
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """Queues."""
+        return self._made("sqs")
+
+    @cached_property
+    def ssm(self) -> SSMClient:
+        """Parameters."""
+        return self._made("ssm")
+
+    def of_model(self, service: str, models: Path, endpoint_url: str) -> Any:
+        """A client of a service that botocore does not know by itself.
+
+        Args:
+            models: a folder as AWS_DATA_PATH names them, with the service's model.
+        """
+        # A loader keeps what it has found: one that has looked already would not see the folder.
+        self._session.register_component("data_loader", Loader(extra_search_paths=[str(models)]))
+        return self._made(service, endpoint_url=endpoint_url)
+
+    def _made(self, service: str, **options: str) -> Any:
+        with translated():
+            return self._boto3.client(service, config=self._config, **{**self._options, **options})
+
+
+def known_endpoints() -> dict[str, Any]:
+    """What botocore itself knows of partitions, their regions and the services there: its endpoints.json."""
+    loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    found: dict[str, Any] = loader.load_data("endpoints")
+    return found
