@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +29,6 @@ from cli.folder_names import (
 from cli.output import CommandError
 from relook.learning.data.samples import LabeledImage
 
-_MASK_COLOR = "#000000"
-"""What a black-and-white mask without a colors.json shows its type in."""
 _COLORS_FILE = "colors.json"
 _SHOWN = 10
 _WANTED = "normal/ (or good, ok, pass) for normal images, anomaly/ (or defect, bad, ng, fail) for anomalous ones"
@@ -72,10 +70,8 @@ def read_folder(folder: Path) -> LabeledImages:
     images = [LabeledImage(found.name(path), reader(path), False) for path in sorted(found.normal)]
     for path, (_, kind) in sorted(found.anomalous.items()):
         mask = masks.get(path)
-        if mask is None:
-            images.append(LabeledImage(found.name(path), reader(path), True))
-        else:
-            images.append(LabeledImage(found.name(path), reader(path), True, reader(mask), found.colors_of(mask, kind)))
+        image = LabeledImage(found.name(path), reader(path), True, mask_type=kind or "anomaly")
+        images.append(replace(image, read_mask=reader(mask), colors=found.colors_of(mask)) if mask else image)
     return LabeledImages(images, found.notes())
 
 
@@ -181,12 +177,12 @@ class _Sorted:
                 self.left[reason].append(mask)
         return {image: self._only(image, masks) for image, masks in claims.items()}
 
-    def colors_of(self, mask: Path, kind: str | None) -> dict[str, str]:
-        """What a mask's colours mean, by the nearest colors.json above it."""
+    def colors_of(self, mask: Path) -> dict[str, str]:
+        """What a mask's colours mean, by the nearest colors.json above it; empty without one: all masks decide."""
         for folder in mask.parents:
             if folder in self.colors:
                 return self.colors[folder]
-        return {kind or "anomaly": _MASK_COLOR}
+        return {}
 
     def _read_images(self, folder: Path, top: Path, is_anomalous: bool, kind: str | None) -> None:
         """The images of one label, and the masks that lie among them."""

@@ -28,6 +28,7 @@ from relook.aws.table import Table
 from relook.detection.package import ModelPackage
 from relook.errors import AwsError
 from relook.learning.backbone.protocol import Backbone
+from relook.learning.data.mask_colors import settle_colors
 from relook.learning.data.samples import LabeledImage
 from relook.learning.foreign.anomalib import package_export
 from relook.learning.training import train
@@ -83,6 +84,7 @@ def train_in_cloud(stack: Stack, project: str, images: list[LabeledImage], *, ho
         CommandError: the dataset or the training failed; says why.
     """
     refuse_name(project)
+    images, notes = settle_colors(images)
     ensure_project(stack, project)
     with progress() as bars:
         manifest = _upload(stack, project, images, bars)
@@ -93,6 +95,7 @@ def train_in_cloud(stack: Stack, project: str, images: list[LabeledImage], *, ho
     described = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
     bucket = stack.bucket(described["EvaluationResult"]["Bucket"])
     findings = json.loads(bucket.read(f"{_evaluations(project)}TrainingReport-{project}-{version}.json"))
+    findings["notes"] = [*notes, *findings["notes"]]
     return Report(f"{project}/{version}", host, findings)
 
 

@@ -38,13 +38,8 @@ def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int,
     Raises:
         TrainingDataError: not a PNG, another size than its image, or a colour that is not in the map.
     """
-    pixels = _rgba(data, name)
-    types = [_rgb(color, name) for kind, color in colors.items() if not is_background(kind)]
-    if len(types) > _MAX_TYPES:
-        raise TrainingDataError(f"The mask of {name} maps {len(types)} colours; at most {_MAX_TYPES} are possible")
-    backgrounds = [_rgb(color, name) for kind, color in colors.items() if is_background(kind)]
-    found = pixels.shape[:2]
-    labels = _nearest_types(pixels, types, backgrounds, name)
+    labels = read_labels(data, colors, name=name)
+    found = labels.shape
     if found != (height, width):
         if (labels != labels[0, 0]).any():
             raise TrainingDataError(
@@ -52,6 +47,16 @@ def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int,
             )
         return np.full((64, 64), labels[0, 0], np.uint8)
     return reduce_labels(labels, MASK_SIDE_PX)
+
+
+def read_labels(data: bytes, colors: Mapping[str, str], *, name: str) -> ByteArray:
+    """As `read_mask`, at the mask's own size, whatever that is."""
+    pixels = _rgba(data, name)
+    types = [_rgb(color, name) for kind, color in colors.items() if not is_background(kind)]
+    if len(types) > _MAX_TYPES:
+        raise TrainingDataError(f"The mask of {name} maps {len(types)} colours; at most {_MAX_TYPES} are possible")
+    backgrounds = [_rgb(color, name) for kind, color in colors.items() if is_background(kind)]
+    return _nearest_types(pixels, types, backgrounds, name)
 
 
 def reduce_labels(labels: ByteArray, side_px: int) -> ByteArray:

@@ -15,7 +15,8 @@ class LabeledImage:
         read: gives the encoded PNG or JPEG bytes.
         is_anomalous: the label.
         read_mask: gives the encoded PNG mask, for an anomalous image of a segmentation dataset.
-        colors: type name -> `#RRGGBB` in that mask, without the background.
+        colors: type name -> `#RRGGBB` in that mask; empty where nobody said, which `settle_colors` decides over all.
+        mask_type: what such a mask shows.
     """
 
     name: str
@@ -23,3 +24,4 @@ class LabeledImage:
     is_anomalous: bool
     read_mask: Callable[[], bytes] | None = None
     colors: Mapping[str, str] = field(default_factory=dict)
+    mask_type: str = "anomaly"

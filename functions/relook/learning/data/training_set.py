@@ -17,6 +17,7 @@ from relook.detection.levels import WHOLE_RANGE, Levels, Reach, fit_levels
 from relook.detection.result import is_type_name
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
+from relook.learning.data.mask_colors import settle_colors
 from relook.learning.data.masks import is_background, read_mask
 from relook.learning.data.samples import LabeledImage
 
@@ -100,7 +101,7 @@ def load_training_set(
             f"There are {normals} normal images; at least {MIN_NORMAL_IMAGES} are needed, and 20 or more are better"
         )
     labels = np.array([image.is_anomalous for image in images])
-    chosen = [images[index] for index in _drawn(labels, MAX_IMAGES, generator)]
+    chosen, notes = settle_colors([images[index] for index in _drawn(labels, MAX_IMAGES, generator)])
     sizes: Counter[tuple[int, int]] = Counter()
     types: dict[str, str] = {}
     outlines: dict[int, ByteArray] = {}
@@ -128,6 +129,7 @@ def load_training_set(
         types=types,
         outlines=outlines,
         levels=fit_levels(reaches) if reaches else None,
+        notes=notes,
     )
     if data.levels and data.levels != WHOLE_RANGE:
         seen = f"levels {data.levels.black} to {data.levels.white - 1} of 16 bits a channel"

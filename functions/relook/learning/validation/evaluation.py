@@ -15,6 +15,7 @@ from relook.detection.arrays import ByteArray
 from relook.detection.image import read_header
 from relook.detection.model import Model
 from relook.errors import ImageRejectedError, TrainingDataError
+from relook.learning.data.mask_colors import settle_colors
 from relook.learning.data.masks import MASK_SIDE_PX, is_background, read_mask, reduce_labels
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import OnProgress
@@ -131,6 +132,7 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
     if all(image.is_anomalous for image in images):
         raise TrainingDataError("The test dataset has no image labelled normal; at least one is needed")
     outcomes, found, truth = [], [], []
+    images, _ = settle_colors(images)
     for index, image in enumerate(images, start=1):
         data = image.read()
         try:
