@@ -17,6 +17,7 @@ from cli.output import err
 from local.products import PRODUCTS, render
 from local.products.dataset import JPEG_QUALITY
 from relook.aws.clients import Clients
+from relook.learning.data.mask_colors import settle_colors
 from relook.learning.data.samples import LabeledImage
 
 MAX_NORMALS = 150
@@ -111,13 +112,13 @@ def deal(images: Sequence[LabeledImage], hands: int) -> list[list[LabeledImage]]
 
 def _real_set(folder: Path) -> LabeledSet | None:
     if (folder / "train" / "normal").is_dir() and (folder / "test" / "normal").is_dir():
-        images, test = read_folder(folder / "train"), read_folder(folder / "test")
+        images, test = (settle_colors(read_folder(folder / part))[0] for part in ("train", "test"))
         normals = evenly([image for image in images if not image.is_anomalous], MAX_NORMALS)
         anomalies = [image for image in images if image.is_anomalous]
         split = f"its own train and test folders, {len(normals)} normal and {len(anomalies)} anomalous images to train"
         return LabeledSet(folder.name, normals + anomalies, test, split)
     if (folder / "normal").is_dir():
-        return _halved(folder.name, read_folder(folder))
+        return _halved(folder.name, settle_colors(read_folder(folder))[0])
     manifests = sorted(folder.glob("*.manifest"), key=lambda path: ("segmentation" not in path.name, path.name))
     return _halved(folder.name, _read_manifest(manifests[0])) if manifests else None
 

@@ -6,9 +6,11 @@ for a defect may cover most of an image; all of them together do, for defects ar
 
 from __future__ import annotations
 
+import colorsys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -24,7 +26,7 @@ _NEAR = 40  # levels of a channel that compression and smooth outlines change a 
 _CERTAIN = 0.2  # of -1..1; two of five masks the other way round, or defects that cover two fifths of all images
 _ALMOST_ALL = 0.9  # painted: rarely a defect
 _MANY, _MANY_SHARE = 2, 0.2
-_SHOWN = ("#000000", "#D62728", "#1F77B4", "#2CA02C", "#FF7F0E", "#9467BD", "#8C564B", "#E377C2")
+_MOST_TYPES = 8
 _ADVICE = 'say what is painted in masks/colors.json, such as {"scratch": "#FFFFFF", "background": "#000000"}'
 
 _Color = tuple[int, int, int]
@@ -39,33 +41,41 @@ def settle_colors(images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], l
     Raises:
         TrainingDataError: it cannot be told what is painted; says how to say it.
     """
-    images = [_repainted(each, each.colors) if _has_white_type(each) else each for each in images]
-    unsettled = [each for each in images if each.is_anomalous and each.read_mask and not each.colors]
-    found = [summary for each in unsettled if (summary := _summary(each))]
+    given = [(name, color.upper()) for each in images for name, color in each.colors.items()]
+    taken = {BACKGROUND_COLOR, *(color for name, color in given if not is_background(name))}
+    shown = _Shown(color for color in map(_shown, count()) if color not in taken)
+    images = [_repainted(each, each.colors, shown) if _has_white_type(each) else each for each in images]
+    found = [summary for each in images if _is_unsettled(each) and (summary := _summary(each))]
     if not found:
-        return list(images), []
+        return images, []
     total = sum((each.counts for each in found), Counter[_Color]())
     numbered = max(map(max, total), default=0) <= _NUMBERS
-    if any(each.is_cut_out for each in found):
-        background, notes = None, ["The masks are transparent where nothing is painted"]
-    else:
+    cut_out = [each.name for each in found if each.is_cut_out]
+    if not cut_out:
         background, notes = _background(found, numbered)
-    near = 0 if numbered else _NEAR
-    flat = set().union(*(each.flat for each in found)) or set(total)
-    types: list[_Color] = []
-    for color, _ in sorted(total.items(), key=lambda item: (-item[1], item[0])):
-        if color in flat and all(
-            _distance(color, known) > near for known in [*types, *([background] if background else [])]
-        ):
-            types.append(color)
-    if len(types) > len(_SHOWN):
+    elif any(len(each.counts) > 1 for each in found if not each.is_cut_out):
+        raise TrainingDataError(
+            f"{len(cut_out)} of {len(found)} masks are transparent in part, the others not; {_ADVICE}"
+        )
+    else:
+        background, notes = None, ["The masks are transparent where nothing is painted"]
+    types = _types(total, set().union(*(each.flat for each in found)), background, 0 if numbered else _NEAR)
+    if len(types) > _MOST_TYPES:
         raise TrainingDataError(f"The masks have {len(types)} colours, as pictures have them; {_ADVICE}")
     types.sort()
+    if not types:
+        notes.append("The masks have one colour, so nothing is painted in them")
     if len(types) > 1:
         numbers = ", ".join(f"{_hex(color)} for {number}" for number, color in enumerate(types, start=1))
-        notes.append(f"The masks have {len(types)} colours, taken for types by number: {numbers}; colors.json names them")
-    settled = [_settled(each, types, background) if each in unsettled else each for each in images]
+        notes.append(
+            f"The masks have {len(types)} colours, taken for types by number: {numbers}; colors.json names them"
+        )
+    settled = [_settled(each, types, background, shown) if _is_unsettled(each) else each for each in images]
     return settled, notes
+
+
+def _is_unsettled(image: LabeledImage) -> bool:
+    return image.is_anomalous and image.read_mask is not None and not image.colors
 
 
 def _has_white_type(image: LabeledImage) -> bool:
@@ -73,24 +83,41 @@ def _has_white_type(image: LabeledImage) -> bool:
     return image.is_anomalous and image.read_mask is not None and BACKGROUND_COLOR in types
 
 
-def _settled(image: LabeledImage, types: list[_Color], background: _Color | None) -> LabeledImage:
+class _Shown(dict[str, str]):
+    """Type -> the colour that answers paint it in; each gets one of its own."""
+
+    def __init__(self, colors: Iterator[str]) -> None:
+        super().__init__()
+        self._colors = colors
+
+    def __missing__(self, name: str) -> str:
+        self[name] = next(self._colors)
+        return self[name]
+
+
+def _shown(number: int) -> str:
+    """Black, then hues as far from those before as can be: the golden ratio parts a circle most evenly."""
+    levels = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 0.8) if number else _BLACK
+    return "#" + bytes(round(255 * level) for level in levels).hex().upper()
+
+
+def _settled(image: LabeledImage, types: list[_Color], background: _Color | None, shown: _Shown) -> LabeledImage:
     if len(types) == 1:
         colors = {image.mask_type: _hex(types[0])}
     else:
         colors = {f"{image.mask_type}{number}": _hex(color) for number, color in enumerate(types, start=1)}
-    return _repainted(image, {**colors, BACKGROUND: _hex(background)} if background else colors)
+    return _repainted(image, {**colors, BACKGROUND: _hex(background)} if background else colors, shown)
 
 
-def _repainted(image: LabeledImage, colors: Mapping[str, str]) -> LabeledImage:
+def _repainted(image: LabeledImage, colors: Mapping[str, str], shown: _Shown) -> LabeledImage:
     """On white, in colours that can be told from it and from each other, as answers show them."""
     assert image.read_mask
-    names = [name for name in colors if not is_background(name)]
-    shown = dict(zip(names, _SHOWN, strict=False))
+    own = {name: shown[name] for name in colors if not is_background(name)}
 
     def read(read_mask: Callable[[], bytes] = image.read_mask) -> bytes:
-        return mask_png(read_labels(read_mask(), colors, name=image.name), list(shown.values()))
+        return mask_png(read_labels(read_mask(), colors, name=image.name), list(own.values()))
 
-    return replace(image, read_mask=read, colors=shown)
+    return replace(image, read_mask=read, colors=own)
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,20 @@ class _Mask:
     def share(self, color: _Color, near: int) -> float:
         """Of the mask, that has this colour or nearly so."""
         return sum(n for each, n in self.counts.items() if _distance(each, color) <= near) / self.counts.total()
+
+
+def _types(total: Counter[_Color], flat: set[_Color], background: _Color | None, near: int) -> list[_Color]:
+    """Colours that fill areas, most frequent first, or the most frequent alone; none like another or the background.
+
+    What fills none lies between two others, on a smooth outline.
+    """
+    known = [] if background is None else [background]
+    others = [each for each, _ in total.most_common() if all(_distance(each, one) > near for one in known)]
+    types: list[_Color] = []
+    for color in [each for each in others if each in flat] or others[:1]:
+        if all(_distance(color, one) > near for one in types):
+            types.append(color)
+    return types
 
 
 def _background(masks: list[_Mask], numbered: bool) -> tuple[_Color, list[str]]:
