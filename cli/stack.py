@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +12,7 @@ from typing import Any
 from cli.output import CommandError
 from local.cloud import LocalCloud
 from relook.aws.bucket import Bucket, S3Uri
-from relook.aws.clients import FRONT_DOOR_S, Clients
+from relook.aws.clients import FRONT_DOOR_S, Clients, known_endpoints, known_profiles
 from relook.aws.errors import translated
 from relook.aws.table import Table
 from relook.errors import AwsError
@@ -104,12 +106,37 @@ def _local_stack() -> Stack:
 
 
 def _deployed_stack(stage: str) -> Stack:
-    name, clients = f"Relook-{stage}", Clients(read_timeout_s=FRONT_DOOR_S)
+    name = f"Relook-{stage}"
     try:
+        clients = Clients(read_timeout_s=FRONT_DOOR_S)
         with translated():
             (described,) = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]
     except AwsError as error:
-        raise CommandError(
-            f"Stack {name} cannot be found ({error}); deploy it with: make deploy STAGE={stage}"
-        ) from error
+        wrong = _wrong_setup(error)
+        missing = f"Stack {name} cannot be found ({error}); deploy it with: make deploy STAGE={stage}"
+        raise CommandError(wrong or missing) from error
     return Stack({each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}, clients)
+
+
+def _wrong_setup(error: AwsError) -> str | None:
+    """What of the environment keeps AWS from being asked at all, with what would be right; None where it was asked."""
+    env = os.environ
+    endpoint = env.get("AWS_ENDPOINT_URL_CLOUDFORMATION") or env.get("AWS_ENDPOINT_URL")
+    match error.code:
+        case "ProfileNotFound":
+            given = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
+            known = f"expected one of {', '.join(profiles)}" if (profiles := known_profiles()) else "none is configured"
+            return f"AWS_PROFILE is {given!r}, which this machine does not know; {known}: aws configure --profile NAME"
+        case "NoCredentialsError" | "PartialCredentialsError":
+            return "There are no AWS credentials; set AWS_PROFILE to a profile that has some, or run: aws configure"
+        case "NoRegionError":
+            return "No AWS region is set; set AWS_DEFAULT_REGION to the one of the stack, such as us-east-1"
+        case "InvalidEndpoint" | "EndpointConnectionError" if endpoint:
+            return f"Nothing answers at AWS_ENDPOINT_URL, which is {endpoint!r}; unset it to ask AWS itself"
+        case "InvalidRegionError" | "EndpointConnectionError":
+            region = Clients().region or ""
+            known_regions = [each for partition in known_endpoints()["partitions"] for each in partition["regions"]]
+            if region not in known_regions:
+                like = difflib.get_close_matches(region, known_regions, n=1, cutoff=0) or ["us-east-1"]
+                return f"There is no AWS region {region!r}; set AWS_DEFAULT_REGION to the stack's, such as {like[0]}"
+    return None

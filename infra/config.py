@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -132,6 +133,9 @@ LOG_RETENTION_DAYS = (1, 7, 30, 90, 365)
 # Older ones run on Amazon Linux 2, whose C library cannot load onnxruntime's wheels.
 _RUNTIMES = ("python3.12", "python3.13", "python3.14")
 
+# S3's rule, but for what is rare: dots side by side, or four numbers. The deployment refuses those.
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 # Limits of Lambda and SQS. A batch above 10 would need a batching window, which delays every verdict.
@@ -195,6 +199,11 @@ def _impossible(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"training_retry_after_s is {value['training_retry_after_s']}, not above training_timeout_s: models would "
             "be trained twice at once"
+        )
+    if value["images_bucket"] and not _BUCKET_NAME.fullmatch(value["images_bucket"]):
+        problems.append(
+            f"images_bucket is {value['images_bucket']!r}, expected the name of an existing bucket alone: 3 to 63 "
+            "lower-case letters, digits, dots and hyphens, such as factory-images"
         )
     if (value["detector"] == DetectorKind.HOSTED) != (not value["remote_endpoint"]):
         problems.append("remote_endpoint is needed by the lookoutvision and sagemaker detectors, and by no other")

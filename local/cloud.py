@@ -26,7 +26,6 @@ from relook.errors import AwsError
 __all__ = ["CloudStatus", "LocalCloud", "LocalCloudError"]
 
 ROOT = Path(__file__).parents[1]
-DEFAULT_PORT = int(os.environ.get("RELOOK_LOCAL_PORT", "4566"))
 STACK = "Relook-local"
 
 
@@ -44,9 +43,16 @@ class CloudStatus:
 
 
 class LocalCloud:
-    """One laptop's AWS, told from others by its port."""
+    """One laptop's AWS, told from others by its port.
 
-    def __init__(self, port: int = DEFAULT_PORT) -> None:
+    Args:
+        port: RELOOK_LOCAL_PORT, or else 4566, unless given.
+    Raises:
+        LocalCloudError: RELOOK_LOCAL_PORT is no port.
+    """
+
+    def __init__(self, port: int | None = None) -> None:
+        port = port or _port(os.environ.get("RELOOK_LOCAL_PORT") or "4566")
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self.folder = ROOT / ".relook" / str(port)
         self._emulator = Emulator(port, self.folder)
@@ -143,6 +149,12 @@ class LocalCloud:
         """A function URL as this cloud answers it: its own name is known to AWS's name servers alone."""
         found = _FUNCTION_URL.fullmatch(value)
         return f"{self.endpoint_url}/_aws/lambda-url/{found[1]}" if found else value
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= 65535):
+        raise LocalCloudError(f"RELOOK_LOCAL_PORT is {text!r}; expected the number of a port, 1 to 65535, such as 4566")
+    return int(text)
 
 
 _FUNCTION_URL = re.compile(r"https://(\w+)\.lambda-url\.[\w-]+\.on\.aws/?")

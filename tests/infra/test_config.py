@@ -92,3 +92,14 @@ def test_every_field_is_described() -> None:
     assert all(
         f"{field.name}" in described for field in dataclasses.fields(StageConfig) if field.name not in self_explaining
     )
+
+
+@pytest.mark.parametrize("name", ["My_Images", "s3://factory-images", "ab", "factory-images/line-7", "-images"])
+def test_a_name_that_no_bucket_has_is_named_with_what_would_be_right(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read("dev", images_bucket=name)
+    assert raised.value.problems == [
+        f"images_bucket is {name!r}, expected the name of an existing bucket alone: 3 to 63 lower-case letters, "
+        "digits, dots and hyphens, such as factory-images"
+    ]
+    assert read("dev", images_bucket="factory-images.7").images_bucket == "factory-images.7"

@@ -14,6 +14,7 @@ from botocore.loaders import Loader
 from botocore.session import Session
 
 from relook.aws.errors import translated
+from relook.errors import AwsError
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -139,8 +140,16 @@ class Clients:
         return self._made(service, endpoint_url=endpoint_url)
 
     def _made(self, service: str, **options: str) -> Any:
-        with translated():
-            return self._boto3.client(service, config=self._config, **{**self._options, **options})
+        try:
+            with translated():
+                return self._boto3.client(service, config=self._config, **{**self._options, **options})
+        except ValueError as error:  # an endpoint_url that is no URL; it has no class of its own
+            raise AwsError("InvalidEndpoint", str(error)) from error
+
+
+def known_profiles() -> list[str]:
+    """Names in this machine's AWS configuration, for AWS_PROFILE to be one of."""
+    return sorted(Session().available_profiles)
 
 
 def known_endpoints() -> dict[str, Any]:
