@@ -12,6 +12,7 @@ from relook.lookout.contract import ERRORS
 from tests.contract.clients import Caller, CallError
 from tests.contract.front_door import FrontDoor
 from tests.contract.samples import classification_line
+from tests.unit.parts import part_png
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,9 @@ def test_what_exists_is_a_conflict_exception_with_the_text_that_programs_look_fo
 def test_one_training_too_many_is_a_service_quota_exceeded_exception(call: Caller, door: FrontDoor) -> None:
     name = project(call)
     lines = [classification_line(f"s3://data/{i}.png", is_anomalous=False) for i in range(20)]
+    image = part_png(0)
+    for i in range(20):
+        door.cloud.s3.put_object(Bucket="data", Key=f"{i}.png", Body=image)
     door.cloud.s3.put_object(Bucket="data", Key="twenty.manifest", Body="\n".join(lines).encode())
     source = {"GroundTruthManifest": {"S3Object": {"Bucket": "data", "Key": "twenty.manifest"}}}
     call("CreateDataset", ProjectName=name, DatasetType="train", DatasetSource=source)

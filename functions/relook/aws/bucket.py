@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from relook.aws.errors import translated
+from relook.errors import AwsError
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _URI = re.compile(r"s3://([0-9A-Za-z.\-_]{3,63})/([^\ud800-\udfff]+)")
 MAX_KEY_BYTES = 1024
 """S3's limit for a key in UTF-8."""
+_RANGE_NOT_SATISFIABLE = 416
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,28 @@ class Bucket:
         """
         with self.open(key) as found:
             return found.read()
+
+    def read_start(self, key: str, count: int) -> tuple[bytes, int]:
+        """An object's first bytes, so many at most, and how many it has in all.
+
+        Raises:
+            NoSuchObjectError, ObjectArchivedError: as `open`.
+        """
+        try:
+            with translated():
+                answer = self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes=0-{count - 1}")
+                return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
+        except AwsError as error:
+            if error.status == _RANGE_NOT_SATISFIABLE:  # what is empty has no first byte
+                return b"", 0
+            raise
+
+    def check_writable(self, key: str, *, kms_key_id: str | None = None) -> None:
+        """Find out whether `write` would be allowed, by an upload that is begun and given up: it leaves no object."""
+        more: dict[str, Any] = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+        with translated():
+            begun = self.client.create_multipart_upload(Bucket=self.name, Key=key, **more)
+            self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=begun["UploadId"])
 
     def write(
         self,

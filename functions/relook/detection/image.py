@@ -142,8 +142,7 @@ def decode_mask(data: bytes) -> ByteArray:
     Raises:
         ImageRejectedError: as `decode`; UNSUPPORTED_FORMAT for a JPEG, which cannot keep colours exact.
     """
-    if data.startswith(_JPEG_MAGIC):
-        raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, "The content is a JPEG; masks must be PNG")
+    check_start(data, is_mask=True)
     with _opened(data, is_decoded=False, min_side_px=1) as image:
         if _DEEP in image.info:
             values, alpha = _deep(image)
@@ -225,15 +224,26 @@ def _opened(
 
 def _refuse_by_first_bytes(data: bytes) -> None:
     check_size(len(data))
+    check_start(data)
+    if excess := find_excess(data):
+        message = f"The image has {excess}, as no camera or program makes them; save it again"
+        raise ImageRejectedError(RejectionReason.CORRUPT, message)
+
+
+def check_start(data: bytes, *, is_mask: bool = False) -> None:
+    """Judge an image by its first bytes alone, of which a dozen are enough.
+
+    Raises:
+        ImageRejectedError: UNSUPPORTED_FORMAT.
+    """
+    if is_mask and data.startswith(_JPEG_MAGIC):
+        raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, "The content is a JPEG; masks must be PNG")
     if not data.startswith((PNG_MAGIC, _JPEG_MAGIC)):
         looks_like = next((name for magic, name in _OTHER_MAGICS.items() if data.startswith(magic)), "something else")
         message = f"The content looks like {looks_like}; PNG and JPEG are accepted, whatever the file's name"
         if looks_like in _CONVERTIBLE:
             message += ". Save it as PNG, which keeps every pixel, such as with: magick IMAGE IMAGE.png"
         raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, message)
-    if excess := find_excess(data):
-        message = f"The image has {excess}, as no camera or program makes them; save it again"
-        raise ImageRejectedError(RejectionReason.CORRUPT, message)
 
 
 def _refuse_cut(picture: Picture) -> None:

@@ -7,7 +7,7 @@ that polls finds the dataset in its final state at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,17 +24,24 @@ from relook.errors import (
     ResourceType,
     ThrottledError,
 )
+from relook.lookout.objects import Objects
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
 from relook.registry import datasets
 from relook.registry.contention import beside_others
 from relook.registry.datasets import Dataset, DatasetStatus, DatasetType, ImageStats, StoredEntry
-from relook.registry.manifest import CheckedLines, check_lines, is_blank, lines_of
+from relook.registry.manifest import (
+    CheckedLines,
+    LineProblem,
+    check_lines,
+    first_problems,
+    is_blank,
+    lines_of,
+)
 
 _CREATING, _CREATED = "The dataset is creating.", "The dataset was created successfully."
 _UPDATED = "The dataset was updated successfully."
 _CHUNK_BYTES = 1_000_000
-_MAX_SHOWN_CHARS = 300
 
 
 class _UnusableError(Exception):
@@ -133,6 +140,8 @@ def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[s
     project, dataset_type = _named(given)
     changes: bytes = given["Changes"]
 
+    objects = Objects(service.s3)
+
     @beside_others
     def update() -> None:
         dataset = datasets.describe_dataset(service.registry, project, dataset_type)
@@ -142,7 +151,7 @@ def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[s
                 f"{project}/{dataset_type}",
                 f"The {dataset_type} dataset of project {project} is CREATE_FAILED; delete it and create it anew",
             )
-        _update(service, dataset, changes)
+        _update(service, dataset, changes, objects)
 
     update()
     return {"Status": DatasetStatus.UPDATE_IN_PROGRESS}
@@ -166,14 +175,15 @@ def _import(service: Service, folder: str, dataset_type: DatasetType, source: Ma
         checked = check_lines(lines, None, may_repeat=False)
         if not checked.count:
             raise _UnusableError(f"{place} is empty; expected one JSON object in a line for each image")
-        _refuse_problems(service, folder, checked, place)
+        _refuse_problems(service, folder, checked, checked.problems, place)
+        _refuse_problems(service, folder, checked, Objects(service.s3).problems(checked.usable.values()), place)
     except UnicodeError as error:
         return _Imported(DatasetStatus.CREATE_FAILED, f"{place}: {error}; save the manifest as UTF-8")
     except _UnusableError as error:
         return _Imported(DatasetStatus.CREATE_FAILED, str(error))
     entries = list(_new_entries(checked).values())
     key = datasets.save_entries(service.datasets_bucket, folder, entries)
-    return _Imported(stats=_stats(entries), entries_key=key)
+    return _Imported(message=_CREATED + _left_out(checked), stats=_stats(entries), entries_key=key)
 
 
 def _manifest_lines(service: Service, place: S3Uri, version_id: str | None) -> Iterator[str]:
@@ -208,7 +218,7 @@ def _limited(lines: Iterable[str], limit: int, place: S3Uri, dataset_type: Datas
         yield line
 
 
-def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
+def _update(service: Service, dataset: Dataset, changes: bytes, objects: Objects) -> None:
     """
     Raises:
         InvalidRequestError: the changes hold no lines of text at all.
@@ -224,7 +234,8 @@ def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
     if not checked.count:
         raise InvalidRequestError("Changes hold no lines; expected one JSON object in a line for each image")
     try:
-        _refuse_problems(service, dataset.folder, checked, None)
+        _refuse_problems(service, dataset.folder, checked, checked.problems, None)
+        _refuse_problems(service, dataset.folder, checked, objects.problems(checked.usable.values()), None)
         entries |= _new_entries(checked)  # a known image keeps its place, new ones come last
         limit = _max_images(service, dataset.type)
         if len(entries) > limit:
@@ -238,7 +249,8 @@ def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
         return
     key = datasets.save_entries(bucket, dataset.folder, entries.values())
     try:
-        datasets.replace_entries(service.registry, dataset, key, _stats(entries.values()), _UPDATED)
+        message = _UPDATED + _left_out(checked)
+        datasets.replace_entries(service.registry, dataset, key, _stats(entries.values()), message)
     except ThrottledError:  # and no other: after a time-out, say, nobody knows whether the dataset points to it
         _delete_object(service, key)
         raise
@@ -246,23 +258,31 @@ def _update(service: Service, dataset: Dataset, changes: bytes) -> None:
         _delete_object(service, dataset.entries_key)
 
 
-def _refuse_problems(service: Service, folder: str, checked: CheckedLines, manifest: S3Uri | None) -> None:
+def _left_out(checked: CheckedLines) -> str:
+    """A sentence on the lines that no model is trained with, if there are any."""
+    if not checked.unlabeled:
+        return ""
+    count = f"{len(checked.unlabeled):,} of {checked.count:,} lines"
+    return f" {count} are not trained with: {first_problems(checked.unlabeled)}"
+
+
+def _refuse_problems(
+    service: Service, folder: str, checked: CheckedLines, found: Sequence[LineProblem], manifest: S3Uri | None
+) -> None:
     """
     Raises:
-        _UnusableError: there are bad lines; names the first, and the report of all.
+        _UnusableError: there are bad lines; names the first ones, and the report of all.
     """
-    if not checked.problems:
+    if not found:
         return
     bucket, key = service.datasets_bucket, datasets.new_report_key(folder)
-    problems = [{"line": problem.line, "message": problem.message} for problem in checked.problems]
+    problems = [{"line": problem.line, "message": problem.message} for problem in found]
     report = {"manifest": str(manifest) if manifest else None, "lines": checked.count, "problems": problems}
     bucket.write(key, json.dumps(report, indent=1).encode(), "application/json")
-    first = str(checked.problems[0])
-    if len(first) > _MAX_SHOWN_CHARS:
-        first = f"{first[:_MAX_SHOWN_CHARS]}…"
+    start, end = ("Nothing was changed: ", "") if manifest is None else ("", f" of {manifest}")
+    count = f"{len({each.line for each in found}):,} of {checked.count:,} lines"
     raise _UnusableError(
-        f"{'Nothing was changed: ' if manifest is None else ''}{len(problems):,} of {checked.count:,} lines"
-        f"{'' if manifest is None else f' of {manifest}'} cannot be used; {first}; all problems: {bucket.uri(key)}"
+        f"{start}{count}{end} cannot be used; {first_problems(found)}; all problems: {bucket.uri(key)}"
     )
 
 

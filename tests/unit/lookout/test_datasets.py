@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -26,6 +27,7 @@ from relook.errors import (
     ResourceType,
     ThrottledError,
 )
+from relook.lookout import objects
 from relook.lookout.datasets import (
     create_dataset,
     delete_dataset,
@@ -36,6 +38,7 @@ from relook.lookout.datasets import (
 from relook.lookout.service import Service, encode_token
 from relook.registry import datasets as registry
 from relook.registry.datasets import Dataset, DatasetType, read_entries
+from relook.registry.manifest import lines_of, parse_entry
 from relook.registry.projects import create_project
 
 TRAIN = {"ProjectName": "bracket", "DatasetType": "train"}
@@ -59,9 +62,24 @@ def line(name: str, label: str = "normal", bucket: str = "images", **more: Any) 
     )
 
 
+IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(40)  # as much of one as is looked at
+
+
+def put_images(service: Service, *lines: str) -> None:
+    """Those in the bucket `images` that the lines name as labelled."""
+    for each in lines:
+        with suppress(ValueError):
+            entry = parse_entry(each)
+            place = S3Uri.parse(entry.source_ref)
+            if entry.is_anomalous is not None and place.bucket == "images":
+                service.s3.put_object(Bucket=place.bucket, Key=place.key, Body=IMAGE)
+
+
 def upload(service: Service, *lines: str, data: bytes | None = None, **which: str) -> dict[str, Any]:
     """Put a manifest; the DatasetSource that names it."""
     body = "\n".join(lines).encode() if data is None else data
+    with suppress(UnicodeError):
+        put_images(service, *lines_of([body]))
     service.s3.put_object(Bucket="images", Key="train.manifest", Body=body)
     return {"GroundTruthManifest": {"S3Object": {"Bucket": "images", "Key": "train.manifest", **which}}}
 
@@ -75,6 +93,7 @@ def create(service: Service, *lines: str, data: bytes | None = None, **which: st
 
 
 def update(service: Service, *lines: str, **which: str) -> dict[str, Any]:
+    put_images(service, *lines)
     answer = update_dataset_entries(service, {**TRAIN, **which, "Changes": "\n".join(lines).encode()})
     assert answer == {"Status": "UPDATE_IN_PROGRESS"}
     return described(service)
@@ -135,7 +154,11 @@ def test_a_manifests_lines_come_back_as_they_were(service: Service) -> None:
         line("b.jpg", "maybe"),
     ]
     found = create(service, *lines)
-    assert (found["Status"], found["StatusMessage"]) == ("CREATE_COMPLETE", "The dataset was created successfully.")
+    text = (
+        "The dataset was created successfully. 1 of 3 lines are not trained with:"
+        " line 3: class-name 'maybe' is neither normal nor anomaly"
+    )
+    assert (found["Status"], found["StatusMessage"]) == ("CREATE_COMPLETE", text)
     assert found["ImageStats"] == {"Total": 3, "Labeled": 2, "Normal": 1, "Anomaly": 1}
     assert listed(service) == lines
 
@@ -153,6 +176,8 @@ def test_masks_may_lie_elsewhere_and_their_colours_are_kept(service: Service) ->
         "anomaly-mask-ref": "s3://masks/a.png",
         "anomaly-mask-ref-metadata": {"internal-color-map": color_map, "type": "groundtruth/semantic-segmentation"},
     }
+    service.s3.create_bucket(Bucket="masks")
+    service.s3.put_object(Bucket="masks", Key="a.png", Body=IMAGE)
     assert create(service, line("a.jpg", "anomaly", **mask))["Status"] == "CREATE_COMPLETE"
     dataset = registry.describe_dataset(service.registry, "bracket", DatasetType.TRAIN)
     [stored] = read_entries(service.datasets_bucket, dataset)
@@ -183,10 +208,9 @@ def test_bad_lines_fail_the_creation_and_are_all_reported(service: Service) -> N
     found = create(service, *lines)
     assert found["Status"] == "CREATE_FAILED"
     assert found["ImageStats"] == {"Total": 0, "Labeled": 0, "Normal": 0, "Anomaly": 0}
-    text = (
-        "8 of 9 lines of s3://images/train.manifest cannot be used; line 2: source-ref is missing; all problems: s3://"
-    )
+    text = "8 of 9 lines of s3://images/train.manifest cannot be used; line 2: source-ref is missing; line 4: "
     assert found["StatusMessage"].startswith(text)
+    assert "line 9: too long; at most 8,192 characters are allowed; line 10:" in found["StatusMessage"]
     told = report(service, found["StatusMessage"])
     assert (told["manifest"], told["lines"]) == ("s3://images/train.manifest", 9)
     expected = {
@@ -503,6 +527,7 @@ def test_writers_at_once_lose_none_of_their_lines(service: Service) -> None:
     table = Table(client, service.registry.name)
     racing = replace(service, registry=table)
     writers, rounds = 6, 4
+    put_images(service, *(line(f"{writer}-{number}.jpg") for writer in range(writers) for number in range(rounds)))
 
     def write(writer: int) -> None:
         for number in range(rounds):
@@ -601,7 +626,7 @@ def test_a_list_whose_snapshot_is_replaced_meanwhile_reads_the_new_one(
 
 
 def test_a_full_dataset_is_made_and_listed_in_seconds(service: Service) -> None:
-    lines = [line(f"{number}.jpg", note="x" * 500) for number in range(16_000)]
+    lines = [line(f"{number}.jpg", "maybe", note="x" * 500) for number in range(16_000)]  # no image is looked at
     began = time.perf_counter()
     assert create(service, *lines)["ImageStats"]["Total"] == 16_000
     assert listed(service, SourceRefContains="/15999.") == lines[-1:]
@@ -624,3 +649,76 @@ def test_a_manifest_is_not_read_beyond_its_limit(service: Service, monkeypatch: 
     assert "has more than 16,000 lines" in found["StatusMessage"]
     assert source.given < 3_000_000
     assert source.closed
+
+
+def test_images_and_masks_that_cannot_be_used_fail_the_creation_and_are_all_named(service: Service) -> None:
+    def masked(mask: str) -> dict[str, Any]:
+        color_map = {"0": {"class-name": "deep scratch", "hex-color": "#23A436"}}
+        return {"m-ref": f"s3://images/{mask}", "m-ref-metadata": {"internal-color-map": color_map}}
+
+    lines = [
+        line("good.png"),
+        *(line(f"missing/{number}.png") for number in range(12)),
+        line("folder/"),
+        line("empty.png"),
+        line("photo.bmp"),
+        line("large.png"),
+        line("a.png", "anomaly", **masked("mask.jpg")),
+        line("b.png", "anomaly", **masked("nothing.png")),
+        line("unlabelled-and-missing.png", "later"),
+    ]
+    source = upload(service, *lines)
+    service.s3.put_object(Bucket="images", Key="folder/")
+    service.s3.put_object(Bucket="images", Key="empty.png")
+    service.s3.put_object(Bucket="images", Key="photo.bmp", Body=b"BM" + bytes(60))
+    service.s3.put_object(Bucket="images", Key="large.png", Body=IMAGE + bytes(9_000_000))
+    service.s3.put_object(Bucket="images", Key="mask.jpg", Body=b"\xff\xd8\xff" + bytes(60))
+    for number in range(12):
+        service.s3.delete_object(Bucket="images", Key=f"missing/{number}.png")
+    create_dataset(service, {**TRAIN, "DatasetSource": source})
+    found = described(service)
+    assert found["Status"] == "CREATE_FAILED"
+    message = found["StatusMessage"]
+    assert message.startswith(
+        "18 of 20 lines of s3://images/train.manifest cannot be used; line 2: s3://images/missing/0"
+    )
+    assert "line 11: s3://images/missing/9.png does not exist (NoSuchKey)" in message and "line 12" not in message
+    told = {each["line"]: each["message"] for each in report(service, message)["problems"]}
+    assert set(told) == set(range(2, 20))
+    assert "is a folder and no image" in told[14]
+    assert "has 0 bytes" in told[15]
+    assert "looks like a BMP" in told[16]
+    assert "at most 8,388,608 are accepted" in told[17]
+    assert "mask.jpg cannot be used: The content is a JPEG; masks must be PNG" in told[18]
+    assert "nothing.png does not exist" in told[19]
+
+
+def test_a_bucket_that_is_missing_fails_the_creation(service: Service) -> None:
+    found = create(service, line("a.png", bucket="nowhere-at-all"))
+    assert found["Status"] == "CREATE_FAILED"
+    assert "s3://nowhere-at-all/a.png does not exist (NoSuchBucket)" in found["StatusMessage"]
+
+
+def test_an_update_with_a_missing_image_is_rolled_back(service: Service) -> None:
+    create(service, line("a.jpg"))
+    update_dataset_entries(service, {**TRAIN, "Changes": line("missing.jpg").encode()})
+    found = described(service)
+    assert found["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    assert "line 1: s3://images/missing.jpg does not exist" in found["StatusMessage"]
+    assert listed(service) == [line("a.jpg")]
+
+
+def test_of_many_images_some_at_even_distances_are_looked_at(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "MAX_LOOKED_AT", 5)
+    lines = [line(f"{number}.jpg") for number in range(10)]
+    source = upload(service, *lines)
+    service.s3.delete_object(Bucket="images", Key="4.jpg")
+    service.s3.delete_object(Bucket="images", Key="5.jpg")  # which is not among them
+    create_dataset(service, {**TRAIN, "DatasetSource": source})
+    assert described(service)["StatusMessage"].startswith("1 of 10 lines of s3://images/train.manifest cannot be used;")
+
+
+def test_slow_storage_costs_no_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "_BUDGET_S", 0)
+    create_dataset(service, {**TRAIN, "DatasetSource": upload(service, line("a.jpg"))})
+    assert described(service)["Status"] == "CREATE_COMPLETE"
