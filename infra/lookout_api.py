@@ -80,6 +80,7 @@ class LookoutApi(Construct):
         """Each action that the code calls, on the thing it calls it on."""
         table = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
         read = ["s3:GetObject", "s3:GetObjectVersion"]
+        write = ["s3:PutObject", "s3:AbortMultipartUpload"]  # begun and given up, an upload tells if one may write
         allow = self.function.allow
         allow([*table, "dynamodb:ConditionCheckItem", "dynamodb:Query"], storage.registry.table_arn)
         allow(["dynamodb:Query"], f"{storage.registry.table_arn}/index/by_kind")
@@ -87,8 +88,8 @@ class LookoutApi(Construct):
         allow(["sqs:SendMessage"], training_queue.queue_arn)
         self.function.allow_objects(storage.models, ["s3:GetObject", "s3:DeleteObject"])
         # Listed too: a dataset's files are deleted by their prefix.
-        self.function.allow_objects(storage.datasets, [*read, "s3:PutObject", "s3:DeleteObject"])
+        self.function.allow_objects(storage.datasets, [*read, *write, "s3:DeleteObject"])
         self.function.allow_objects(storage.images, read)
         for bucket in storage.data_buckets:
-            self.function.allow_objects(bucket, [*read, "s3:PutObject"])
+            self.function.allow_objects(bucket, [*read, *write])
         self.function.use_keys_through_s3()  # of manifests, and of what a packaging job writes

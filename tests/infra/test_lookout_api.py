@@ -26,7 +26,7 @@ LEAST = {
     ("s3:ListBucket", "<StorageModels.Arn>"),
     *(
         (f"s3:{action}", "<StorageDatasets.Arn>/*")
-        for action in ("GetObject", "GetObjectVersion", "PutObject", "DeleteObject")
+        for action in ("GetObject", "GetObjectVersion", "PutObject", "AbortMultipartUpload", "DeleteObject")
     ),
     ("s3:ListBucket", "<StorageDatasets.Arn>"),
     ("s3:GetObject", "<StorageImages.Arn>/*"),
@@ -52,7 +52,8 @@ def test_only_callers_with_aws_credentials_come_in(synthesize: Synthesize) -> No
 
 def test_buckets_that_users_keep_datasets_in_are_read_and_written(synthesize: Synthesize) -> None:
     bucket = "arn:<AWS::Partition>:s3:::line-7"
-    more = {(f"s3:{action}", f"{bucket}/*") for action in ("GetObject", "GetObjectVersion", "PutObject")}
+    actions = ("GetObject", "GetObjectVersion", "PutObject", "AbortMultipartUpload")
+    more = {(f"s3:{action}", f"{bucket}/*") for action in actions}
     assert allowed(synthesize(data_buckets="line-7"), ROLE) == LEAST | more | {("s3:ListBucket", bucket)}
 
 

@@ -421,3 +421,11 @@ def test_an_archived_object_is_rejected(hosted: Cloud, published: list[dict[str,
     body["detail"]["object"]["version-id"] = hosted.s3.head_object(Bucket="images", Key="bracket/a.png")["VersionId"]
     assert hosted.deliver({**upload, "body": json.dumps(body)}) == []
     assert hosted.records()[0]["reason"] == "OBJECT_ARCHIVED"
+
+
+def test_an_empty_object_that_shows_a_folder_is_no_image(hosted: Cloud, published: list[dict[str, Any]]) -> None:
+    assert hosted.deliver(hosted.upload("bracket/line 1/", b"")) == []
+    assert hosted.records() == []
+    assert hosted.published() == []
+    assert hosted.deliver(hosted.upload("bracket/line 1/", b"x")) == []  # which is no image either, but is something
+    assert [record["reason"] for record in hosted.records()] == ["UNSUPPORTED_FORMAT"]

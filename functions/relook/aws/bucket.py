@@ -145,6 +145,7 @@ class Bucket:
         more: dict[str, Any] = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         with translated():
             begun = self.client.create_multipart_upload(Bucket=self.name, Key=key, **more)
+        with suppress(AwsError), translated():
             self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=begun["UploadId"])
 
     def write(

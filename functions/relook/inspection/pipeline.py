@@ -55,6 +55,9 @@ class Pipeline:
         Raises:
             Exception: of any kind, when it could not be done now; the same upload is then to be given again.
         """
+        if upload.is_folder:
+            logger.info("a folder and no image", image_uri=upload.uri)
+            return
         # Powertools asks the context how long a crashed attempt may go on blocking the next one.
         self._idempotency.register_lambda_context(context)
         model, rejection = None, None

@@ -32,6 +32,11 @@ class Upload:
     sequencer: str
 
     @property
+    def is_folder(self) -> bool:
+        """Whether it is what consoles make to show an empty folder, and no image."""
+        return self.key.endswith("/") and not self.size_bytes
+
+    @property
     def uri(self) -> str:
         """The image as records and events name it."""
         return str(S3Uri(self.bucket, self.key))

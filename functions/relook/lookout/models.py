@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import dropwhile, islice
 from typing import Any
 
+from relook.aws.bucket import S3Uri
 from relook.aws.errors import translated
 from relook.errors import (
     AwsError,
@@ -38,6 +39,7 @@ def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     project = describe_project(service.registry, given["ProjectName"]).name
     _check_datasets(service, project)
     place = given["OutputConfig"]["S3Location"]
+    _check_writable(service, S3Uri(place["Bucket"], place.get("Prefix", "")), given.get("KmsKeyId"))
     model = trainings.create_model(
         service.registry,
         project,
@@ -188,6 +190,22 @@ def _check_datasets(service: Service, project: str) -> None:
             f"The test dataset of project {project} has {_counts(test)}; at least {normal} normal and {anomalous} "
             "anomalous ones are needed. Without a test dataset the model is evaluated on the train dataset"
         )
+
+
+def _check_writable(service: Service, output: S3Uri, kms_key_id: str | None) -> None:
+    """
+    Raises:
+        InvalidRequestError: the evaluation could not be written there; it is better to know before the training.
+    """
+    try:
+        service.bucket(output.bucket).check_writable(f"{output.key}EvaluationResult.json", kms_key_id=kms_key_id)
+    except AwsError as error:
+        if error.is_transient:
+            raise
+        raise InvalidRequestError(
+            f"The evaluation cannot be written to {output} ({error.code}: {error.text}). Name the bucket in the "
+            "stage's data_buckets, and let its own policy and the key, if any, allow it"
+        ) from error
 
 
 def _counts(stats: ImageStats) -> str:

@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from relook.aws.bucket import Bucket
+from relook.aws.bucket import Bucket, S3Uri
 from relook.aws.table import ConditionFailedError, Table, Update
 from relook.errors import (
     AwsThrottledError,
@@ -596,6 +596,7 @@ def test_a_write_whose_answer_was_lost_is_not_mistaken_for_a_lost_race(
 def test_a_race_that_is_always_lost_asks_the_client_to_try_again(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    put_images(service, line("b.jpg"))
     create(service, line("a.jpg"))
 
     def lose(self: Table, change: Update) -> object:

@@ -586,3 +586,13 @@ def test_nothing_is_provisioned_unless_the_stage_asks_for_it(service: Service) -
     trained(service)
     start(replace(service, lambda_=lambda_))
     assert lambda_.units == {}
+
+
+def test_an_output_bucket_that_cannot_be_written_is_refused_before_the_training(ready: Service) -> None:
+    output = {"S3Location": {"Bucket": "nowhere-at-all", "Prefix": "out/"}}
+    with pytest.raises(InvalidRequestError, match=r"cannot be written to s3://nowhere-at-all/out/ \(NoSuchBucket"):
+        operations.create_model(ready, {**REQUEST, "OutputConfig": output})
+    assert list(operations.list_models(ready, {"ProjectName": "bracket"})["Models"]) == []
+    operations.create_model(ready, REQUEST)
+    assert ready.s3.list_multipart_uploads(Bucket="results").get("Uploads", []) == []
+    assert ready.s3.list_objects_v2(Bucket="results")["KeyCount"] == 0
