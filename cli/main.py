@@ -258,6 +258,18 @@ def client_setup(
         clients.print_setup(setup)
 
 
+@app.command()
+def console(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine, on 127.0.0.1.")] = 8321,
+    opens: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser on it.")] = True,
+    stage: Stage = LOCAL_STAGE,
+) -> None:
+    """Look at inspections, charts and models in a browser. Example: relook console"""
+    from cli.console import app as pages
+
+    pages.serve(connect(stage), stage, port, opens=opens)
+
+
 @events_app.command("tail")
 def events_tail(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,

@@ -116,6 +116,8 @@ class Table:
         *,
         sort_prefix: tuple[str, str] | None = None,
         after: tuple[str, str] | None = None,
+        between: tuple[str, str, str] | None = None,
+        start: Mapping[str, str] | None = None,
         index: str | None = None,
         newest_first: bool = False,
     ) -> Iterator[Item]:
@@ -125,6 +127,8 @@ class Table:
             partition: (attribute, value) of the partition key.
             sort_prefix: (attribute, value) the sort key begins with.
             after: (attribute, value) the sort key is greater than; not together with sort_prefix.
+            between: (attribute, low, high) the sort key lies in, both included; not together with either.
+            start: key attributes, of table and index, of the item to go on behind.
             index: a global secondary index to ask instead of the table.
         """
         expression = _Expression()
@@ -133,13 +137,18 @@ class Table:
             condition += f" AND begins_with({expression.name(sort_prefix[0])}, {expression.value(sort_prefix[1])})"
         if after:
             condition += f" AND {expression.name(after[0])} > {expression.value(after[1])}"
-        arguments = {
+        if between:
+            name, low, high = between
+            condition += f" AND {expression.name(name)} BETWEEN {expression.value(low)} AND {expression.value(high)}"
+        arguments: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": condition,
             "ScanIndexForward": not newest_first,
             **({"IndexName": index} if index else {"ConsistentRead": True}),
             **expression.arguments(),
         }
+        if start:
+            arguments["ExclusiveStartKey"] = to_attributes(start)
         with translated():
             for page in self._client.get_paginator("query").paginate(**arguments):
                 yield from (from_attributes(item) for item in page["Items"])

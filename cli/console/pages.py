@@ -1,0 +1,128 @@
+"""What every page shares: the stack it reads, its templates, and how values are written for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from cli.console.safety import Sessions
+from cli.stack import Stack
+from relook.inspection.publish import percent
+from relook.registry.inspections import RecordId, verdict_of
+from relook.registry.projects import list_projects
+
+HERE = Path(__file__).parent
+
+_SIGNS = {"anomalous": "●", "normal": "○", "rejected": "◇"}
+
+
+@dataclass(frozen=True)
+class Console:
+    """What the pages stand on.
+
+    Attributes:
+        stack: the deployed stack they show.
+        stage: its name, for the header.
+    """
+
+    stack: Stack
+    stage: str
+    sessions: Sessions = field(default_factory=Sessions)
+
+    def project_names(self) -> list[str]:
+        """By name."""
+        return [each.name for each in list_projects(self.stack.registry)]
+
+
+def console_of(request: Request) -> Console:
+    """The one the application was made for."""
+    console = request.app.state.console
+    assert isinstance(console, Console)
+    return console
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    """A template as an answer."""
+    console = console_of(request)
+    session = request.scope["state"]["session"]
+    text = _TEMPLATES.get_template(template).render(
+        stage=console.stage,
+        path=request.url.path,
+        project_names=console.project_names,
+        token=console.sessions.token(session),
+        **values,
+    )
+    return HTMLResponse(text, status)
+
+
+def address(path: str, **values: Any) -> str:
+    """A path with those of the values that are set."""
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def local_time(text: str) -> str:
+    """`2026-11-26T09:41:05.123Z` as `26 Nov 09:41:05`, in this machine's own zone."""
+    return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M:%S")
+
+
+def day_of(text: str) -> str:
+    """`2026-11-26` of a time in UTC."""
+    return text[:10]
+
+
+def swatch(color: str) -> Markup:
+    """A small square in a type's colour, outlined so that it shows on any ground."""
+    return Markup(
+        f'<svg class="tag" viewBox="0 0 12 12" aria-hidden="true"><rect x="1" y="1" width="10" height="10" rx="2" '
+        f'fill="{escape(color)}"/></svg>'
+    )
+
+
+def today() -> str:
+    """In UTC, as records are dated."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def key_of(record: Mapping[str, Any]) -> str:
+    """An image's key without its bucket."""
+    return str(record["image_uri"]).split("/", 3)[3]
+
+
+def metadata_values(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """`name=value` of all the user metadata that these records have, sorted."""
+    return sorted({f"{name}={value}" for each in records for name, value in (each.get("metadata") or {}).items()})
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda share: percent(float(share)),
+        "sure": lambda confidence: f"{float(confidence):.1%}",
+        "time": local_time,
+        "swatch": swatch,
+        "key": key_of,
+        "name": lambda record: key_of(record).rpartition("/")[2],
+        "id": lambda record: str(RecordId.of(record)),
+        "verdict": lambda record: verdict_of(record).value,
+        "sign": lambda word: _SIGNS[word],
+    }
+    environment.globals |= {"address": address}
+    return environment
+
+
+_TEMPLATES = _templates()

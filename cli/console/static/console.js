@@ -1,0 +1,161 @@
+// Keys, live arrival, and the picture's layers. Every page works without it.
+const $ = (selector, within = document) => within.querySelector(selector);
+const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+export const token = $('meta[name="relook-token"]').content;
+
+/** Tell what happened, where screen readers hear it too. */
+export function say(text) {
+  const status = $("#status");
+  status.textContent = text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { status.textContent = ""; }, 4000);
+}
+
+/** A change, with the token that only our own pages know; throws with the server's sentence. */
+export async function change(address, fields) {
+  const body = fields instanceof FormData ? fields : new URLSearchParams(fields);
+  const answer = await fetch(address, { method: "POST", body, headers: { "x-relook-token": token } });
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
+
+// Cards: next, previous, open
+const cards = () => $$("#cards .card");
+const select = (card) => {
+  for (const each of cards()) each.classList.toggle("selected", each === card);
+  if (card) { $("a", card).focus({ preventScroll: true }); card.scrollIntoView({ block: "nearest" }); }
+};
+function step(by) {
+  const all = cards();
+  const now = all.findIndex((each) => each.classList.contains("selected"));
+  select(all[Math.min(Math.max(now + by, 0), all.length - 1)]);
+}
+
+// One inspection: layers, opacity, zoom
+const viewer = $(".viewer");
+const layers = viewer && $(".layers", viewer);
+const view = { scale: 1, x: 0, y: 0 };
+function show(name, on) {
+  const box = $(`[data-shows="${name}"]`);
+  const layer = $(`[data-layer="${name}"]`);
+  if (!box || !layer) return;
+  box.checked = on ?? !box.checked;
+  layer.hidden = !box.checked;
+}
+function draw() {
+  if (layers) layers.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+}
+function zoom(factor, x, y) {
+  if (!layers) return;
+  if (!factor) { Object.assign(view, { scale: 1, x: 0, y: 0 }); draw(); return; }
+  const area = $("[data-zoom]", viewer).getBoundingClientRect();
+  const [px, py] = [x ?? area.width / 2, y ?? area.height / 2];
+  const scale = Math.min(Math.max(view.scale * factor, 1), 32);
+  view.x = px - (px - view.x) * (scale / view.scale);
+  view.y = py - (py - view.y) * (scale / view.scale);
+  view.scale = scale;
+  if (scale === 1) Object.assign(view, { x: 0, y: 0 });
+  draw();
+}
+if (layers) {
+  const area = $("[data-zoom]", viewer);
+  for (const box of $$("[data-shows]")) box.addEventListener("change", () => show(box.dataset.shows, box.checked));
+  $("[data-opacity]")?.addEventListener("input", (event) => {
+    for (const layer of $$("[data-layer]")) layer.style.opacity = event.target.value / 100;
+  });
+  for (const button of $$("[data-step]")) button.addEventListener("click", () => zoom(Number(button.dataset.step)));
+  area.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    const box = area.getBoundingClientRect();
+    zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, event.clientX - box.left, event.clientY - box.top);
+  }, { passive: false });
+  const fingers = new Map();
+  area.addEventListener("pointerdown", (event) => {
+    if (area.dataset.paints) return;
+    fingers.set(event.pointerId, event);
+    area.setPointerCapture(event.pointerId);
+  });
+  area.addEventListener("pointermove", (event) => {
+    const before = fingers.get(event.pointerId);
+    if (!before) return;
+    if (fingers.size === 2) {
+      const [a, b] = [...fingers.values()];
+      const apart = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+      fingers.set(event.pointerId, event);
+      const [c, d] = [...fingers.values()];
+      zoom(Math.hypot(c.clientX - d.clientX, c.clientY - d.clientY) / (apart || 1));
+    } else if (view.scale > 1) {
+      view.x += event.clientX - before.clientX;
+      view.y += event.clientY - before.clientY;
+      draw();
+    }
+    fingers.set(event.pointerId, event);
+  });
+  for (const name of ["pointerup", "pointercancel"]) area.addEventListener(name, (event) => fingers.delete(event.pointerId));
+}
+
+// Keys; never while something is typed
+const keys = {
+  j: () => step(1),
+  k: () => step(-1),
+  m: () => show("mask"),
+  h: () => show("heat"),
+  n: () => $("[data-nearest]")?.click(),
+  0: () => zoom(0),
+  "+": () => zoom(1.25),
+  "-": () => zoom(0.8),
+  r: () => $('[data-review="right"]')?.click(),
+  w: () => $('[data-review="wrong"]')?.click(),
+  u: () => $('[data-review="unsure"]')?.click(),
+  "/": () => $(".filters select, .filters input")?.focus(),
+  "?": () => $("#keys").showModal(),
+  Escape: () => ($("[data-back]") ?? $('a[rel="up"]'))?.click(),
+};
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, dialog")) return;
+  const choosing = $("[data-choices]:not([hidden])");
+  if (choosing && /^[0-9]$/.test(event.key)) { $(`[data-key="${event.key}"]`, choosing)?.click(); event.preventDefault(); return; }
+  const act = keys[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
+$("[data-keys]")?.addEventListener("click", keys["?"]);
+$("[data-back]")?.addEventListener("click", (event) => {
+  if (document.referrer.startsWith(`${location.origin}/inspections`)) { event.preventDefault(); history.back(); }
+});
+for (const button of $$("[data-opens]")) button.addEventListener("click", () => {
+  const opened = document.getElementById(button.dataset.opens);
+  opened.hidden = !opened.hidden;
+  if (!opened.hidden) $("input, button", opened)?.focus();
+});
+
+// Live: what is newer than the newest, every two seconds, while the page is looked at
+const live = $("#cards[data-live]");
+if (live) setInterval(async () => {
+  if (document.hidden) return;
+  const newest = $(".card", live)?.dataset.at ?? "";
+  const address = new URL(live.dataset.live, location.origin);
+  address.searchParams.set("newer", newest);
+  const answer = await fetch(address).catch(() => null);
+  if (!answer?.ok) return;
+  const arrived = document.createElement("template");
+  arrived.innerHTML = await answer.text();
+  const known = new Set(cards().map((each) => each.dataset.id));
+  const fresh = $$(".card", arrived.content).filter((each) => !known.has(each.dataset.id));
+  if (!fresh.length) return;
+  live.prepend(...fresh);
+  $(".empty")?.remove();
+  for (const old of cards().slice(120)) old.remove();
+  say(fresh.length === 1 ? "1 new inspection" : `${fresh.length} new inspections`);
+}, 2000);
+
+// Try: pictures that are dropped on the frame
+const frame = $("[data-drop]");
+if (frame) {
+  const files = $('input[type="file"]', frame);
+  for (const name of ["dragover", "dragleave", "drop"]) frame.addEventListener(name, (event) => {
+    event.preventDefault();
+    frame.classList.toggle("over", name === "dragover");
+    if (name === "drop" && event.dataTransfer.files.length) { files.files = event.dataTransfer.files; frame.requestSubmit(); }
+  });
+}

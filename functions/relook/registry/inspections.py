@@ -1,0 +1,176 @@
+"""What was inspected: the records of the Inspections table, read by index and never by a scan."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from heapq import merge
+from typing import Any, Self
+
+from relook.aws.table import Item, Table
+from relook.errors import InvalidRequestError
+
+_LOOKED_AT = 2_000
+"""Records a page looks at before it says how far it came: a quarter of a second on the local cloud."""
+_LATEST = "9"
+"""Later than any time that is written with its year first."""
+
+
+class Verdict(StrEnum):
+    """How an inspection ended, in one word."""
+
+    ANOMALOUS = "anomalous"
+    NORMAL = "normal"
+    REJECTED = "rejected"
+
+
+def verdict_of(record: Mapping[str, Any]) -> Verdict:
+    """Of a record."""
+    if record["status"] == "REJECTED":
+        return Verdict.REJECTED
+    return Verdict.ANOMALOUS if record["is_anomalous"] else Verdict.NORMAL
+
+
+@dataclass(frozen=True)
+class RecordId:
+    """Which record: its primary key, and its place in the order of time.
+
+    Attributes:
+        inspected_at: ISO-8601 UTC, as in the record.
+    """
+
+    image_uri: str
+    object_version: str
+    inspected_at: str
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """A record's."""
+        return cls(str(record["image_uri"]), str(record["object_version"]), str(record["inspected_at"]))
+
+    @property
+    def key(self) -> dict[str, str]:
+        """The table's primary key."""
+        return {"image_uri": self.image_uri, "object_version": self.object_version}
+
+    def __str__(self) -> str:
+        """Letters, digits, `-` and `_`; what an address can hold."""
+        text = json.dumps([self.image_uri, self.object_version, self.inspected_at], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The inverse of `str`.
+
+        Raises:
+            InvalidRequestError: it was not made by it.
+        """
+        try:
+            fields = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            image_uri, object_version, inspected_at = fields
+        except (ValueError, TypeError) as error:
+            raise InvalidRequestError(f"{text[:80]!r} names no inspection") from error
+        return cls(str(image_uri), str(object_version), str(inspected_at))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which inspections are looked for; None for any.
+
+    Attributes:
+        since, until: ISO-8601 UTC, inclusive; a day alone stands for its beginning.
+        min_confidence, max_confidence: of the verdict, 0..1.
+        metadata: `name=value`, or a value of any name, of the upload's user metadata.
+        is_reviewed: whether a person has said what it is.
+    """
+
+    project: str | None = None
+    verdict: Verdict | None = None
+    anomaly_type: str | None = None
+    since: str | None = None
+    until: str | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    metadata: str | None = None
+    is_reviewed: bool | None = None
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record of the right project and time is one of them."""
+        confidence = float(record.get("confidence", -1))
+        return (
+            (self.verdict is None or verdict_of(record) is self.verdict)
+            and (self.anomaly_type is None or self.anomaly_type in types_of(record))
+            and (self.min_confidence is None or confidence >= self.min_confidence)
+            and (self.max_confidence is None or 0 <= confidence <= self.max_confidence)
+            and (self.metadata is None or _has_metadata(record, self.metadata))
+            and (self.is_reviewed is None or ("review" in record) is self.is_reviewed)
+        )
+
+
+def types_of(record: Mapping[str, Any]) -> list[str]:
+    """Names of the anomaly types that were found, without the background."""
+    return [str(each["name"]) for each in record.get("anomalies") or ()]
+
+
+def newest(
+    inspections: Table, projects: Sequence[str], wanted: Wanted = Wanted(), *, after: RecordId | None = None
+) -> Iterator[Item]:
+    """Records of these projects, newest first; of what is wanted, only project, time and "anomalous" are looked at.
+
+    Args:
+        after: go on behind this record.
+    """
+    # Sparse: it holds the anomalous ones only, so that a rare anomaly is found at once among many normal images.
+    anomalous = wanted.verdict is Verdict.ANOMALOUS
+    index, attribute = ("anomalies_by_project", "anomalous_project") if anomalous else ("by_project", "project")
+
+    def of(project: str) -> Iterator[Item]:
+        start = {attribute: project, "inspected_at": after.inspected_at, **after.key} if after else None
+        return inspections.query(
+            (attribute, project),
+            index=index,
+            between=("inspected_at", wanted.since or "0", wanted.until or _LATEST),
+            start=start,
+            newest_first=True,
+        )
+
+    return merge(*(of(each) for each in projects), key=lambda record: str(record["inspected_at"]), reverse=True)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the records that were looked for.
+
+    Attributes:
+        looked_at: how many records were read for it.
+        more: where the next page goes on; None at the end.
+    """
+
+    records: list[Item]
+    looked_at: int
+    more: RecordId | None
+
+
+def page(
+    inspections: Table, projects: Sequence[str], wanted: Wanted, *, size: int, after: RecordId | None = None
+) -> Page:
+    """The next records that are wanted, newest first; fewer than `size` where they are rare, which `more` tells."""
+    records: list[Item] = []
+    last, looked_at = None, 0
+    for record in newest(inspections, projects, wanted, after=after):
+        if len(records) == size or looked_at == _LOOKED_AT:
+            return Page(records, looked_at, last)
+        looked_at += 1
+        last = RecordId.of(record)
+        if wanted.matches(record):
+            records.append(record)
+    return Page(records, looked_at, None)
+
+
+def _has_metadata(record: Mapping[str, Any], text: str) -> bool:
+    name, equals, value = text.partition("=")
+    metadata = record.get("metadata") or {}
+    return str(metadata.get(name)) == value if equals else text in map(str, metadata.values())
