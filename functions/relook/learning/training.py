@@ -96,12 +96,15 @@ def train(
     )
     held = hold_back(features, recipe, generator, progress)
     types = held_back_types(data, cuts, eye, folds, generator, progress) if data.types else None
-    if label.any() and not can_learn_from(label, folds):
-        data.notes.append(
-            f"{int(label.sum())} anomalous images are too few or too alike to learn from: they only check the model"
-        )
     columns, groups = columns_of([*held.evidence(), *([types.peaks] if types else [])])
     decision = decide(label, folds, held.one_class, columns, groups)
+    if label.any() and decision.classifier is None:
+        reason = (
+            "tell no more than normal images alone"
+            if can_learn_from(label, folds)
+            else "are too few or too alike to learn from"
+        )
+        data.notes.append(f"{int(label.sum())} anomalous images {reason}: they only check the model")
     normals = np.flatnonzero(~label)
     compared = normals[:: -(-len(normals) // _COMPARED_WITH)]
     engine = Engine(

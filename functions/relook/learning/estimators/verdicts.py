@@ -54,6 +54,11 @@ class HeldBackVerdicts:
         detected: _Labels = self.probabilities >= THRESHOLD
         return detected
 
+    def error(self, is_anomalous: _Labels) -> float:
+        """Mean of the shares of normal and of anomalous images that are judged wrongly."""
+        wrong = self.is_detected != is_anomalous
+        return float(wrong[is_anomalous].mean() + wrong[~is_anomalous].mean()) / 2
+
 
 def verdicts_from_normals(one_class: _Floats, is_anomalous: _Labels, folds: _Indices) -> HeldBackVerdicts:
     """With the one-class score alone."""
@@ -101,18 +106,19 @@ class Decision:
 def decide(
     is_anomalous: _Labels, folds: _Indices, one_class: _Floats, columns: FloatArray, groups: Sequence[int]
 ) -> Decision:
-    """With a classifier when enough anomalies, in enough folds, are labelled to learn from.
+    """With a classifier where there are anomalies enough, and it errs less on held-back images than normals alone do.
 
     Args:
         one_class: (n,) scores of held-back images; `columns`: (n, k) evidence of them, in consecutive `groups`.
     """
-    if not can_learn_from(is_anomalous, folds):
-        verdicts = verdicts_from_normals(one_class, is_anomalous, folds)
-        return Decision(None, calibrate_from_normals(one_class[~is_anomalous]), verdicts)
-    verdicts = verdicts_with_head(one_class, columns, groups, is_anomalous, folds)
-    assert verdicts.head_scores is not None
-    calibration = calibrate_with_head(one_class, verdicts.head_scores, is_anomalous)
-    return Decision(fit_classifier(columns, groups, is_anomalous), calibration, verdicts)
+    alone = verdicts_from_normals(one_class, is_anomalous, folds)
+    if can_learn_from(is_anomalous, folds):
+        verdicts = verdicts_with_head(one_class, columns, groups, is_anomalous, folds)
+        if verdicts.error(is_anomalous) < alone.error(is_anomalous):
+            assert verdicts.head_scores is not None
+            calibration = calibrate_with_head(one_class, verdicts.head_scores, is_anomalous)
+            return Decision(fit_classifier(columns, groups, is_anomalous), calibration, verdicts)
+    return Decision(None, calibrate_from_normals(one_class[~is_anomalous]), alone)
 
 
 def can_learn_from(is_anomalous: _Labels, folds: _Indices) -> bool:

@@ -20,8 +20,8 @@ from relook.learning.validation.types import HeldBackTypes
 
 PROTOCOL = (
     "Cross-fitted on the training images: each is judged by a model and calibration fitted without its fold "
-    "(up to 8 folds, near-duplicates together). Fitted on all: where to look, the scales of maps and features, and the "
-    "types' pixel thresholds."
+    "(up to 8 folds, near-duplicates together). Fitted on all: where to look, the scales of maps and features, "
+    "whether a classifier decides, and the types' pixel thresholds."
 )
 _ODD = 5.0
 _SEEMINGLY_NORMAL = 0.1

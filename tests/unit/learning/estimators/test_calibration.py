@@ -31,9 +31,9 @@ def test_one_odd_normal_image_does_not_move_the_threshold() -> None:
 def test_platt_finds_the_slope_that_made_the_labels() -> None:
     random = np.random.default_rng(0)
     scores = random.normal(0, 2, 20_000)
-    label = random.random(20_000) < 1 / (1 + np.exp(-(scores - 0.7) / 0.4))
+    label = random.random(20_000) < 1 / (1 + np.exp(-(scores - 0.1) / 0.4))
     fitted = fit_platt(scores, label)
-    assert fitted.center == pytest.approx(0.7, abs=0.05)
+    assert fitted.center == pytest.approx(0.1, abs=0.05)
     assert fitted.scale == pytest.approx(0.4, rel=0.1)
 
 
@@ -46,6 +46,17 @@ def test_platt_stays_finite_and_upright() -> None:
     constant = fit_platt(np.zeros(5), np.array([False] * 3 + [True] * 2))
     assert math.isfinite(constant.center)
     assert constant.scale > 0
+
+
+def test_platt_finds_the_threshold_when_few_anomalies_are_labelled_yet() -> None:
+    random = np.random.default_rng(0)
+    normal, anomalous = random.normal(0, 1, 400), random.normal(3, 1, 400)
+    missed = []
+    for labelled in (400, 8):
+        scores, label = np.concatenate([normal, anomalous[:labelled]]), np.arange(400 + labelled) >= 400
+        missed.append(float((anomalous < fit_platt(scores, label).center).mean()))
+    assert missed[0] < 0.08
+    assert missed[1] < 0.35, "of those still to come; by the odds of the labelled it is more than half"
 
 
 def test_safety_net_is_undecided_at_four_spreads() -> None:
@@ -75,10 +86,13 @@ def test_platt_is_logistic_regression_on_softened_targets() -> None:
     scores = random.normal(0, 1, 60) + 1.2 * label
     fitted = fit_platt(scores, label)
 
+    weight = np.where(label, 40**0.5, 20**0.5) / np.where(label, 40**0.5, 20**0.5).mean()
     target = np.where(label, 21 / 22, 1 / 42)
     standard = ((scores - scores.mean()) / scores.std())[:, None]
     both = LogisticRegression(C=100, tol=1e-10, max_iter=1000).fit(
-        np.concatenate([standard, standard]), np.repeat([1, 0], 60), np.concatenate([target, 1 - target])
+        np.concatenate([standard, standard]),
+        np.repeat([1, 0], 60),
+        np.tile(weight, 2) * np.concatenate([target, 1 - target]),
     )
     log_odds = both.decision_function(standard)
     np.testing.assert_allclose((scores - fitted.center) / fitted.scale, log_odds, rtol=1e-4, atol=1e-5)

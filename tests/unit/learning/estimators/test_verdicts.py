@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from relook.detection.calibration import probability
 from relook.learning.estimators.calibration import THRESHOLD
-from relook.learning.estimators.verdicts import calibrate_with_head, verdicts_from_normals, verdicts_with_head
+from relook.learning.estimators.verdicts import (
+    calibrate_with_head,
+    decide,
+    verdicts_from_normals,
+    verdicts_with_head,
+)
 from relook.learning.validation.metrics import roc_auc
 
 FOLDS = np.arange(80) % 8
@@ -63,3 +68,13 @@ def test_the_one_class_score_overrules_a_head_that_sees_nothing(
         random.normal(0, 1, 80), np.where(LABEL, 0.8, -0.8) + random.normal(0, 0.4, 80), LABEL
     )
     assert (probability([one_class, head], calibration) >= THRESHOLD) == is_anomalous
+
+
+@pytest.mark.parametrize("is_told_by_normals", [False, True])
+def test_a_classifier_decides_only_where_it_errs_less(is_told_by_normals: bool) -> None:
+    one_class = np.random.default_rng(2).normal(0, 1, 80) + 20.0 * LABEL * is_told_by_normals
+    columns = evidence(0 if is_told_by_normals else 2.5).astype(np.float32)
+    decision = decide(LABEL, FOLDS, one_class, columns, [12, 18])
+    assert (decision.classifier is None) == is_told_by_normals
+    assert len(decision.calibration) == (1 if is_told_by_normals else 2)
+    assert decision.verdicts.error(LABEL) < 0.1
