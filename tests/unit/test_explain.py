@@ -170,7 +170,7 @@ def test_the_sheet_names_each_type_in_its_colour(size: tuple[int, int]) -> None:
     Image.new("P", (8, 8)).save(heat, "PNG")
     found = (Anomaly("background", 0.9, "#FFFFFF"), Anomaly("scratch", 0.1, SCRATCH_COLOR))
     known = NearestNormal("normal/" + "long" * 50 + ".png", 0.5)
-    result = DetectAnomalyResult(True, 0.9, found, png(mask), heat.getvalue(), known)
+    result = DetectAnomalyResult(True, 0.9, 0.9, 0.5, found, png(mask), heat.getvalue(), known)
     sheet = explanation(png(image), result, "9.png", 0.5, part_png(3))
     captions = np.asarray(sheet)[-100:]
     assert (captions == ImageColor.getrgb(SCRATCH_COLOR)).all(axis=2).sum() > 100
@@ -181,7 +181,7 @@ def test_the_sheet_names_each_type_in_its_colour(size: tuple[int, int]) -> None:
 
 
 def test_what_is_not_looked_at_is_shown_paler() -> None:
-    image, result = png(part(9)[0].resize((480, 360))), DetectAnomalyResult(False, 0.9)
+    image, result = png(part(9)[0].resize((480, 360))), DetectAnomalyResult(False, 0.9, 0.1)
     whole, left_out = (
         np.asarray(explanation(image, result, "9.png", 0.5, None, view.cut(image)))[116:476, 32:512].mean(axis=2)
         for view in (View.stretched(64, 64), View((120, 160), (40, 30, 80, 60), (64, 64)))
@@ -192,8 +192,7 @@ def test_what_is_not_looked_at_is_shown_paler() -> None:
 
 
 def outcome(name: str, is_anomalous: bool, probability: float, oddness: float = 0.0) -> ImageOutcome:
-    is_detected = probability >= 0.5
-    return ImageOutcome(name, is_anomalous, is_detected, probability if is_detected else 1 - probability, oddness)
+    return ImageOutcome(name, is_anomalous, probability >= 0.5, probability, oddness)
 
 
 def evaluation(*outcomes: ImageOutcome) -> Evaluation:

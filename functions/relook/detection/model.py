@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from relook.detection.arrays import FloatArray
-from relook.detection.calibration import probability
+from relook.detection.calibration import confidence, probability
 from relook.detection.image import ImageHeader, read_header
-from relook.detection.package import ModelPackage
+from relook.detection.package import SCORE, ModelPackage
 from relook.detection.rendering import count_labels, heat_map_png, label_pixels, mask_png
 from relook.detection.result import (
     BACKGROUND,
@@ -20,6 +20,7 @@ from relook.detection.result import (
     exact_float32,
 )
 from relook.detection.session import Session
+from relook.detection.statistics import PictureStatistics, picture_statistics
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, PackageError, RejectionReason
 
@@ -63,25 +64,34 @@ class Model:
         """Whether detections come with types, areas and a mask."""
         return bool(self.manifest.classes)
 
-    def detect(self, data: bytes) -> DetectAnomalyResult:
+    def detect(self, data: bytes, threshold: float | None = None) -> DetectAnomalyResult:
         """Look at one encoded image.
 
+        Args:
+            threshold: the anomaly probability from which it is anomalous, 0..1; the model's own unless given.
         Raises:
             ImageRejectedError: the image cannot be read, or has another size than the training images.
         """
         header = read_header(data)
         self._refuse_other_size(header)
         seen = self.look(data)
-        p = probability(seen.scores, self.manifest.calibration)
-        is_anomalous = p >= self.manifest.threshold
+        # As they are kept and answered, so that whoever compares the two comes to the same verdict
+        p = exact_float32(probability(seen.scores, self.manifest.calibration))
+        threshold = exact_float32(self.manifest.threshold if threshold is None else threshold)
+        is_anomalous = p >= threshold
+        known = self.manifest.statistics
         anomalies, mask = (None, None) if seen.types is None else self._find_types(seen.types, seen.cut, is_anomalous)
         return DetectAnomalyResult(
             is_anomalous=is_anomalous,
-            confidence=exact_float32(p if is_anomalous else 1 - p),
+            confidence=exact_float32(confidence(p, threshold)),
+            anomaly_probability=p,
+            threshold=threshold,
             anomalies=anomalies,
             mask_png=mask,
             heat_map_png=heat_map_png(seen.map, self.manifest.heat_map, seen.cut),
             nearest_normal=self._nearest_normal(seen),
+            score=known[SCORE].in_spreads(float(seen.scores[0])) if known else None,
+            statistics=self._statistics(seen.cut),
         )
 
     def look(self, data: bytes) -> Look:
@@ -122,6 +132,13 @@ class Model:
             return None
         index, distance = seen.nearest
         return NearestNormal(self.manifest.normals[int(index)], float(distance))
+
+    def _statistics(self, cut: Cut) -> PictureStatistics | None:
+        if not self.manifest.statistics:
+            return None
+        measured = asdict(picture_statistics(cut.pixels))
+        known = self.manifest.statistics
+        return PictureStatistics(**{name: known[name].in_spreads(value) for name, value in measured.items()})
 
     def _find_types(self, types: FloatArray, cut: Cut, is_anomalous: bool) -> tuple[tuple[Anomaly, ...], bytes]:
         """Types with their areas, and the mask. A normal verdict paints nothing, so that the two never disagree."""

@@ -8,20 +8,23 @@ of the one whose features are most like the image's, and their distance. Then, w
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
 
 and the image is anomalous when p(anomaly) >= threshold. A pixel shows the class whose probability exceeds the class's
-own threshold by most. The heat map runs from dark at `heat_map.low` to bright at `heat_map.high`. Images of 16 bits a
-channel become 8 by `view.levels`: (value - black) divided by 2 to the power of (bits - 8), cut off at 0 and 255.
+own threshold by most. The heat map runs from dark at `heat_map.low` to bright at `heat_map.high`. `statistics` tells
+what the normals were like. Images of 16 bits a channel become 8 by `view.levels`: (value - black) divided by 2 to the
+power of (bits - 8), cut off at 0 and 255.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from relook.detection.statistics import PictureStatistics
 from relook.detection.view import View
 from relook.errors import PackageError
 
@@ -78,6 +81,29 @@ class BackboneIdentity:
     sha256: str
 
 
+@dataclass(frozen=True)
+class NormalStatistic:
+    """A statistic of the training normals, to hold that of other images against.
+
+    Attributes:
+        center, spread: median and robust spread, in its own unit.
+        normals: of the normals themselves, in spreads from the center, rising; of many, a few hundred at even ranks.
+    """
+
+    center: float
+    spread: float
+    normals: tuple[float, ...]
+
+    def in_spreads(self, value: float) -> float:
+        """A value in its own unit as so many spreads from the center."""
+        return (value - self.center) / self.spread
+
+
+SCORE = "score"
+"""The statistic that is the first of a graph's `scores`, of models that did not see the image. The others are those of
+`PictureStatistics`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelManifest:
     """`model.json`, typed.
@@ -88,6 +114,7 @@ class ModelManifest:
         classes: empty for a classification model.
         backbone: None for a foreign model, which has none of its own to name.
         normals: names of the normal images that `nearest` numbers; empty where the graph has no such output.
+        statistics: by name; empty where nothing is known of the normals, as in a foreign model.
         choices: what training chose by itself, for people.
         training: counts and score statistics, for people.
         libraries: versions that trained it, for people.
@@ -104,6 +131,7 @@ class ModelManifest:
     graph_sha256: str
     backbone: BackboneIdentity | None = None
     normals: tuple[str, ...] = ()
+    statistics: Mapping[str, NormalStatistic] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
     training: Mapping[str, float] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
@@ -147,6 +175,7 @@ class ModelManifest:
                 graph_sha256=str(fields["graph_sha256"]),
                 backbone=None if fields["backbone"] is None else BackboneIdentity(**fields["backbone"]),
                 normals=tuple(map(str, fields["normals"])),
+                statistics=_statistics(fields.get("statistics", {})),  # packages of before had none
                 choices=tuple(Choice(**choice) for choice in fields["choices"]),
                 training=dict(fields["training"]),
                 libraries=dict(fields["libraries"]),
@@ -206,6 +235,19 @@ class ModelPackage:
 def _size(value: Any) -> tuple[int, int]:
     height, width = value
     return int(height), int(width)
+
+
+def _statistics(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, NormalStatistic]:
+    names = {SCORE, *(each.name for each in dataclasses.fields(PictureStatistics))}
+    if fields and set(fields) != names:
+        raise ValueError(f"statistics of {sorted(fields)}; expected {sorted(names)}")
+    return {name: _statistic(**each) for name, each in fields.items()}
+
+
+def _statistic(center: float, spread: float, normals: Sequence[float]) -> NormalStatistic:
+    if not (math.isfinite(center) and spread > 0):
+        raise ValueError(f"a statistic of center {center} and spread {spread}")
+    return NormalStatistic(float(center), float(spread), tuple(map(float, normals)))
 
 
 def _calibration(center: float, scale: float) -> Calibration:

@@ -6,6 +6,8 @@ import re
 import struct
 from dataclasses import dataclass
 
+from relook.detection.statistics import PictureStatistics
+
 BACKGROUND = "background"
 BACKGROUND_COLOR = "#FFFFFF"
 _TYPE_NAME = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
@@ -48,26 +50,31 @@ class DetectAnomalyResult:
 
     Attributes:
         is_anomalous: the verdict.
-        confidence: probability 0..1 of the reported verdict (so a normal verdict may be below 0.5 when the
-            tuned threshold is not 0.5), a float32 value widened exactly.
+        confidence: probability of the verdict, .5..1, after the shift that `calibration.confidence` describes; a
+            float32 value widened exactly, as are the next two.
+        anomaly_probability: 0..1, whatever the verdict and without a shift: what was held against the threshold. Of a
+            remote detector, which does not tell its threshold, what its confidence says.
+        threshold: the anomaly probability from which it is anomalous, 0..1; None where the detector does not tell.
         anomalies: background first, then only the types found; shares sum to 1. None for a classification model.
         mask_png: RGB PNG of the image's own size, each type in its colour on white, at most 5 MiB. None for a
             classification model.
         heat_map_png: PNG of the anomaly map in the image's proportions. None where the detector gives none.
         nearest_normal: None where the model remembers none.
+        score: how odd the image is to the model of normal images alone, in robust spreads of the training normals from
+            their median. None, as `statistics`, where the model keeps nothing of its normals.
+        statistics: of what the model looked at, in such spreads too.
     """
 
     is_anomalous: bool
     confidence: float
+    anomaly_probability: float
+    threshold: float | None = None
     anomalies: tuple[Anomaly, ...] | None = None
     mask_png: bytes | None = None
     heat_map_png: bytes | None = None
     nearest_normal: NearestNormal | None = None
-
-    @property
-    def anomaly_probability(self) -> float:
-        """0..1, whatever the verdict; what a model compares with its threshold."""
-        return self.confidence if self.is_anomalous else 1 - self.confidence
+    score: float | None = None
+    statistics: PictureStatistics | None = None
 
 
 def exact_float32(number: float) -> float:

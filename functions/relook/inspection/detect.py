@@ -155,9 +155,11 @@ def _clients() -> Clients:
 def parse_result(result: Mapping[str, Any]) -> DetectAnomalyResult:
     """A DetectAnomalyResult as the API spells it, with `AnomalyMask` as bytes."""
     anomalies = result.get("Anomalies")
+    is_anomalous, confidence = bool(result["IsAnomalous"]), exact_float32(result["Confidence"])
     return DetectAnomalyResult(
-        is_anomalous=bool(result["IsAnomalous"]),
-        confidence=exact_float32(result["Confidence"]),
+        is_anomalous=is_anomalous,
+        confidence=confidence,
+        anomaly_probability=confidence if is_anomalous else exact_float32(1 - confidence),
         anomalies=None if anomalies is None else tuple(_anomaly(each) for each in anomalies),
         mask_png=result.get("AnomalyMask"),
     )

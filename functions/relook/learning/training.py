@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as library_version
 
 import numpy as np
@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relook.detection.model import Model
-from relook.detection.package import AnomalyClass, Choice, HeatMapRange, ModelManifest, ModelPackage
+from relook.detection.package import (
+    SCORE,
+    AnomalyClass,
+    Choice,
+    HeatMapRange,
+    ModelManifest,
+    ModelPackage,
+    NormalStatistic,
+)
+from relook.detection.statistics import picture_statistics
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, PackageError
 from relook.learning.backbone.efficientnet_lite import MEASURED_STRIDES, pretrained
@@ -25,7 +34,7 @@ from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import OnProgress, TrainingSet, damaged_images, load_training_set
 from relook.learning.engine import Engine
-from relook.learning.estimators.calibration import THRESHOLD, median_and_spread
+from relook.learning.estimators.calibration import THRESHOLD, median_and_spread, normal_statistic
 from relook.learning.estimators.evidence import embedding
 from relook.learning.estimators.looks import Eye
 from relook.learning.estimators.segmentation import fit_type_thresholds
@@ -129,7 +138,8 @@ def train(
         backbone=eye.backbone.identity,
         normals=tuple(data.images[index].name for index in compared),
         choices=_choices(viewpoint, eye),
-        training=_statistics(data, held),
+        statistics=_statistics(data, cuts, held),
+        training=_counts(data, held),
         libraries={name: library_version(name) for name in _LIBRARIES},
     )
     package = ModelPackage(graph, manifest)
@@ -216,7 +226,15 @@ def _pixels(eye: Eye) -> dict[str, float]:
     return {"first": first} | ({"second": first * eye.factor**2} if eye.factor > 1 else {})
 
 
-def _statistics(data: TrainingSet, held: HeldBack) -> dict[str, float]:
+def _statistics(data: TrainingSet, cuts: Sequence[Cut], held: HeldBack) -> dict[str, NormalStatistic]:
+    """Of the normals: the score as models that did not see them give it; what pictures look like needs no such care."""
+    normals = np.flatnonzero(~data.is_anomalous)
+    pictures = [asdict(picture_statistics(cuts[index].pixels)) for index in normals.tolist()]
+    measured = {name: np.array([each[name] for each in pictures]) for name in pictures[0]}
+    return {name: normal_statistic(values) for name, values in {SCORE: held.one_class[normals], **measured}.items()}
+
+
+def _counts(data: TrainingSet, held: HeldBack) -> dict[str, float]:
     center, spread = median_and_spread(held.one_class[~data.is_anomalous])
     return {
         "normal_images": int((~data.is_anomalous).sum()),

@@ -21,6 +21,7 @@ from relook.detection.package import (
     HeatMapRange,
     ModelManifest,
     ModelPackage,
+    NormalStatistic,
 )
 from relook.detection.view import View
 from relook.errors import PackageError
@@ -39,12 +40,17 @@ MANIFEST = ModelManifest(
     graph_sha256=hashlib.sha256(GRAPH).hexdigest(),
     backbone=BackboneIdentity("own", "ab" * 32),
     normals=("normal/0.png", "normal/1.png"),
+    statistics={
+        name: NormalStatistic(120.5, 2.25, (-1.5, 0.0, 0.75))
+        for name in ("score", "brightness", "contrast", "sharpness")
+    },
     choices=(Choice("parts lie", "as they are", "mean correlation", {"as they are": 0.75, "turned": 0.9375}),),
     training={"normal_images": 12},
     libraries={"numpy": "2"},
 )
 PACKAGE = ModelPackage(GRAPH, MANIFEST)
 VIEW = MANIFEST.view.to_json()
+STATISTICS = json.loads(MANIFEST.to_json())["statistics"]
 
 
 def test_files_read_back_into_an_equal_package() -> None:
@@ -52,6 +58,11 @@ def test_files_read_back_into_an_equal_package() -> None:
     assert ModelPackage.from_files(PACKAGE.files()) == PACKAGE
     mixed = ModelPackage(GRAPH, dataclasses.replace(MANIFEST, image_size=None, classes=(), backbone=None))
     assert ModelPackage.from_files({**mixed.files(), "README.md": b""}) == mixed
+
+
+def test_a_package_of_before_there_were_statistics_is_read() -> None:
+    old = ModelPackage.from_files(with_manifest(statistics=...))
+    assert old.manifest == dataclasses.replace(MANIFEST, statistics={})
 
 
 def test_folders_read_back_into_an_equal_package(tmp_path: Path) -> None:
@@ -68,6 +79,7 @@ def test_the_manifest_says_what_is_needed_without_our_code() -> None:
     assert fields["classes"] == [{"name": "scratch", "color": "#7ED321", "threshold": 0.55}]
     assert fields["calibration"][0] == {"center": 1.25, "scale": 0.5}
     assert fields["normals"] == ["normal/0.png", "normal/1.png"]
+    assert fields["statistics"]["score"] == {"center": 120.5, "spread": 2.25, "normals": [-1.5, 0.0, 0.75]}
     assert fields["choices"][0]["scores"] == {"as they are": 0.75, "turned": 0.9375}
 
 
@@ -97,6 +109,9 @@ def with_manifest(**changes: object) -> dict[str, bytes]:
         (with_manifest(backbone={"name": "own"}), "sha256"),
         (with_manifest(normals=...), "normals"),
         (with_manifest(normals=7), MANIFEST_FILE),
+        (with_manifest(statistics={"score": {"center": 1, "spread": 1, "normals": []}}), "['brightness', 'contrast'"),
+        (with_manifest(statistics={**STATISTICS, "score": {"center": 1, "spread": 0, "normals": []}}), "spread 0"),
+        (with_manifest(statistics={**STATISTICS, "score": {"center": 1, "spread": 1}}), "normals"),
         (with_manifest(choices=...), "choices"),
         (with_manifest(choices=[{"name": "parts lie"}]), "chosen"),
         ({GRAPH_FILE: GRAPH, MANIFEST_FILE: b"\xff\xfe"}, MANIFEST_FILE),

@@ -111,6 +111,50 @@ def test_confidence_belongs_to_the_verdict_and_numbers_are_float32(from_masks: T
                 exact.create_decimal_from_float(number)
 
 
+def test_a_moved_threshold_decides_and_shifts_the_confidence(from_masks: TrainedModel) -> None:
+    manifest = from_masks.package.manifest
+    unsure = tuple(dataclasses.replace(each, scale=20 * each.scale) for each in manifest.calibration)
+    package = ModelPackage(from_masks.package.graph, dataclasses.replace(manifest, calibration=unsure))
+    model, image = Model(package), plate_png(900, "scratch")
+    own = model.detect(image)
+    p = own.anomaly_probability
+    assert 0.5 < p < 1 and own.is_anomalous and own.threshold == 0.5 and own.confidence == p
+    assert model.detect(image, threshold=p).is_anomalous, "the threshold itself is anomalous"
+    above = p + (1 - p) / 2
+    moved = model.detect(image, threshold=above)
+    assert not moved.is_anomalous
+    assert moved.anomaly_probability == p
+    assert moved.threshold == np.float32(above)
+    odds = (1 - p) / p * above / (1 - above)  # of the verdict, normal, once the threshold's own are even
+    assert moved.confidence == pytest.approx(odds / (1 + odds), abs=1e-5)
+    assert [each.name for each in moved.anomalies or ()] == ["background"], "a normal verdict paints nothing"
+
+
+def test_the_normals_statistics_are_kept_and_others_are_held_against_them(from_masks: TrainedModel) -> None:
+    kept = from_masks.package.manifest.statistics
+    assert list(kept) == ["score", "brightness", "contrast", "sharpness"]
+    for statistic in kept.values():
+        assert len(statistic.normals) == 14, "the anomalous images are not among them"
+        assert list(statistic.normals) == sorted(statistic.normals)
+        assert np.median(statistic.normals) == pytest.approx(0, abs=1e-3)
+    grey = np.median([np.asarray(Image.fromarray(plate(seed)[0]).convert("L")).mean() for seed in range(14)])
+    assert kept["brightness"].center == pytest.approx(grey, abs=0.5)
+
+    model, usual, darker = Model(from_masks.package), plate(900)[0], plate(900)[0] * 0.8
+    like, dark = (model.detect(encode(Image.fromarray(each.round().astype(np.uint8)))) for each in (usual, darker))
+    assert like.statistics and dark.statistics and like.score is not None and dark.score is not None
+    assert abs(like.statistics.brightness) < 3 and abs(like.score) < 6
+    assert dark.statistics.brightness < -6 and dark.statistics.contrast < -6
+    stained = model.detect(plate_png(900, "stain")).score
+    assert stained is not None and stained > like.score + 6
+
+
+def test_a_model_that_keeps_nothing_of_its_normals_says_nothing_of_them(from_normals: TrainedModel) -> None:
+    manifest = dataclasses.replace(from_normals.package.manifest, statistics={})
+    result = Model(ModelPackage(from_normals.package.graph, manifest)).detect(plate_png(900))
+    assert (result.score, result.statistics) == (None, None)
+
+
 def test_an_image_of_another_size_is_refused_naming_both(from_normals: TrainedModel) -> None:
     with pytest.raises(ImageRejectedError) as caught:
         Model(from_normals.package).detect(encode(Image.new("RGB", (WIDTH, HEIGHT + 1))))

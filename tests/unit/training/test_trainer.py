@@ -133,7 +133,9 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> Outcomes:
             on_progress("learning what is normal", 3, 5)
             if error:
                 raise error
-            outcomes = [ImageOutcome(i.name, i.is_anomalous, i.is_anomalous, 0.75, 0.0) for i in images]
+            outcomes = [
+                ImageOutcome(i.name, i.is_anomalous, i.is_anomalous, 0.25 + 0.5 * i.is_anomalous, 0.0) for i in images
+            ]
             return TrainedModel(package or classification_package(), measured(outcomes), ("Look at this",))
 
         monkeypatch.setattr(engine, "train", train)
@@ -631,7 +633,7 @@ def test_a_test_dataset_without_normal_images_is_refused(cloud: Cloud, no_traini
 
 
 def test_the_report_leaves_single_images_out() -> None:
-    found = measured([ImageOutcome("a.png", False, False, 0.75, 0.0)])
+    found = measured([ImageOutcome("a.png", False, False, 0.25, 0.0)])
     report = training_report(TrainedModel(classification_package(), found, ("Look at this",)))
     assert report.keys() == {"trained_on", "backbone", "choices", "evaluation", "notes"}
     assert "outcomes" not in report["evaluation"]

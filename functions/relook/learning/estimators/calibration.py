@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from relook.detection.package import Calibration
+from relook.detection.package import Calibration, NormalStatistic
 
 _Floats = NDArray[np.floating]
 _Labels = NDArray[np.bool_]
@@ -20,6 +20,8 @@ contradicted their confidence.
 _QUANTILE, _STEEPNESS = 0.95, 0.5
 _MOST_SPREADS = 2.5
 _UNSEEN = 5.0  # of twelve normals the oddest that there will be was not among them: .4 spreads more; of sixty .1
+_MOST_KEPT = 500  # of more normals, a stream's own size decides what can be told
+_KEPT_DIGITS = 3  # streams are read to a tenth of a spread
 _FEW = 10.0  # of few normals a median deviation says little: one spread more for ten, a quarter for forty
 
 
@@ -29,6 +31,14 @@ def median_and_spread(values: _Floats) -> tuple[_Floats, _Floats]:
     """
     center = np.median(values, axis=0)
     return center, np.maximum(1.4826 * np.median(np.abs(values - center), axis=0), 0.01 * np.abs(center) + 1e-3)
+
+
+def normal_statistic(values: _Floats) -> NormalStatistic:
+    """What a package keeps of (n,) values of the normals."""
+    center, spread = (float(each) for each in median_and_spread(values))
+    ranks = np.linspace(0, len(values) - 1, min(len(values), _MOST_KEPT)).round().astype(int)
+    kept = ((np.sort(values) - center) / spread).round(_KEPT_DIGITS)[ranks]
+    return NormalStatistic(center, spread, tuple(kept.tolist()))
 
 
 def fit_from_normals(normal_scores: _Floats) -> Calibration:

@@ -39,9 +39,7 @@ def assess(
     """Metrics and outcomes from what was said of held-back images; `one_class` are their (n,) scores."""
     center, spread = median_and_spread(one_class[~data.is_anomalous])
     outcomes = [
-        ImageOutcome(
-            image.name, image.is_anomalous, bool(detected), exact_float32(p if detected else 1 - p), float(odd)
-        )
+        ImageOutcome(image.name, image.is_anomalous, bool(detected), exact_float32(p), float(odd))
         for image, detected, p, odd in zip(
             data.images, verdicts.is_detected, verdicts.probabilities, (one_class - center) / spread, strict=True
         )

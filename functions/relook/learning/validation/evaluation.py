@@ -14,6 +14,7 @@ from PIL import Image
 from relook.detection.arrays import ByteArray
 from relook.detection.image import read_header
 from relook.detection.model import Model
+from relook.detection.result import exact_float32
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.learning.data.mask_colors import settle_colors
 from relook.learning.data.masks import MASK_SIDE_PX, is_background, read_mask, reduce_labels
@@ -38,20 +39,20 @@ class ImageOutcome:
     Attributes:
         is_anomalous: the label.
         is_detected: the verdict.
-        confidence: probability of the verdict, a float32 value widened exactly.
+        anomaly_probability: 0..1, a float32 value widened exactly.
         oddness: how far the image lies from the normal ones, in their usual spreads; 0 is the typical normal image.
     """
 
     name: str
     is_anomalous: bool
     is_detected: bool
-    confidence: float
+    anomaly_probability: float
     oddness: float
 
     @property
-    def anomaly_probability(self) -> float:
-        """0..1, whatever the verdict."""
-        return self.confidence if self.is_detected else 1 - self.confidence
+    def confidence(self) -> float:
+        """Probability of the verdict, by the threshold of .5 that training ends with; a float32 value too."""
+        return self.anomaly_probability if self.is_detected else exact_float32(1 - self.anomaly_probability)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
         except ImageRejectedError as error:
             raise TrainingDataError(f"{image.name} of the test dataset cannot be used: {error.message}") from error
         # How odd it is was measured among the training images only.
-        outcomes.append(ImageOutcome(image.name, image.is_anomalous, result.is_anomalous, result.confidence, math.nan))
+        p = result.anomaly_probability
+        outcomes.append(ImageOutcome(image.name, image.is_anomalous, result.is_anomalous, p, math.nan))
         if image.is_anomalous and image.read_mask is not None and result.mask_png is not None:
             painted, outline = _labels(result.mask_png, model), _outline(image, model)
             painted, outline = _comparable(painted, outline)
