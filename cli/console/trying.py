@@ -28,20 +28,20 @@ async def drop(request: Request) -> Response:
     if not await is_ours(request, console.sessions):
         return PlainTextResponse("This page is from an earlier console; reload it", 403)
     name = describe_project(console.stack.registry, request.path_params["project"]).name
-    form = await request.form(max_part_size=MAX_IMAGE_BYTES + 1)
-    files = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
     refused = []
-    for file in files:
-        data = await file.read()
-        # The browser's name is a wish: only its last part is kept, and what it holds is told by the bytes.
-        short = PurePosixPath((file.filename or "picture").replace("\\", "/")).name
-        try:
-            header = read_header(data)
-        except ImageRejectedError as error:
-            refused.append(f"{short}: {error.message}")
-            continue
-        key = f"{name}/tried/{uuid.uuid4().hex[:8]}/{short}"
-        console.stack.images.write(key, data, header.content_type, metadata={"tried": "console"})
+    async with request.form(max_part_size=MAX_IMAGE_BYTES + 1) as form:
+        files = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
+        for file in files:
+            # The browser's name is a wish: only its last part is kept, and what it holds is told by the bytes.
+            short = PurePosixPath((file.filename or "picture").replace("\\", "/")).name
+            data = await file.read()
+            try:
+                header = read_header(data)
+            except ImageRejectedError as error:
+                refused.append(f"{short}: {error.message}")
+                continue
+            key = f"{name}/tried/{uuid.uuid4().hex[:8]}/{short}"
+            console.stack.images.write(key, data, header.content_type, metadata={"tried": "console"})
     if refused or not files:
         return PlainTextResponse("; ".join(refused) or "Choose at least one picture", 400)
     return RedirectResponse(address("/inspections", project=name), 303)

@@ -155,7 +155,11 @@ def make_cloud() -> Cloud:
     for bucket in ("images", "unversioned", "results", "models"):
         s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket="images", VersioningConfiguration={"Status": "Enabled"})
-    make_table(dynamodb, SETTINGS.inspections_table, "image_uri", "object_version")
+    indexes = {
+        "by_project": ("project", "inspected_at"),
+        "anomalies_by_project": ("anomalous_project", "inspected_at"),
+    }
+    make_table(dynamodb, SETTINGS.inspections_table, "image_uri", "object_version", **indexes)
     make_table(dynamodb, SETTINGS.idempotency_table, "id")
     make_table(dynamodb, SETTINGS.registry_table, "pk", "sk", by_kind=("kind", "project"))
     events.create_event_bus(Name=SETTINGS.event_bus)

@@ -1,0 +1,56 @@
+"""Charts are well-formed, to scale, and hold no markup from outside."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from cli.console import charts
+
+
+def rects(svg: str, kind: str) -> list[dict[str, str]]:
+    return [each.attrib for each in ElementTree.fromstring(svg).iter("rect") if each.get("class") == kind]
+
+
+def test_bars_are_as_high_as_their_values() -> None:
+    svg = charts.bars(["a", "b"], [("normal", [10, 5]), ("anomalous", [0, 5])], title="t", unit="images")
+    normal = [float(each["height"]) for each in rects(svg, "normal")]
+    assert normal[0] == pytest.approx(2 * normal[1], abs=0.2)
+    (anomalous,) = rects(svg, "anomalous")
+    assert float(anomalous["height"]) == pytest.approx(normal[1], abs=0.2)
+    assert float(anomalous["y"]) + float(anomalous["height"]) == pytest.approx(
+        float(rects(svg, "normal")[1]["y"]), abs=0.2
+    )
+
+
+def test_a_p_chart_draws_limits_that_follow_the_samples() -> None:
+    svg = charts.p_chart(["1", "2"], [0.1, 0.5], [(0.0, 0.3), (0.0, 0.2)], 0.1, [False, True], title="t")
+    circles = list(ElementTree.fromstring(svg).iter("circle"))
+    assert [each.get("class") for each in circles] == ["point", "point out"]
+    assert float(circles[1].get("cy", 0)) < float(circles[0].get("cy", 0))
+
+
+def test_a_histogram_marks_its_threshold_in_place() -> None:
+    svg = charts.histogram(
+        [0, 0.5, 1], [("images", [3, 1])], title="t", lines=[charts.Line(0.5, "threshold", "threshold")]
+    )
+    (line,) = [each for each in ElementTree.fromstring(svg).iter("path") if each.get("class") == "threshold"]
+    second = rects(svg, "images")[1]
+    assert float(line.attrib["d"].partition("V")[0].split()[0][1:]) == pytest.approx(float(second["x"]), abs=1)
+
+
+@pytest.mark.parametrize("label", ['"><script>', "a & b", "<i>"])
+def test_labels_are_text(label: str) -> None:
+    for svg in (
+        charts.bars([label], [("normal", [1])], title=label, unit=label),
+        charts.pareto([label], [1], [label], title=label),
+        charts.histogram([0, 1], [("images", [1])], title=label, lines=[charts.Line(0, label)]),
+    ):
+        assert "<script" not in svg
+        ElementTree.fromstring(svg)
+
+
+def test_nothing_to_draw_is_drawn_as_nothing() -> None:
+    ElementTree.fromstring(charts.bars([], [("normal", [])], title="t", unit="images"))
+    ElementTree.fromstring(charts.histogram([0, 1], [("images", [0])], title="t"))

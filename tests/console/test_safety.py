@@ -1,0 +1,126 @@
+"""Other pages of the same browser, and hostile names, change nothing and run nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cli.console.safety import TOKEN_HEADER
+from tests.console.conftest import ORIGIN, Seen, png
+
+TRY = "/projects/bracket/try"
+
+
+def uploads(seen: Seen) -> list[str]:
+    return sorted(seen.stack.images.etags("bracket/"))
+
+
+@pytest.mark.parametrize("host", ["relook.example", "127.0.0.1", "127.0.0.1:80", "127.0.0.1.example:8321", "evil:8321"])
+def test_a_foreign_host_gets_no_page(seen: Seen, host: str) -> None:
+    seen.record("a.png", 1)
+    answer = seen.browser.get("/inspections", headers={"host": host})
+    assert answer.status_code == 421
+    assert "a.png" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8321", None]
+)
+def test_a_form_on_another_origin_changes_nothing(seen: Seen, origin: str | None) -> None:
+    headers = {TOKEN_HEADER: seen.token(), **({"origin": origin} if origin else {})}
+    answer = seen.browser.post(TRY, headers=headers, files={"images": ("a.png", png(), "image/png")})
+    assert answer.status_code == 403
+    assert not uploads(seen)
+
+
+@pytest.mark.parametrize("token", ["", "0" * 64])
+def test_a_stale_token_changes_nothing(seen: Seen, token: str) -> None:
+    seen.token()
+    answer = seen.browser.post(
+        TRY, headers={"origin": ORIGIN, TOKEN_HEADER: token}, files={"images": ("a.png", png(), "image/png")}
+    )
+    assert answer.status_code == 403
+    assert "reload" in answer.text
+    assert not uploads(seen)
+
+
+def test_a_token_is_of_one_session_alone(seen: Seen) -> None:
+    token = seen.token()
+    seen.browser.cookies.clear()
+    answer = seen.browser.post(
+        TRY, headers={"origin": ORIGIN, TOKEN_HEADER: token}, files={"images": ("a.png", png(), "image/png")}
+    )
+    assert answer.status_code == 403
+    assert not uploads(seen)
+
+
+def test_our_own_page_may(seen: Seen) -> None:
+    answer = seen.change(TRY, files={"images": ("a.png", png(), "image/png")})
+    assert answer.status_code == 303
+    assert [key.rpartition("/")[2] for key in uploads(seen)] == ["a.png"]
+
+
+def test_an_svg_renamed_to_png_is_not_taken(seen: Seen) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    answer = seen.change(TRY, files={"images": ("a.png", svg, "image/png")})
+    assert answer.status_code == 400
+    assert not uploads(seen)
+
+
+def test_a_stored_svg_is_never_handed_to_the_browser(seen: Seen) -> None:
+    record = seen.record("a.png", 1)
+    version = seen.stack.images.write("bracket/a.png", b"<svg><script>alert(1)</script></svg>", "image/svg+xml")
+    seen.stack.inspections.put({**record, "object_version": f"{version}#1", "inspected_at": "2026-11-26T10:00:00.000Z"})
+    page = seen.browser.get("/inspections").text
+    for each in re.findall(r'data-id="([^"]+)"', page):
+        for kind in ("image", "thumbnail"):
+            answer = seen.browser.get(f"/pictures/{each}/{kind}")
+            assert answer.headers["content-type"].partition(";")[0] in {"image/png", "image/jpeg", "text/plain"}
+            assert b"<svg" not in answer.content
+
+
+def test_names_with_markup_are_text(seen: Seen) -> None:
+    hostile = '"><script>alert(1)</script>.png'
+    seen.record(
+        hostile,
+        1,
+        metadata={"<b>line": "<img src=x onerror=alert(1)>"},
+        is_anomalous=True,
+        anomalies=[{"name": "<i>dent", "area_share": 0.01, "color": '"><script>'}],
+    )
+    for address in ("/inspections", "/overview?since=2026-11-01", *links(seen)):
+        page = seen.browser.get(address)
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "<img src=x" not in page.text
+        assert "<i>dent" not in page.text
+
+
+def links(seen: Seen) -> list[str]:
+    return re.findall(r'href="(/inspections/[^"?]+)"', seen.browser.get("/inspections").text)
+
+
+@pytest.mark.parametrize("address", ["/inspections", "/static/console.js", "/nowhere", "/pictures/x/image"])
+def test_pages_may_load_our_own_files_only(seen: Seen, address: str) -> None:
+    headers = seen.browser.get(address).headers
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in headers
+
+
+def test_no_page_has_inline_scripts_or_styles(seen: Seen) -> None:
+    seen.record("a.png", 1, is_anomalous=True, anomalies=[{"name": "dent", "area_share": 0.01, "color": "#F5A623"}])
+    for address in ("/inspections", "/overview?since=2026-11-01", "/projects", "/projects/bracket", *links(seen)):
+        text = seen.browser.get(address).text
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+
+
+@pytest.mark.parametrize("name", ["x", "W10", "eyJhIjoxfQ", "....", "WzEsMiwzXQ"])
+def test_an_address_that_was_made_up_gets_a_sentence(seen: Seen, name: str) -> None:
+    answer = seen.browser.get(f"/inspections/{name}")
+    assert answer.status_code in (400, 404)
+    assert "Traceback" not in answer.text
