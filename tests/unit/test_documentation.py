@@ -16,6 +16,7 @@ from relook.settings import InspectImageSettings, LookoutApiSettings, Settings, 
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+LOOKOUT = (ROOT / "docs" / "lookout.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_the_settings_tables_are_complete(function: str, settings: type[Settings
 
 
 def test_the_table_of_operations_is_the_contract_s() -> None:
-    assert "\n".join(coverage()) in README
+    assert "\n".join(coverage()) in LOOKOUT
 
 
 def test_the_options_of_a_stage_exist() -> None:

@@ -49,6 +49,9 @@ def answer(service: Service, replays: Replays, request: Request, context: Lambda
         given = read_input(operation, in_path, request)
 
         def run() -> dict[str, Any]:
+            # Projects lived in one region each: a program that counts them region by region finds each once.
+            if operation.name == "ListProjects" and request.signed_region not in ("", service.region):
+                return {"Projects": []}
             return to_wire(operation, HANDLERS[operation.name](service, given))
 
         done = replays.once(service, operation, given, run, context) if "ClientToken" in given else run()

@@ -1,6 +1,6 @@
 """The Lookout for Vision API, version 2020-11-20, as one table: what each operation takes, where, and what it gives.
 
-Routing, validation, the service model that clients install and the coverage table in the README are derived from it.
+Routing, validation, the service model that clients install and docs/lookout.md's table are derived from it.
 Source: the public API reference; a test compares the table with the model inside the last botocore that had it.
 """
 
@@ -415,6 +415,7 @@ OPERATIONS: Mapping[str, Operation] = {
             {},
             {"Projects": _list("ProjectMetadataList", _PROJECT_METADATA)},
             result_key="Projects",
+            note="those of the region that is signed for",
         ),
         _operation(
             "DeleteProject",
@@ -455,6 +456,7 @@ OPERATIONS: Mapping[str, Operation] = {
             {**_DATASET, "Changes_": DATASET_CHANGES, **_TOKEN},
             {"Status": _DATASET_STATUS},
             status=202,
+            note="requests up to 6 MB",
         ),
         _operation(
             "CreateModel",

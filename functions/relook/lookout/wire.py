@@ -57,6 +57,12 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def signed_region(self) -> str:
+        """Whom the caller believes to talk to; empty where the signature does not say."""
+        scope = self.headers.get("authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
+        return scope[2] if len(scope) == 5 else ""
+
 
 @dataclass(frozen=True)
 class Response:
@@ -344,7 +350,7 @@ def _shown(value: Any) -> str:
 
 
 def coverage() -> Iterator[str]:
-    """The README's table of operations, line by line, in Markdown."""
+    """The table of operations in docs/lookout.md, line by line, in Markdown."""
     yield "| operation | request | answer | beyond the name |"
     yield "| --- | --- | --- | --- |"
     for operation in OPERATIONS.values():
