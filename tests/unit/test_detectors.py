@@ -22,7 +22,8 @@ from relook.errors import (
     RejectionReason,
     ResourceNotFoundError,
 )
-from relook.inspection.detect import Detector, LookoutVisionDetector, SageMakerDetector, parse_result
+from relook.inspection.detect import Detector, LookoutVisionDetector, SageMakerDetector
+from relook.lookout.result import read_result
 from relook.registry.projects import HostedModel
 from relook.settings import DetectorKind
 from tests.unit.conftest import Cloud, forget_process_state
@@ -195,14 +196,14 @@ def test_a_sagemaker_container_that_refuses_the_image_is_final(detector: Detecto
 
 @pytest.mark.parametrize("confidence", [0.95, 0.9, 0.9378743361326908, 1e-7, 1.0])
 def test_any_confidence_fits_dynamodb(confidence: float) -> None:
-    result = parse_result({"IsAnomalous": True, "Confidence": confidence})
+    result = read_result({"IsAnomalous": True, "Confidence": confidence})
     stored = to_attributes({"confidence": result.confidence})["confidence"]["N"]
     assert float(Decimal(stored)) == result.confidence == pytest.approx(confidence, abs=1e-6)
 
 
 def test_the_guide_s_spelling_of_background_is_accepted() -> None:
     background = {"Name": "BACKGROUND", "PixelAnomaly": {"TotalPercentageArea": 1.0, "Color": "#ffffff"}}
-    result = parse_result({"IsAnomalous": False, "Confidence": 0.5, "Anomalies": [background]})
+    result = read_result({"IsAnomalous": False, "Confidence": 0.5, "Anomalies": [background]})
     assert result.anomalies == (Anomaly("background", 1.0, "#ffffff"),)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from relook.aws.bucket import Bucket
 from relook.aws.clients import Clients
 from relook.aws.errors import translated
 from relook.aws.table import Table
-from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult, exact_float32
+from relook.detection.result import DetectAnomalyResult
 from relook.errors import (
     AwsError,
     DetectorUnavailableError,
@@ -22,6 +21,7 @@ from relook.errors import (
     ResourceNotFoundError,
     ResourceType,
 )
+from relook.lookout.result import read_result
 from relook.registry.packages import LoadedModels
 from relook.registry.projects import HostedModel, describe_project, is_project_name
 from relook.settings import DetectorKind, InspectImageSettings
@@ -102,7 +102,7 @@ class LookoutVisionDetector:
         except AwsError as error:
             raise _translate(error, model) from error
         try:
-            return parse_result(answer["DetectAnomalyResult"])
+            return read_result(answer["DetectAnomalyResult"])
         except (LookupError, TypeError) as error:
             raise DetectorUnavailableError("The remote detector answered no DetectAnomalyResult") from error
 
@@ -133,7 +133,7 @@ class SageMakerDetector:
             result = json.loads(body)
             # base64 text on this wire; the lookoutvision client decodes it by itself.
             mask = base64.b64decode(result["AnomalyMask"]) if result.get("AnomalyMask") else None
-            return parse_result({**result, "AnomalyMask": mask})
+            return read_result({**result, "AnomalyMask": mask})
         except (ValueError, LookupError, TypeError) as error:
             raise DetectorUnavailableError(
                 f"SageMaker endpoint {self._endpoint_name} answered no DetectAnomalyResult: {body[:200]!r}"
@@ -150,29 +150,6 @@ def _clients() -> Clients:
     # One attempt: the queue tries again, and meanwhile the other images of the batch go on. A server that must load
     # its model first takes longer than AWS's own services do.
     return Clients(attempts=1, read_timeout_s=20)
-
-
-def parse_result(result: Mapping[str, Any]) -> DetectAnomalyResult:
-    """A DetectAnomalyResult as the API spells it, with `AnomalyMask` as bytes."""
-    anomalies = result.get("Anomalies")
-    is_anomalous, confidence = bool(result["IsAnomalous"]), exact_float32(result["Confidence"])
-    return DetectAnomalyResult(
-        is_anomalous=is_anomalous,
-        confidence=confidence,
-        anomaly_probability=confidence if is_anomalous else exact_float32(1 - confidence),
-        anomalies=None if anomalies is None else tuple(_anomaly(each) for each in anomalies),
-        mask_png=result.get("AnomalyMask"),
-    )
-
-
-def _anomaly(anomaly: Mapping[str, Any]) -> Anomaly:
-    name, area = str(anomaly["Name"]), anomaly["PixelAnomaly"]
-    return Anomaly(
-        # The guide's prose writes BACKGROUND, every recorded answer background.
-        name=BACKGROUND if name.upper() == BACKGROUND.upper() else name,
-        area_share=exact_float32(area["TotalPercentageArea"]),
-        color=str(area["Color"]),
-    )
 
 
 def _translate(error: AwsError, model: HostedModel) -> RelookError:

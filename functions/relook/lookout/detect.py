@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relook.detection.result import DetectAnomalyResult
 from relook.errors import ConflictError, ImageRejectedError, InvalidRequestError, ResourceType
+from relook.lookout.result import write_result
 
 if TYPE_CHECKING:
     from relook.lookout.service import Service
@@ -47,7 +48,7 @@ def detect_anomalies(service: Service, given: Mapping[str, Any]) -> dict[str, An
         measure(None)
         raise
     measure(result)
-    return to_output(result)
+    return {"DetectAnomalyResult": write_result(result)}
 
 
 def check_content_type(content_type: str) -> None:
@@ -57,19 +58,3 @@ def check_content_type(content_type: str) -> None:
     """
     if content_type.split(";")[0].strip().lower() not in _CONTENT_TYPES:
         raise InvalidRequestError(f"content-type must be one of the following. {', '.join(_CONTENT_TYPES)}")
-
-
-def to_output(result: DetectAnomalyResult) -> dict[str, Any]:
-    """The answer's members. A classification model answers neither Anomalies nor AnomalyMask."""
-    found: dict[str, Any] = {
-        "Source": {"Type": "direct"},
-        "IsAnomalous": result.is_anomalous,
-        "Confidence": result.confidence,
-    }
-    if result.anomalies is not None:
-        found["Anomalies"] = [
-            {"Name": each.name, "PixelAnomaly": {"TotalPercentageArea": each.area_share, "Color": each.color}}
-            for each in result.anomalies
-        ]
-        found["AnomalyMask"] = result.mask_png
-    return {"DetectAnomalyResult": found}

@@ -29,7 +29,8 @@ from relook.errors import (
     ResourceType,
     UnknownOperationError,
 )
-from relook.lookout.detect import check_content_type, to_output
+from relook.lookout.detect import check_content_type
+from relook.lookout.result import write_result
 from relook.lookout.wire import Request, Response, read_input, route, to_wire, write_answer, write_error
 
 _IDLE_S = 60
@@ -61,7 +62,7 @@ class Device:
     def _detect_anomalies(self, given: Mapping[str, Any]) -> dict[str, Any]:
         self._refuse_others(given)
         check_content_type(given["ContentType"])
-        return to_output(self._model.detect(given["Body"]))
+        return {"DetectAnomalyResult": write_result(self._model.detect(given["Body"]))}
 
     def _describe_model(self, given: Mapping[str, Any]) -> dict[str, Any]:
         self._refuse_others(given)

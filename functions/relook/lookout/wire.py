@@ -18,22 +18,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from relook.detection.result import exact_float32
-from relook.errors import (
-    AwsError,
-    ConflictError,
-    ImageRejectedError,
-    InvalidRequestError,
-    QuotaExceededError,
-    RelookError,
-    ResourceNotFoundError,
-    ThrottledError,
-    TrainingDataError,
-    UnknownOperationError,
-)
-from relook.lookout import contract
+from relook.errors import InvalidRequestError, UnknownOperationError
 from relook.lookout.contract import API_VERSION, OPERATIONS, Kind, Location, Member, Operation, Shape
+from relook.lookout.errors import error_shape
 
-_RETRY_AFTER_S = 1
+_RETRY_AFTER_S = 1  # throttling passes within the second that its limit counts
 _HEADERS = {
     "strict-transport-security": "max-age=47304000; includeSubDomains",
     "x-content-type-options": "nosniff",
@@ -101,20 +90,20 @@ def read_input(operation: Operation, in_path: Mapping[str, str], request: Reques
         query.setdefault(name, []).append(value)
     in_body = {name: member for name, member in members.items() if member.location is Location.BODY}
     body = _json_object(request.body) if in_body else {}
-    found: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for name, member in members.items():
         value = _located(name, member, in_path, query, request, body)
         if value is not None:
-            found[name] = value
+            given[name] = value
         elif member.is_required:
             raise InvalidRequestError(f"{name} is missing; {operation.name} needs it")
-    return found
+    return given
 
 
 def to_wire(operation: Operation, output: Mapping[str, Any]) -> dict[str, Any]:
     """The operation's output as JSON has it. Members that are None are left out."""
-    found: dict[str, Any] = _to_json(operation.output, output)
-    return found
+    wire: dict[str, Any] = _to_json(operation.output, output)
+    return wire
 
 
 def write_answer(operation: Operation, answer: Mapping[str, Any], request_id: str) -> Response:
@@ -124,11 +113,11 @@ def write_answer(operation: Operation, answer: Mapping[str, Any], request_id: st
 
 def write_error(error: Exception, request_id: str) -> Response:
     """What a client sees of an exception; of one that is not ours, no more than that there was one."""
-    shape, members = _error_shape(error)
+    shape, members = error_shape(error)
     headers = {**_headers(request_id), "x-amzn-errortype": shape.name}
     if "RetryAfterSeconds" in shape.members:
         headers["Retry-After"] = str(_RETRY_AFTER_S)
-    return Response(shape.status or 500, headers, json.dumps({k: v for k, v in members.items() if v is not None}))
+    return Response(shape.status or 500, headers, json.dumps(members))
 
 
 def check(shape: Shape, value: Any, name: str) -> None:
@@ -217,8 +206,8 @@ def _from_text(shape: Shape, text: str, name: str) -> Any:
 
 def _timestamp(text: str, name: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         pass
     try:
@@ -231,12 +220,12 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
     if not body.strip():
         return {}
     try:
-        found = json.loads(body)
+        members = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"The request's body is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InvalidRequestError(f"The request's body is {_shown(found)}; expected a JSON object")
-    return found
+    if not isinstance(members, dict):
+        raise InvalidRequestError(f"The request's body is {_shown(members)}; expected a JSON object")
+    return members
 
 
 _JSON_TYPES: Mapping[Kind, tuple[type[Any], str]] = {
@@ -297,38 +286,6 @@ def _to_json(shape: Shape, value: Any) -> Any:
         case Kind.STRUCTURE:
             return {name: _to_json(shape.members[name].shape, each) for name, each in value.items() if each is not None}
     return value
-
-
-def _error_shape(error: Exception) -> tuple[Shape, dict[str, str | None]]:
-    """The error of the contract, and its members."""
-    text = str(error)
-    match error:
-        case UnknownOperationError():
-            return Shape("UnknownOperationException", Kind.STRUCTURE, status=404), {"Message": text}
-        case ResourceNotFoundError() | ConflictError():
-            shape = contract.NOT_FOUND if isinstance(error, ResourceNotFoundError) else contract.CONFLICT
-            return shape, {
-                "Message": text,
-                "ResourceId": error.resource_id,
-                "ResourceType": error.resource_type.value,
-            }
-        case QuotaExceededError():
-            return contract.QUOTA_EXCEEDED, {
-                "Message": text,
-                "QuotaCode": error.quota_code,
-                "ServiceCode": "lookoutvision",
-                "ResourceId": error.resource_id,
-                "ResourceType": error.resource_type.value,
-            }
-        case ThrottledError():
-            return contract.THROTTLED, {"Message": text, "ServiceCode": "lookoutvision"}
-        case InvalidRequestError() | ImageRejectedError() | TrainingDataError():
-            return contract.VALIDATION, {"Message": text}
-        case PermissionError():
-            return contract.ACCESS_DENIED, {"Message": text}
-        case RelookError() if not isinstance(error, AwsError):  # what AWS says is about our account
-            return contract.INTERNAL, {"Message": text}
-    return contract.INTERNAL, {"Message": "The service failed; its log says why. Try again."}
 
 
 def _headers(request_id: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ import pytest
 from relook.detection.model import Model
 from relook.detection.package import GRAPH_FILE, ModelPackage
 from relook.lookout.component import component_zip
-from relook.lookout.detect import to_output
+from relook.lookout.result import write_result
 from tests.unit.parts import classification_package, part_png, segmentation_package
 
 # -S leaves out the .pth files, and with them this repository; what is imported of ours comes out of the zip.
@@ -101,13 +101,13 @@ def test_a_device_says_what_the_model_says(device: http.client.HTTPConnection, i
 
     assert (status, headers["content-type"]) == (200, "application/json")
     assert headers["x-amzn-requestid"]
-    assert answer == to_output(Model(classification_package()).detect(image))
+    assert answer == {"DetectAnomalyResult": write_result(Model(classification_package()).detect(image))}
     assert set(answer["DetectAnomalyResult"]) == {"Source", "IsAnomalous", "Confidence"}
 
 
 def test_a_segmentation_model_sends_types_and_mask(tmp_path: Path) -> None:
     image = part_png(1001, is_scratched=True)
-    expected = to_output(Model(segmentation_package()).detect(image))["DetectAnomalyResult"]
+    expected = write_result(Model(segmentation_package()).detect(image))
 
     with running(unpack(component_zip(segmentation_package(), "bracket", "1"), tmp_path)) as connection:
         status, _, answer = detect(connection, image, model="bracket/models/latest")
