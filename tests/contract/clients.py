@@ -173,8 +173,7 @@ def released_boto3(home: Path) -> Client:
 
 def released_command_line(home: Path) -> Client:
     """The AWS command line of the same day."""
-    folder = _pip_installed("awscli-1.42.60", _AWSCLI)
-    return Client("awscli 1.42.60", _isolated("command_line_client.py", folder), {}, home)
+    return Client("awscli 1.42.60", _isolated("command_line_client.py", command_line()), {}, home)
 
 
 def todays_boto3(home: Path) -> Client:
@@ -196,6 +195,11 @@ CLIENTS: Mapping[str, Callable[[Path], Client]] = {
     "boto3-today": todays_boto3,
     f"javascript-{JAVASCRIPT_VERSION}": released_javascript,
 }
+
+
+def command_line() -> Path:
+    """The folder with the AWS command line's packages."""
+    return _pip_installed("awscli-1.42.60", _AWSCLI)
 
 
 def released_models() -> Path:
