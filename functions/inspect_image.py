@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from relook.aws.clients import Clients
 from relook.inspection.pipeline import Pipeline
 from relook.inspection.upload import parse_upload
 from relook.observability import logger, tracer
@@ -21,7 +22,7 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 @cache
 def pipeline() -> Pipeline:
     """Made by the first invocation and kept for the next ones."""
-    return Pipeline(inspect_image_settings())
+    return Pipeline(inspect_image_settings(), Clients())
 
 
 def inspect_record(record: SQSRecord, lambda_context: LambdaContext) -> None:

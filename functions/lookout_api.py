@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from aws_lambda_powertools.utilities.data_classes import LambdaFunctionUrlEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from relook.aws.arns import FunctionArn
 from relook.aws.clients import Clients
 from relook.aws.table import Table
 from relook.lookout.api import answer
@@ -25,17 +26,13 @@ def service(function_arn: str) -> tuple[Service, Replays]:
     """Made by the first invocation and kept for the next ones."""
     settings = lookout_api_settings()
     clients = Clients()
-    _, partition, _, region, account, _, name = function_arn.split(":")[:7]
     made = Service(
         settings=settings,
         registry=Table(clients.dynamodb, settings.registry_table),
         s3=clients.s3,
         sqs=clients.sqs,
         lambda_=clients.lambda_,
-        partition=partition,
-        region=region,
-        account=account,
-        function_name=name,
+        function=FunctionArn.parse(function_arn),
     )
     return made, Replays(clients.dynamodb, settings.idempotency_table)
 

@@ -10,11 +10,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from relook.aws.clients import Clients
-from relook.aws.table import Table
 from relook.observability import logger, tracer
 from relook.settings import train_model_settings
 from relook.training.request import parse_request
-from relook.training.trainer import Surroundings, Trainer
+from relook.training.trainer import Trainer
 
 # A message that fails is named, and the queue retries it.
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -23,18 +22,15 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 @cache
 def trainer() -> Trainer:
     """Made by the first invocation and kept for the next ones."""
-    settings = train_model_settings()
-    clients = Clients(attempts=5)  # what is lost with the last one may be minutes of training
-    return Trainer(settings, Table(clients.dynamodb, settings.registry_table), clients.s3, clients.events)
+    # More attempts than elsewhere: what is lost with the last one may be minutes of training.
+    return Trainer(train_model_settings(), Clients(attempts=5))
 
 
 def train_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Train the model version of one message; an exception sends the message back to the queue."""
-    around = Surroundings(
-        lambda_context.invoked_function_arn, lambda: lambda_context.get_remaining_time_in_millis() / 1000
-    )
     try:
-        trainer().train(parse_request(record.body, record.attributes.approximate_receive_count or "1"), around)
+        request = parse_request(record.body, record.attributes.approximate_receive_count or "1")
+        trainer().train(request, lambda_context)
     except Exception:
         logger.exception("training not ended", message_id=record.message_id)
         raise

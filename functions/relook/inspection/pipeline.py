@@ -32,9 +32,8 @@ _REMEMBERED_S = 14 * 24 * 3600
 class Pipeline:
     """Inspects uploads. One per process: it keeps clients and models warm between invocations."""
 
-    def __init__(self, settings: InspectImageSettings) -> None:
+    def __init__(self, settings: InspectImageSettings, clients: Clients) -> None:
         self._settings = settings
-        clients = Clients()
         self._s3, self._events = clients.s3, clients.events
         self._results = Bucket(clients.s3, settings.results_bucket)
         self._inspections = Table(clients.dynamodb, settings.inspections_table)

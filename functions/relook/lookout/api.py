@@ -50,7 +50,7 @@ def answer(service: Service, replays: Replays, request: Request, context: Lambda
 
         def run() -> dict[str, Any]:
             # Projects lived in one region each: a program that counts them region by region finds each once.
-            if operation.name == "ListProjects" and request.signed_region not in ("", service.region):
+            if operation.name == "ListProjects" and request.signed_region not in ("", service.function.region):
                 return {"Projects": []}
             return to_wire(operation, HANDLERS[operation.name](service, given))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from relook.aws.arns import FunctionArn
 from relook.detection.image import MAX_IMAGE_BYTES
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
@@ -33,7 +34,8 @@ from relook.lookout.detect import check_content_type
 from relook.lookout.result import write_result
 from relook.lookout.wire import Request, Response, read_input, route, to_wire, write_answer, write_error
 
-_IDLE_S = 60
+_IDLE_S = 60  # a client that asks once a minute keeps its connection
+_NOWHERE = FunctionArn("aws", region="", account="", name="")
 
 
 class Device:
@@ -69,7 +71,7 @@ class Device:
         project, version = self._model.manifest.project, self._model.manifest.version
         description = {
             "ModelVersion": version,
-            "ModelArn": f"arn:aws:lookoutvision:::model/{project}/{version}",  # of no region and no account
+            "ModelArn": _NOWHERE.model(project, version),
             "Status": "HOSTED",
             "StatusMessage": "The model is running.",
         }

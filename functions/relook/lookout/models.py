@@ -26,7 +26,7 @@ from relook.observability import logger
 from relook.registry import hosting, models, trainings
 from relook.registry.datasets import DatasetType, ImageStats, list_datasets
 from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
-from relook.registry.packages import delete_package, load_package
+from relook.registry.packages import delete_package
 from relook.registry.projects import describe_project, list_projects
 
 LATEST = "latest"
@@ -104,7 +104,7 @@ def delete_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     except AwsError:
         # The version is gone for everybody; what is left of it is a few megabytes that nothing points to.
         logger.exception("package not deleted", project=project, model_version=version)
-    return {"ModelArn": service.arn(f"model/{project}/{version}")}
+    return {"ModelArn": service.function.model(project, version)}
 
 
 def start_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,14 +230,12 @@ def _check_units(service: Service, model: str, minimum: int, maximum: int | None
 
 
 def _load_failure(service: Service, model: ModelVersion) -> str | None:
-    """Load the package as detection will; why that cannot be done, if so."""
-    from relook.detection.model import Model  # brings onnxruntime, which few operations need
-
+    """Load the package, and keep it for the images to come; why that cannot be done, if so."""
     name = f"{model.project}/{model.version}"
     try:
         if model.package_sha256 is None:
             return f"Model {name} has no package; train it again."
-        Model(load_package(service.models_bucket, model.project, model.version, model.package_sha256))
+        service.models.get(model.project, model.version, model.package_sha256)
     except PackageError as error:
         return str(error)
     except Exception as error:  # whatever it is, the version must not stay in between
@@ -260,7 +258,7 @@ def _provision(service: Service) -> None:
         for model in models.list_models(service.registry, project.name)
         if model.status is ModelStatus.HOSTED
     )
-    function = service.function_name
+    function = service.function.name
     try:
         with translated():
             if units:
@@ -281,7 +279,7 @@ def _metadata(service: Service, model: ModelVersion) -> dict[str, Any]:
     return {
         "CreationTimestamp": model.created_at,
         "ModelVersion": model.version,
-        "ModelArn": service.arn(f"model/{model.project}/{model.version}"),
+        "ModelArn": service.function.model(model.project, model.version),
         "Description": model.description,
         "Status": model.status,
         "StatusMessage": model.status_message,

@@ -174,10 +174,8 @@ def _has_accelerator(asked: Mapping[str, Any]) -> bool:
 
 
 def _component_arn(service: Service, configuration: Mapping[str, Any]) -> str:
-    # The API's pattern wants `aws` for the account and no colon in what follows `components:`, so that Greengrass's own
-    # `<name>:versions:<version>` cannot be said.
     name, version = configuration["ComponentName"], configuration["ComponentVersion"]
-    return f"arn:{service.partition}:greengrass:{service.region}:aws:components:{name}/versions/{version}"
+    return service.function.component(name, version)
 
 
 def _position(job: PackagingJob) -> str:

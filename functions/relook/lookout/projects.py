@@ -45,12 +45,12 @@ def delete_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]
     project = projects.describe_project(service.registry, given["ProjectName"])
     projects.delete_project(service.registry, project.name)
     delete_jobs(service.registry, project)
-    return {"ProjectArn": service.arn(f"project/{given['ProjectName']}")}
+    return {"ProjectArn": service.function.project(given["ProjectName"])}
 
 
 def _metadata(service: Service, project: Project) -> dict[str, Any]:
     return {
-        "ProjectArn": service.arn(f"project/{project.name}"),
+        "ProjectArn": service.function.project(project.name),
         "ProjectName": project.name,
         "CreationTimestamp": project.created_at,
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from relook.aws.arns import FunctionArn
 from relook.aws.bucket import Bucket
 from relook.aws.table import Table
 from relook.errors import InvalidRequestError
@@ -27,8 +28,7 @@ class Service:
     """One deployment.
 
     Attributes:
-        partition, region, account: for ARNs.
-        function_name: of the function that answers.
+        function: that answers.
         models: loaded model packages.
     """
 
@@ -37,10 +37,7 @@ class Service:
     s3: S3Client
     sqs: SQSClient
     lambda_: LambdaClient
-    partition: str
-    region: str
-    account: str
-    function_name: str
+    function: FunctionArn
     models: LoadedModels = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,10 +56,6 @@ class Service:
     def bucket(self, name: str) -> Bucket:
         """One that a request names."""
         return Bucket(self.s3, name)
-
-    def arn(self, resource: str) -> str:
-        """Of `project/<name>` or `model/<project>/<version>`."""
-        return f"arn:{self.partition}:lookoutvision:{self.region}:{self.account}:{resource}"
 
 
 Operate = Callable[[Service, Mapping[str, Any]], dict[str, Any]]

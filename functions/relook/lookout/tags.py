@@ -51,7 +51,7 @@ def _model(service: Service, arn: str) -> tuple[str, str]:
     Raises:
         InvalidRequestError: no ARN of a model here.
     """
-    prefix = service.arn("model/")
+    prefix = service.function.model_prefix
     project, _, version = arn.removeprefix(prefix).partition("/")
     if not arn.startswith(prefix) or not project or not _NUMBER.fullmatch(version):
         raise InvalidRequestError(f"ResourceArn {arn!r} is not that of a model, such as {prefix}<project>/<version>")

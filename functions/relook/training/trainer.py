@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from relook.aws.arns import FunctionArn
 from relook.aws.bucket import Bucket
+from relook.aws.clients import Clients
 from relook.aws.table import Table
 from relook.errors import (
     AwsError,
-    BackboneError,
     ConflictError,
-    ImageRejectedError,
     InvalidRequestError,
-    PackageError,
+    RelookError,
     ResourceNotFoundError,
-    TrainingDataError,
 )
 from relook.events import DetailType, put_events
 from relook.observability import logger
@@ -39,53 +39,28 @@ from relook.training.report import performance, status_message, training_report
 from relook.training.request import TrainingRequest
 
 if TYPE_CHECKING:
-    from types_boto3_events import EventBridgeClient
-    from types_boto3_s3 import S3Client
-
     from relook.learning.training import TrainedModel
     from relook.learning.validation.evaluation import Evaluation
 
-_LAST_WORDS_S = 20
-_TELL_EVERY_S = 2
-
-# The same data would end in the same way again.
-_FINAL = (BackboneError, ImageRejectedError, InvalidRequestError, PackageError, TrainingDataError)
+_LAST_WORDS_S = 20  # to write the failure and its event, with every attempt that a client makes
+_TELL_EVERY_S = 2  # as often as people who wait look again; each telling is a write
 
 
 class _OutOfTimeError(Exception):
     """The function is about to be stopped."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Of one invocation.
-
-    Attributes:
-        function_arn: of the running function, whose account and region are those of the model's ARN.
-        remaining_s: gives the seconds until the function is stopped.
-    """
-
-    function_arn: str
-    remaining_s: Callable[[], float]
-
-    def model_arn(self, project: str, version: str) -> str:
-        """As the API gives it."""
-        _, partition, _, region, account = self.function_arn.split(":")[:5]
-        return f"arn:{partition}:lookoutvision:{region}:{account}:model/{project}/{version}"
-
-
 class Trainer:
     """Trains model versions. One per process: it keeps clients warm between invocations."""
 
-    def __init__(self, settings: TrainModelSettings, registry: Table, s3: S3Client, events: EventBridgeClient) -> None:
+    def __init__(self, settings: TrainModelSettings, clients: Clients) -> None:
         self._settings = settings
-        self._registry = registry
-        self._s3 = s3
-        self._models = Bucket(s3, settings.models_bucket)
-        self._datasets = Bucket(s3, settings.datasets_bucket)
-        self._events = events
+        self._registry = Table(clients.dynamodb, settings.registry_table)
+        self._s3, self._events = clients.s3, clients.events
+        self._models = Bucket(clients.s3, settings.models_bucket)
+        self._datasets = Bucket(clients.s3, settings.datasets_bucket)
 
-    def train(self, request: TrainingRequest, around: Surroundings) -> None:
+    def train(self, request: TrainingRequest, context: LambdaContext) -> None:
         """See to it that the version is trained, or has failed, and that this was told.
 
         Raises:
@@ -94,14 +69,14 @@ class Trainer:
         try:
             model = models.describe_model(self._registry, request.project, request.version)
             if model.status is ModelStatus.TRAINING:
-                model = self._attempt(model, request.attempt, around)
+                model = self._attempt(model, request.attempt, context)
         except ResourceNotFoundError:
             logger.info("model version is gone", project=request.project, model_version=request.version)
             return
         # Also when it had ended before: whoever did that may have died before telling.
-        self._tell(model, around)
+        self._tell(model, context)
 
-    def _attempt(self, model: ModelVersion, attempt: int, around: Surroundings) -> ModelVersion:
+    def _attempt(self, model: ModelVersion, attempt: int, context: LambdaContext) -> ModelVersion:
         limit = self._settings.max_attempts
         if attempt > limit:
             message = (
@@ -110,11 +85,9 @@ class Trainer:
             )
             return self._fail(model, message)
         try:
-            return self._train(model, around)
+            return self._train(model, context)
         except ConflictError:  # it ended meanwhile
             return models.describe_model(self._registry, model.project, model.version)
-        except _FINAL as error:
-            return self._fail(model, str(error))
         except _OutOfTimeError:
             message = (
                 "The training was stopped shortly before its time was over. Train with fewer images, or raise the "
@@ -124,19 +97,21 @@ class Trainer:
         except ResourceNotFoundError:
             raise
         except Exception as error:
+            if isinstance(error, RelookError) and not error.is_transient:  # the same data would end in the same way
+                return self._fail(model, str(error))
             if attempt < limit:
                 raise
             logger.exception("training failed", project=model.project, model_version=model.version)
             return self._fail(model, f"The training failed {attempt} times, at last with {_described(error)}.")
 
-    def _train(self, model: ModelVersion, around: Surroundings) -> ModelVersion:
+    def _train(self, model: ModelVersion, context: LambdaContext) -> ModelVersion:
         # They bring onnx, which only a training needs, and a message about one that has ended does not.
         from relook.detection.model import Model
         from relook.learning.backbone.imported import ImportedBackbone
         from relook.learning.training import train
         from relook.learning.validation.evaluation import evaluate_on
 
-        progress = _Progress(self._registry, model, around)
+        progress = _Progress(self._registry, model, context)
         progress("reading the datasets", 1, 1)
         entries = training_entries(self._registry, self._datasets, model.project)
         own = backbones.load_backbone(self._registry, self._models, model.project)
@@ -155,7 +130,7 @@ class Trainer:
         ended_at = datetime.now(UTC)
         # A queue may give a message twice: whoever comes second must not overwrite the package of the first.
         trainings.report_training(self._registry, model.project, model.version, "The model is being stored.")
-        files = self._write_evaluation(model, trained, evaluation, looked_at, ended_at, around)
+        files = self._write_evaluation(model, trained, evaluation, looked_at, ended_at, context)
         sha256 = packages.save_package(self._models, model.project, model.version, trained.package)
         return trainings.finish_training(
             self._registry,
@@ -175,12 +150,12 @@ class Trainer:
         evaluation: Evaluation,
         entries: Sequence[StoredEntry],
         ended_at: datetime,
-        around: Surroundings,
+        context: LambdaContext,
     ) -> EvaluationFiles | None:
         if model.output is None:
             return None
         project, version = model.project, model.version
-        arn, place = around.model_arn(project, version), f"{project}-{version}.json"
+        arn, place = _arn(model, context), f"{project}-{version}.json"
         files = EvaluationFiles(
             manifest_key=f"{model.output.prefix}EvaluationManifest-{place}",
             result_key=f"{model.output.prefix}EvaluationResult-{place}",
@@ -215,14 +190,14 @@ class Trainer:
         except ConflictError:  # it ended meanwhile
             return models.describe_model(self._registry, model.project, model.version)
 
-    def _tell(self, model: ModelVersion, around: Surroundings) -> None:
+    def _tell(self, model: ModelVersion, context: LambdaContext) -> None:
         """
         Raises:
             EventNotPublishedError: the bus did not take it.
         """
         has_failed = model.status is ModelStatus.TRAINING_FAILED
         detail_type = DetailType.MODEL_TRAINING_FAILED if has_failed else DetailType.MODEL_TRAINED
-        detail = event_detail(model, around.model_arn(model.project, model.version))
+        detail = event_detail(model, _arn(model, context))
         put_events(self._events, self._settings.event_bus, [detail_type], detail)
         logger.info("training ended", project=model.project, model_version=model.version, detail_type=detail_type)
 
@@ -230,10 +205,10 @@ class Trainer:
 class _Progress:
     """Tells how far a training is, not too often, and ends it before the function is ended."""
 
-    def __init__(self, registry: Table, model: ModelVersion, around: Surroundings) -> None:
+    def __init__(self, registry: Table, model: ModelVersion, context: LambdaContext) -> None:
         self._registry = registry
         self._model = model
-        self._around = around
+        self._context = context
         self._told_at = -float(_TELL_EVERY_S)
 
     def __call__(self, step: str, done: int, total: int) -> None:
@@ -241,13 +216,17 @@ class _Progress:
         Raises:
             ConflictError, ResourceNotFoundError: nobody waits for this training any more.
         """
-        if self._around.remaining_s() < _LAST_WORDS_S:
+        if self._context.get_remaining_time_in_millis() < 1000 * _LAST_WORDS_S:
             raise _OutOfTimeError
         if time.monotonic() - self._told_at < _TELL_EVERY_S:
             return
         self._told_at = time.monotonic()
         message = f"The model is being trained: {step}, {done} of {total}."
         trainings.report_training(self._registry, self._model.project, self._model.version, message)
+
+
+def _arn(model: ModelVersion, context: LambdaContext) -> str:
+    return FunctionArn.parse(context.invoked_function_arn).model(model.project, model.version)
 
 
 def _described(error: Exception) -> str:

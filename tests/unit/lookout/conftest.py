@@ -5,6 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 
+from relook.aws.arns import FunctionArn
 from relook.aws.table import Table
 from relook.lookout.service import Service
 from relook.settings import LookoutApiSettings
@@ -29,8 +30,5 @@ def service(cloud: Cloud) -> Service:
         s3=cloud.s3,
         sqs=cloud.sqs,
         lambda_=boto3.client("lambda"),
-        partition="aws",
-        region="us-east-1",
-        account="123456789012",
-        function_name="lookout_api",
+        function=FunctionArn("aws", "us-east-1", "123456789012", "lookout_api"),
     )
