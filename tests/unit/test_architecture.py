@@ -1,4 +1,7 @@
-"""Imports flow one way: errors <- detection <- {learning, registry} <- {inspection, training, lookout} <- handlers."""
+"""Imports flow one way.
+
+errors <- detection <- learning; {aws, detection} <- registry <- {inspection, training, lookout} <- handlers.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = ROOT / "functions"
 RELOOK = FUNCTIONS / "relook"
 MODULES = sorted(FUNCTIONS.rglob("*.py"))
+BESIDE = [path for name in ("infra", "local", "cli", "bench") for path in sorted((ROOT / name).rglob("*.py"))]
 MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
@@ -25,6 +30,17 @@ MAY_IMPORT = {
     "training": {"errors", "settings", "observability", "events", "aws", "detection", "registry"},
     "inspection": {"errors", "settings", "observability", "events", "aws", "detection", "registry", "lookout"},
 }
+
+LEARNING_MAY_IMPORT = {
+    "backbone": {"graph"},
+    "estimators": {"graph", "backbone"},
+    "extraction": {"graph", "data", "estimators"},
+    "engine": {"graph", "estimators", "extraction"},
+    "validation": {"graph", "data", "estimators", "extraction", "recipe"},
+    "foreign": {"graph", "estimators"},
+    "training": {"backbone", "data", "engine", "estimators", "extraction", "recipe", "validation"},
+}
+"""Within `learning`; what is not named, such as `graph` and `data`, imports no other of its folders."""
 
 
 def names_of(nodes: Iterable[ast.AST]) -> set[str]:
@@ -66,6 +82,11 @@ def layers(names: set[str]) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("relook.")}
 
 
+def folders(names: set[str]) -> set[str]:
+    """Of `learning`."""
+    return {name.split(".")[2] for name in names if name.startswith("relook.learning.")}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 def test_imports_flow_one_way(path: Path) -> None:
     names = imported(path)
@@ -79,8 +100,22 @@ def test_imports_flow_one_way(path: Path) -> None:
     lent = {"learning"} if own == "training" else set()  # when it is called, so that importing it costs no engine
     assert layers(names) <= MAY_IMPORT[own] | {own} | lent
     assert not lent & layers(imported_at_once(path))
-    if own in {"detection", "learning"}:
-        assert not roots & {"boto3", "botocore", "aws_lambda_powertools", "os"}
+    if own in {"detection", "learning", "quality"}:
+        assert not roots & {"aws_lambda_powertools", "os"}
+    if own == "learning":
+        folder = path.relative_to(RELOOK / "learning").parts[0].removesuffix(".py")
+        assert folders(names) <= LEARNING_MAY_IMPORT.get(folder, set()) | {folder}
+
+
+@pytest.mark.parametrize("path", [*MODULES, *BESIDE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_aws_s_library_stays_in_its_folder(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert not roots & {"boto3", "botocore"} or path.is_relative_to(RELOOK / "aws")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "local").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_laptop_s_aws_knows_no_command(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imported(path)} & {"cli", "bench", "tests"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
