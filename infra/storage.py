@@ -92,6 +92,8 @@ class Storage(Construct):
         _index(table, "by_project", partition_key="project", sort_key="inspected_at")
         # Sparse: only anomalous records carry `anomalous_project`.
         _index(table, "anomalies_by_project", partition_key="anomalous_project", sort_key="inspected_at")
+        # Sparse: only records that wait for a review carry `to_review`; the nearest to the threshold come first.
+        _index(table, "to_review", partition_key="to_review", sort_key="review_order")
         return table
 
     def _registry(self) -> dynamodb.Table:

@@ -72,6 +72,22 @@ class ConflictError(RelookError):
         self.resource_id = resource_id
 
 
+class ReviewedMeanwhileError(RelookError):
+    """Somebody else reviewed the inspection since the reviewer looked; nothing was changed.
+
+    Attributes:
+        said: what they said: `right`, `wrong` or `unsure`, and what it is instead.
+        who: their ARN.
+        at: ISO-8601 UTC.
+    """
+
+    def __init__(self, image_uri: str, said: str, who: str, at: str) -> None:
+        super().__init__(f"{who} reviewed {image_uri} as {said} at {at}; say it again to replace that")
+        self.said = said
+        self.who = who
+        self.at = at
+
+
 class QuotaExceededError(RelookError):
     """A limit of the account is reached; the message says which, and how it is raised."""
 

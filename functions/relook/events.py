@@ -23,6 +23,7 @@ class DetailType(StrEnum):
     ANOMALY_DETECTED = "Anomaly Detected"
     IMAGE_INSPECTED = "Image Inspected"
     IMAGE_REJECTED = "Image Rejected"
+    INSPECTION_REVIEWED = "Inspection Reviewed"
     MODEL_TRAINED = "Model Trained"
     MODEL_TRAINING_FAILED = "Model Training Failed"
 

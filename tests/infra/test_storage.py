@@ -103,6 +103,7 @@ def test_records_are_found_by_image_by_project_and_by_project_with_anomalies(syn
     assert {index["IndexName"]: keys(index["KeySchema"]) for index in table["GlobalSecondaryIndexes"]} == {
         "by_project": [("project", "HASH"), ("inspected_at", "RANGE")],
         "anomalies_by_project": [("anomalous_project", "HASH"), ("inspected_at", "RANGE")],
+        "to_review": [("to_review", "HASH"), ("review_order", "RANGE")],
     }
 
 

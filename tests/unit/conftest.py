@@ -158,6 +158,7 @@ def make_cloud() -> Cloud:
     indexes = {
         "by_project": ("project", "inspected_at"),
         "anomalies_by_project": ("anomalous_project", "inspected_at"),
+        "to_review": ("to_review", "review_order"),
     }
     make_table(dynamodb, SETTINGS.inspections_table, "image_uri", "object_version", **indexes)
     make_table(dynamodb, SETTINGS.idempotency_table, "id")

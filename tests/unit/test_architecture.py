@@ -24,11 +24,21 @@ MAY_IMPORT = {
     "events": {"errors", "aws"},
     "detection": {"errors"},
     "learning": {"errors", "detection"},
-    "registry": {"errors", "aws", "detection"},
     "quality": {"errors", "detection"},
+    "registry": {"errors", "events", "aws", "detection", "quality"},
     "lookout": {"errors", "settings", "observability", "events", "aws", "detection", "registry"},
-    "training": {"errors", "settings", "observability", "events", "aws", "detection", "registry"},
-    "inspection": {"errors", "settings", "observability", "events", "aws", "detection", "registry", "lookout"},
+    "training": {"errors", "settings", "observability", "events", "aws", "detection", "quality", "registry"},
+    "inspection": {
+        "errors",
+        "settings",
+        "observability",
+        "events",
+        "aws",
+        "detection",
+        "quality",
+        "registry",
+        "lookout",
+    },
 }
 
 LEARNING_MAY_IMPORT = {

@@ -34,7 +34,7 @@ def load(path: str) -> Any:
 def identity(schema: Any) -> str:
     """What consumers deduplicate on."""
     name: str
-    (name,) = {"inspection_id", "training_id"} & schema["properties"].keys()
+    (name,) = {"inspection_id", "training_id", "change_id"} & schema["properties"].keys()
     return name
 
 

@@ -129,6 +129,12 @@ class Clients:
         """Parameters."""
         return self._made("ssm")
 
+    @cached_property
+    def caller(self) -> str:
+        """ARN of whoever's credentials these are, as AWS knows them; for the history of what they change."""
+        with translated():
+            return str(self._made("sts").get_caller_identity()["Arn"])
+
     def of_model(self, service: str, models: Path, endpoint_url: str) -> Any:
         """A client of a service that botocore does not know by itself.
 

@@ -85,10 +85,21 @@ class Table:
             answer = self._client.get_item(TableName=self.name, Key=to_attributes(key), ConsistentRead=True)
         return from_attributes(answer["Item"]) if "Item" in answer else None
 
-    def put(self, item: Mapping[str, Any]) -> None:
-        """Write the item, replacing one with the same key."""
-        with translated():
-            self._client.put_item(TableName=self.name, Item=to_attributes(item))
+    def put(self, item: Mapping[str, Any], *, unless: str | None = None) -> None:
+        """Write the item, replacing one with the same key.
+
+        Args:
+            unless: an attribute that the one to be replaced must not have.
+        Raises:
+            ConditionFailedError: it has it; nothing was written.
+        """
+        expression = _Expression()
+        if unless:
+            expression.require_absent(unless)
+        with translated(), _condition_errors():
+            self._client.put_item(
+                TableName=self.name, Item=to_attributes(item), **(expression.arguments() if unless else {})
+            )
 
     def update(self, update: Update) -> Item:
         """Apply one update and return the whole item after it.
@@ -106,9 +117,7 @@ class Table:
         Raises:
             ConditionFailedError: one of them found its item otherwise, or another writer was at it; none took effect.
         """
-        with translated(), _condition_errors():
-            requests: list[Any] = [{type(write).__name__: self._request(write)} for write in writes]
-            self._client.transact_write_items(TransactItems=requests)
+        write_all(*((self, write) for write in writes))
 
     def query(
         self,
@@ -166,6 +175,17 @@ class Table:
                 expression.require(key, expect)
                 request = {"Key": to_attributes(key)}
         return {"TableName": self.name, **request, **expression.arguments()}
+
+
+def write_all(*writes: tuple[Table, Write]) -> None:
+    """Apply all writes, each in its table, or none; the tables are of one account and region.
+
+    Raises:
+        ConditionFailedError, AwsError: as `Table.write`.
+    """
+    requests: list[Any] = [{type(write).__name__: table._request(write)} for table, write in writes]
+    with translated(), _condition_errors():
+        writes[0][0]._client.transact_write_items(TransactItems=requests)
 
 
 def to_attributes(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
@@ -12,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from relook.aws.bucket import Bucket
 from relook.aws.clients import Clients
 from relook.aws.idempotency import IdempotencyStore
-from relook.aws.table import Table
+from relook.aws.table import ConditionFailedError, Table
 from relook.errors import ImageRejectedError, RejectionReason, ResourceNotFoundError
 from relook.inspection.detect import create_detector
 from relook.inspection.fetch import open_object, read_image
@@ -94,8 +95,9 @@ class Pipeline:
             duration_ms=round((time.perf_counter() - started) * 1000),
             outcome=outcome,
         )
-        with tracer.provider.in_subsegment("## record"):
-            self._inspections.put(record_item(inspection))
+        # An event that comes once more, after whatever time, does not undo what a person has said meanwhile.
+        with tracer.provider.in_subsegment("## record"), suppress(ConditionFailedError):
+            self._inspections.put(record_item(inspection), unless="reviewed_at")
         with tracer.provider.in_subsegment("## publish"):
             every_inspection = self._settings.publish_every_inspection
             published = publish(self._events, self._settings.event_bus, inspection, every_inspection=every_inspection)

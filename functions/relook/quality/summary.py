@@ -230,7 +230,7 @@ class _Seen:
         if review is not None:
             self._reviews[review] += 1
         if review in ("right", "wrong"):
-            self._reviewed[_truth(record), bool(record["is_anomalous"])] += 1
+            self._reviewed[is_truly_anomalous(record), bool(record["is_anomalous"])] += 1
         self._probabilities.add(record.get("anomaly_probability"))
         self._scores.add(record.get("score"))
         self._add_picture(record)
@@ -274,7 +274,7 @@ class _Seen:
         return Reviews(self._reviews["right"], self._reviews["wrong"], self._reviews["unsure"], confusion)
 
 
-def _truth(record: Record) -> bool:
+def is_truly_anomalous(record: Record) -> bool:
     """Whether the image is anomalous, as its reviewer says.
 
     A wrong verdict that was anomalous and is labelled with a type had the wrong type, and was no false alarm.
