@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -14,3 +16,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of 
 Host = Annotated[bool, typer.Option(help="Let the new version inspect the project's uploads.")]
 Project = Annotated[str, typer.Argument(help="The product's name: the first segment of its images' keys.")]
 Files = Annotated[list[Path], typer.Argument(help="Images, or folders of images.")]
+
+
+def parse_duration(text: str) -> timedelta:
+    """Such as `90m`, `8h` or `7d`.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration; expected minutes, hours or days, such as 90m, 8h or 7d")
+    return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
+
+
+By = Annotated[str | None, typer.Option(help="A name in the uploads' metadata to group by, such as camera or line.")]

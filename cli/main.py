@@ -16,7 +16,7 @@ import typer
 from rich.text import Text
 
 from cli import local_aws, output
-from cli.arguments import Files, Host, Json, Project, Stage
+from cli.arguments import By, Files, Host, Json, Project, Stage, parse_duration
 from cli.datasets import LabeledImages, read_dataset
 from cli.files import find_images
 from cli.output import CommandError, err, out, print_json, print_note
@@ -238,6 +238,50 @@ def explain(
     else:
         explaining.print_explanations(records)
     raise typer.Exit(output.exit_code(records))
+
+
+@app.command()
+def checks(
+    project: Project,
+    every: Annotated[str | None, typer.Option(help="Ask for a golden part this often, such as 8h.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Ask for none any more.")] = False,
+    by: By = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """List golden parts and ask for them regularly. Example: relook checks bracket --every 8h"""
+    from cli import checks as golden_parts
+
+    if every and off:
+        raise typer.BadParameter("--every asks for checks and --off for none; give one of them")
+    stack = connect(stage)
+    if every or off:
+        golden_parts.ask(stack, project, parse_duration(every) if every else None)
+    found = golden_parts.find(stack, project, limit=limit)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        golden_parts.print_checks(project, found, by)
+
+
+@app.command()
+def drift(
+    project: Project,
+    since: Annotated[str, typer.Option(help="How far back, such as 24h or 7d; the newest 500 images decide.")] = "7d",
+    by: By = None,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Whether images still look like those it was trained on. Example: relook drift bracket --by camera"""
+    from cli import drift as drifting
+
+    streams = drifting.measure(connect(stage), project, parse_duration(since), by)
+    if as_json:
+        for stream in streams:
+            print_json(drifting.to_json(stream))
+    else:
+        drifting.print_drift(project, streams, by)
 
 
 @app.command("client-setup")

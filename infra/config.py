@@ -64,6 +64,7 @@ class StageConfig:
         training_timeout_s: of `train_model`, for one model version.
         training_retry_after_s: the time until a training that failed for a passing reason, or crashed, is tried again.
         data_buckets: names of existing buckets, separated by commas, that may hold datasets and take evaluations.
+        drift_every_hours: between two rounds that look for drift.
         remote_endpoint, remote_model_version, publish_every_inspection: see `InspectImageSettings`.
     """
 
@@ -93,6 +94,7 @@ class StageConfig:
     training_retry_after_s: int = 960
     data_buckets: str = ""
     provisions_inference_units: bool = False
+    drift_every_hours: int = 24
 
     @property
     def data_bucket_names(self) -> tuple[str, ...]:
@@ -151,6 +153,7 @@ _RANGES = {
     "training_memory_mb": (128, 10240),
     "training_timeout_s": (60, 900),
     "training_retry_after_s": (1, 43200),
+    "drift_every_hours": (1, 168),  # a week is as far back as a round looks
 }
 
 

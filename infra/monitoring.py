@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.alerts import Alerts
 from infra.inspection import Inspection
 from infra.training import Training
+from infra.watching import Watching
 
 METRICS_NAMESPACE = "Relook"
 _FIVE_MINUTES = Duration.minutes(5)
@@ -23,7 +24,14 @@ class Monitoring(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, inspection: Inspection, training: Training, alerts: Alerts
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        inspection: Inspection,
+        training: Training,
+        watching: Watching,
+        alerts: Alerts,
     ) -> None:
         super().__init__(scope, id)
         self._action = actions.SnsAction(alerts.topic)
@@ -64,6 +72,7 @@ class Monitoring(Construct):
             "max_concurrency below what is left to it.",
         )
         self._watch_training(training)
+        self._watch_watching(watching)
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=Duration.days(1))
         self.dashboard.add_widgets(
             _by_project("Images inspected", "ProcessedImageCount", "Sum"),
@@ -97,6 +106,31 @@ class Monitoring(Construct):
             threshold=0,
             todo="train_model crashed, timed out or ran out of memory. Read the end of its log; the model version is "
             "trained again or fails with a message. Raise training_memory_mb if memory was the cause.",
+        )
+
+    def _watch_watching(self, watching: Watching) -> None:
+        overdue = cloudwatch.Metric(
+            namespace=METRICS_NAMESPACE,
+            metric_name="OverdueChecks",
+            dimensions_map={"Function": "watch_quality"},
+            statistic="Maximum",
+            period=Duration.hours(1),
+        )
+        self._alarm(
+            "OverdueChecks",
+            overdue,
+            threshold=0,
+            todo="A project that asks for checks had none in time. Read the Check Overdue event for which one, and "
+            "upload its golden part; or ask for fewer: relook checks PROJECT --every, or --off.",
+        )
+        self._alarm(
+            "WatchingDeadLetters",
+            watching.dead_letters.metric_approximate_number_of_messages_visible(
+                statistic="Maximum", period=_FIVE_MINUTES
+            ),
+            threshold=0,
+            todo="Drift or overdue checks could not be looked for. Read the log of watch_quality and remove the cause; "
+            "the next round looks at the same, so the dead letters can be deleted.",
         )
 
     def _alarm(self, id: str, metric: cloudwatch.IMetric, *, threshold: int, todo: str) -> None:

@@ -15,6 +15,7 @@ from infra.lookout_api import LookoutApi
 from infra.monitoring import Monitoring
 from infra.storage import Storage
 from infra.training import Training
+from infra.watching import Watching
 
 
 class RelookStack(Stack):
@@ -41,8 +42,11 @@ class RelookStack(Stack):
         inspection = Inspection(self, "Inspection", config=config, storage=storage, code=code)
         training = Training(self, "Training", config=config, storage=storage, bus=inspection.bus, code=training_code)
         api = LookoutApi(self, "LookoutApi", config=config, storage=storage, training_queue=training.queue, code=code)
+        watching = Watching(self, "Watching", config=config, storage=storage, bus=inspection.bus, code=code)
         alerts = Alerts(self, "Alerts", config=config, bus=inspection.bus)
-        monitoring = Monitoring(self, "Monitoring", inspection=inspection, training=training, alerts=alerts)
+        monitoring = Monitoring(
+            self, "Monitoring", inspection=inspection, training=training, watching=watching, alerts=alerts
+        )
         outputs = {
             "ImagesBucket": storage.images.bucket_name,
             "ResultsBucket": storage.results.bucket_name,
@@ -58,6 +62,7 @@ class RelookStack(Stack):
             "AlertTopic": alerts.topic.topic_arn,
             "InspectImageFunction": inspection.function.function_name,
             "TrainModelFunction": training.function.function_name,
+            "WatchQualityFunction": watching.function.function_name,
             "LookoutApiFunction": api.function.function_name,
             "LookoutEndpoint": api.url,
             "Dashboard": monitoring.dashboard.dashboard_name,

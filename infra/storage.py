@@ -94,6 +94,8 @@ class Storage(Construct):
         _index(table, "anomalies_by_project", partition_key="anomalous_project", sort_key="inspected_at")
         # Sparse: only records that wait for a review carry `to_review`; the nearest to the threshold come first.
         _index(table, "to_review", partition_key="to_review", sort_key="review_order")
+        # Sparse: only checks carry `checked_project`.
+        _index(table, "checks_by_project", partition_key="checked_project", sort_key="inspected_at")
         return table
 
     def _registry(self) -> dynamodb.Table:

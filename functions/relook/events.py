@@ -21,6 +21,9 @@ class DetailType(StrEnum):
     """What Relook tells of; each has its schema in `events/outbound`."""
 
     ANOMALY_DETECTED = "Anomaly Detected"
+    CHECK_OVERDUE = "Check Overdue"
+    CHECKS_CHANGED = "Checks Changed"
+    DRIFT_DETECTED = "Drift Detected"
     IMAGE_INSPECTED = "Image Inspected"
     IMAGE_REJECTED = "Image Rejected"
     INSPECTION_REVIEWED = "Inspection Reviewed"

@@ -1,4 +1,4 @@
-"""The one logger, the one tracer, and the metrics of one inspection."""
+"""The one logger, the one tracer, and the metrics."""
 
 from __future__ import annotations
 
@@ -24,4 +24,21 @@ def emit_inspection_metrics(
     metrics.add_metric("DetectedAnomalyCount", MetricUnit.Count, 1 if is_anomalous else 0)
     if not is_rejected:
         metrics.add_metric("Time", MetricUnit.Milliseconds, duration_ms)
+    metrics.flush_metrics()
+
+
+def emit_drift_index(project: str, statistic: str, index: float) -> None:
+    """How far a statistic of a project's images left what training saw: the population stability index."""
+    metrics = EphemeralMetrics(namespace=_NAMESPACE)
+    metrics.add_dimension("ProjectName", project)
+    metrics.add_dimension("Statistic", statistic)
+    metrics.add_metric("DriftIndex", MetricUnit.NoUnit, index)
+    metrics.flush_metrics()
+
+
+def emit_overdue_checks(count: int) -> None:
+    """How many projects had no check in time, all together: an alarm cannot follow projects that come and go."""
+    metrics = EphemeralMetrics(namespace=_NAMESPACE)
+    metrics.add_dimension("Function", "watch_quality")
+    metrics.add_metric("OverdueChecks", MetricUnit.Count, count)
     metrics.flush_metrics()

@@ -133,6 +133,21 @@ class TrainModelSettings(Settings):
     max_attempts: int = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchQualitySettings(Settings):
+    """Settings of the `watch_quality` function.
+
+    Attributes:
+        drift_every_hours: between two rounds that look for drift; a project without an image in that time is left out.
+    """
+
+    registry_table: str
+    inspections_table: str
+    models_bucket: str
+    event_bus: str
+    drift_every_hours: int = 24
+
+
 @cache
 def inspect_image_settings() -> InspectImageSettings:
     """The running function's settings, read at first use; likewise below."""
@@ -149,6 +164,12 @@ def lookout_api_settings() -> LookoutApiSettings:
 def train_model_settings() -> TrainModelSettings:
     """Of `train_model`."""
     return TrainModelSettings.from_env(os.environ)
+
+
+@cache
+def watch_quality_settings() -> WatchQualitySettings:
+    """Of `watch_quality`."""
+    return WatchQualitySettings.from_env(os.environ)
 
 
 def _parse(text: str, kind: Any) -> Any:

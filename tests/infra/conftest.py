@@ -34,7 +34,7 @@ Synthesize = Callable[..., Template]
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> MakeStack:
     """Build the stack of a stage (with fields changed) in an app of its own, without synthesizing it."""
     code = tmp_path_factory.mktemp("code")
-    for module in ("inspect_image", "lookout_api", "train_model"):
+    for module in ("inspect_image", "lookout_api", "train_model", "watch_quality"):
         (code / f"{module}.py").write_text("def handler(event, context): ...\n")
 
     def make(stage: str = "dev", **fields: Any) -> RelookStack:

@@ -27,10 +27,11 @@ def lines_told(template: Template) -> dict[str, list[str]]:
     return found
 
 
-def test_anomalies_rejections_and_failed_trainings_are_told_as_three_readable_lines(synthesize: Synthesize) -> None:
+def test_what_people_should_know_is_told_as_three_readable_lines(synthesize: Synthesize) -> None:
     first = ['"$.detail-type: $.detail.summary"', '"Project: $.detail.project"']
     assert lines_told(synthesize()) == {
         "Anomaly Detected, Image Rejected": [*first, '"Image: $.detail.image.uri"'],
+        "Drift Detected, Check Overdue": [*first, '"Seen at: $.detail.observed_at"'],
         "Model Training Failed": [*first, '"Model version: $.detail.model_version"'],
     }
 

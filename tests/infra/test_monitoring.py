@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relook.observability import emit_inspection_metrics
+from relook.observability import emit_inspection_metrics, emit_overdue_checks
 from tests.infra.conftest import Synthesize
 from tests.infra.test_inspection import plain
 
@@ -33,6 +33,14 @@ def alarms(synthesize: Synthesize) -> dict[str, Any]:
             0,
         ),
         ("TrainingErrors", "Errors", "Sum", "<TrainingTrainModel>", 0),
+        (
+            "WatchingDeadLetters",
+            "ApproximateNumberOfMessagesVisible",
+            "Maximum",
+            "<WatchingDeadLetters.QueueName>",
+            0,
+        ),
+        ("OverdueChecks", "OverdueChecks", "Maximum", "watch_quality", 0),
     ],
 )
 def test_an_alarm_watches_its_metric_and_tells_the_topic(
@@ -46,10 +54,23 @@ def test_an_alarm_watches_its_metric_and_tells_the_topic(
     assert [plain(action) for action in found["AlarmActions"]] == ["<AlertsTopic>"]
 
 
+def test_the_alarm_on_overdue_checks_watches_what_the_function_emits(
+    synthesize: Synthesize, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emit_overdue_checks(1)
+    emitted = json.loads(capsys.readouterr().out)
+    (metrics,) = emitted["_aws"]["CloudWatchMetrics"]
+    found = alarms(synthesize)["OverdueChecks"]
+    assert (metrics["Namespace"], metrics["Metrics"][0]["Name"]) == (found["Namespace"], found["MetricName"])
+    assert [[each["Name"] for each in found["Dimensions"]]] == metrics["Dimensions"]
+    assert [each["Value"] for each in found["Dimensions"]] == [emitted["Function"]]
+
+
 def test_every_alarm_says_what_to_do(synthesize: Synthesize) -> None:
     found = alarms(synthesize)
     assert found.keys() == {
         "DeadLetters", "OldestMessage", "Errors", "Throttles", "TrainingDeadLetters", "TrainingErrors",
+        "WatchingDeadLetters", "OverdueChecks",
     }  # fmt: skip
     for alarm in found.values():
         assert re.search(r"(?i)\b(redrive|raise|read)\b", alarm["AlarmDescription"])

@@ -27,6 +27,7 @@ STATEFUL = {
     "TrainingQueueCFB9BA02": "AWS::SQS::Queue",
     "TrainingDeadLetters4C77B089": "AWS::SQS::Queue",
     "InspectionBusFE8E11ED": "AWS::Events::EventBus",
+    "WatchingDeadLetters6BF70FA9": "AWS::SQS::Queue",
     "AlertsTopicCF7C81C9": "AWS::SNS::Topic",
 }
 
@@ -83,6 +84,7 @@ def test_the_outputs_name_what_users_need(synthesize: Synthesize) -> None:
         "AlertTopic",
         "InspectImageFunction",
         "TrainModelFunction",
+        "WatchQualityFunction",
         "LookoutApiFunction",
         "LookoutEndpoint",
         "Dashboard",

@@ -104,6 +104,7 @@ def test_records_are_found_by_image_by_project_and_by_project_with_anomalies(syn
         "by_project": [("project", "HASH"), ("inspected_at", "RANGE")],
         "anomalies_by_project": [("anomalous_project", "HASH"), ("inspected_at", "RANGE")],
         "to_review": [("to_review", "HASH"), ("review_order", "RANGE")],
+        "checks_by_project": [("checked_project", "HASH"), ("inspected_at", "RANGE")],
     }
 
 

@@ -59,6 +59,10 @@ class Cloud:
     def registry(self) -> Table:
         return Table(self.dynamodb, SETTINGS.registry_table)
 
+    @property
+    def inspections(self) -> Table:
+        return Table(self.dynamodb, SETTINGS.inspections_table)
+
     def upload(self, key: str, data: bytes, bucket: str = "images", **metadata: str) -> dict[str, Any]:
         """Put an object; the queue message that S3 and EventBridge would make of it."""
         answer = self.s3.put_object(Bucket=bucket, Key=key, Body=data, Metadata=metadata)
@@ -159,6 +163,7 @@ def make_cloud() -> Cloud:
         "by_project": ("project", "inspected_at"),
         "anomalies_by_project": ("anomalous_project", "inspected_at"),
         "to_review": ("to_review", "review_order"),
+        "checks_by_project": ("checked_project", "inspected_at"),
     }
     make_table(dynamodb, SETTINGS.inspections_table, "image_uri", "object_version", **indexes)
     make_table(dynamodb, SETTINGS.idempotency_table, "id")

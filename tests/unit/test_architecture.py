@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "registry",
         "lookout",
     },
+    "watching": {"errors", "settings", "observability", "events", "aws", "detection", "quality", "registry"},
 }
 
 LEARNING_MAY_IMPORT = {

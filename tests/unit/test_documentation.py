@@ -12,7 +12,7 @@ import typer.main
 from cli.main import app
 from infra.config import StageConfig
 from relook.lookout.wire import coverage
-from relook.settings import InspectImageSettings, LookoutApiSettings, Settings, TrainModelSettings
+from relook.settings import InspectImageSettings, LookoutApiSettings, Settings, TrainModelSettings, WatchQualitySettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -25,6 +25,7 @@ LOOKOUT = (ROOT / "docs" / "lookout.md").read_text()
         ("inspect_image", InspectImageSettings),
         ("lookout_api", LookoutApiSettings),
         ("train_model", TrainModelSettings),
+        ("watch_quality", WatchQualitySettings),
     ],
 )
 def test_the_settings_tables_are_complete(function: str, settings: type[Settings]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from relook.errors import ImageRejectedError, MalformedMessageError, RejectionRe
 from relook.events import SCHEMA_VERSION, SOURCE, DetailType
 from relook.inspection.upload import parse_upload
 from relook.training.request import parse_request
+from relook.watching.watch import Round, Subject
 
 EVENTS = Path(__file__).parents[2] / "events"
 README = (EVENTS / "README.md").read_text()
 OUTBOUND = sorted(path.name for path in (EVENTS / "outbound").iterdir())
 INBOUND = sorted(path.stem for path in (EVENTS / "inbound" / "inspect_image").iterdir())
+ROUNDS = sorted(path.stem for path in (EVENTS / "inbound" / "watch_quality").iterdir())
 TRAININGS = sorted(path.stem for path in (EVENTS / "inbound" / "train_model").iterdir())
 
 
@@ -34,7 +37,7 @@ def load(path: str) -> Any:
 def identity(schema: Any) -> str:
     """What consumers deduplicate on."""
     name: str
-    (name,) = {"inspection_id", "training_id", "change_id"} & schema["properties"].keys()
+    (name,) = {"inspection_id", "training_id", "change_id", "watch_id"} & schema["properties"].keys()
     return name
 
 
@@ -176,6 +179,7 @@ def test_the_cloudformation_rule_is_the_same_one_and_may_send_to_its_queue() -> 
 def test_the_catalogue_lists_the_inbound_samples() -> None:
     assert sorted(re.findall(r"\(inbound/inspect_image/(\w+)\.json\)", README)) == INBOUND
     assert sorted(re.findall(r"\(inbound/train_model/(\w+)\.json\)", README)) == TRAININGS
+    assert sorted(re.findall(r"\(inbound/watch_quality/(\w+)\.json\)", README)) == ROUNDS
 
 
 @pytest.mark.parametrize(
@@ -259,3 +263,10 @@ def test_a_malformed_request_cannot_be_read() -> None:
 
     with pytest.raises(MalformedMessageError, match="not JSON"):
         parse_request(record["body"], "1")
+
+
+@pytest.mark.parametrize("subject", Subject)
+def test_there_is_a_sample_of_every_round(subject: Subject) -> None:
+    found = Round.parse(load(f"inbound/watch_quality/{subject}.json"))
+
+    assert found == Round(subject, datetime(2026, 11, 26, 5, tzinfo=UTC))

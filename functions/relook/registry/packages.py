@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from relook.aws.bucket import Bucket
-from relook.detection.package import GRAPH_FILE, MANIFEST_FILE, ModelPackage
+from relook.detection.package import GRAPH_FILE, MANIFEST_FILE, ModelManifest, ModelPackage
 from relook.errors import NoSuchObjectError, PackageError
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ def load_package(models: Bucket, project: str, version: str, expected_sha256: st
     Raises:
         PackageError: a file is missing, or the files are not the ones that were registered.
     """
-    files = {}
-    for name in (GRAPH_FILE, MANIFEST_FILE):
-        key = f"{project}/{version}/{name}"
-        try:
-            files[name] = models.read(key)
-        except NoSuchObjectError:
-            raise PackageError(f"Model package of {project}/{version} has no {name} ({models.uri(key)})") from None
+    files = {name: _read(models, project, version, name) for name in (GRAPH_FILE, MANIFEST_FILE)}
     found = package_sha256(files)
     if found != expected_sha256:
         raise PackageError(
@@ -48,10 +42,27 @@ def load_package(models: Bucket, project: str, version: str, expected_sha256: st
     return ModelPackage.from_files(files)
 
 
+def load_manifest(models: Bucket, project: str, version: str) -> ModelManifest:
+    """What a package says of itself; not verified, for that takes its graph too: whoever detects does.
+
+    Raises:
+        PackageError: there is none, or of another format version.
+    """
+    return ModelManifest.from_json(_read(models, project, version, MANIFEST_FILE))
+
+
 def delete_package(models: Bucket, project: str, version: str) -> None:
     """Remove the package's files; none need be there."""
     for name in (GRAPH_FILE, MANIFEST_FILE):
         models.delete(f"{project}/{version}/{name}")
+
+
+def _read(models: Bucket, project: str, version: str, name: str) -> bytes:
+    key = f"{project}/{version}/{name}"
+    try:
+        return models.read(key)
+    except NoSuchObjectError:
+        raise PackageError(f"Model package of {project}/{version} has no {name} ({models.uri(key)})") from None
 
 
 def package_sha256(files: Mapping[str, bytes]) -> str:

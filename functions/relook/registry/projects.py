@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from relook.aws.table import ConditionFailedError, Delete, Item, Put, Table, Update
 from relook.errors import ConflictError, InvalidRequestError, ResourceNotFoundError, ResourceType
@@ -23,6 +23,20 @@ class HostedModel:
 
 
 @dataclass(frozen=True)
+class AskedChecks:
+    """How often a project wants a check.
+
+    Attributes:
+        since: when it was asked for.
+        told: the last missed due time, ISO-8601, that the event bus was told; None for none.
+    """
+
+    every: timedelta
+    since: datetime
+    told: str | None = None
+
+
+@dataclass(frozen=True)
 class Project:
     """A project.
 
@@ -30,6 +44,7 @@ class Project:
         hosted: the model version that inspects this project's uploads; None while none is hosted.
         latest_version: number of the newest model version; 0 while there is none.
         backbone_sha256: of the feature ONNX it trains with in place of ours; None for ours.
+        checks: None where it asks for none.
     """
 
     name: str
@@ -37,6 +52,7 @@ class Project:
     hosted: HostedModel | None
     latest_version: int
     backbone_sha256: str | None
+    checks: AskedChecks | None = None
 
 
 def is_project_name(name: str) -> bool:
@@ -132,4 +148,13 @@ def _project(item: Item) -> Project:
         hosted=HostedModel(item["project"], **item["hosted"]) if "hosted" in item else None,
         latest_version=item["latest_version"],
         backbone_sha256=item.get("backbone_sha256"),
+        checks=_checks(item),
     )
+
+
+def _checks(item: Item) -> AskedChecks | None:
+    if "checks" not in item:
+        return None
+    asked = item["checks"]
+    since = datetime.fromisoformat(asked["since"])
+    return AskedChecks(timedelta(seconds=asked["every_s"]), since, item.get("checks_told"))

@@ -1,0 +1,109 @@
+"""`relook checks`: golden parts that came, and how often they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from cli.output import out, printable
+from cli.stack import Stack
+from relook.errors import ConflictError
+from relook.registry.checks import ask_for_checks, due_text, find_overdue, list_checks
+from relook.registry.history import HistoryEntry, tell_change
+from relook.registry.projects import describe_project
+from relook.watching.event import duration
+
+
+@dataclass(frozen=True)
+class Checks:
+    """A project's checks.
+
+    Attributes:
+        every: how often they are asked for; None for not.
+        overdue_since: ISO-8601 UTC, when one was due that did not come; None where none is overdue.
+        records: the newest first.
+    """
+
+    every: timedelta | None
+    overdue_since: str | None
+    records: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts."""
+        every_s = int(self.every.total_seconds()) if self.every else None
+        return {"every_s": every_s, "overdue_since": self.overdue_since, "checks": self.records}
+
+
+def ask(stack: Stack, project: str, every: timedelta | None) -> HistoryEntry | None:
+    """Have checks asked for every so often, or no more; None where none were asked for anyway."""
+    try:
+        entry = ask_for_checks(stack.registry, project, every, who=stack.clients.caller)
+    except ConflictError:
+        return None
+    tell_change(stack.clients.events, stack.outputs["EventBus"], entry)
+    return entry
+
+
+def find(stack: Stack, project: str, *, limit: int) -> Checks:
+    """The newest checks, by their index.
+
+    Raises:
+        ResourceNotFoundError: no such project.
+    """
+    described = describe_project(stack.registry, project)
+    overdue = find_overdue(stack.inspections, described, datetime.now(UTC))
+    records = list(islice(list_checks(stack.inspections, project), limit))
+    every = described.checks.every if described.checks else None
+    return Checks(every, due_text(overdue) if overdue else None, records)
+
+
+def print_checks(project: str, checks: Checks, by: str | None) -> None:
+    """For people: what is asked for, what came, and by camera or line how many were met."""
+    asked = f"asks for a check every {duration(checks.every)}" if checks.every else "asks for no checks"
+    out.print(Text(project, "bold"), asked, markup=False)
+    if checks.overdue_since:
+        out.print(Text("overdue", "bold red"), f"one was due at {checks.overdue_since}", markup=False)
+    if not checks.records:
+        out.print("No check yet: upload a golden part with the metadata expected=normal or expected=anomaly.")
+        return
+    if by:
+        out.print(_by_group(checks, by))
+    table = RichTable(box=None, header_style="bold", pad_edge=False)
+    for column in ("inspected at", "expected", "result", "image", "metadata"):
+        table.add_column(column, overflow="fold")
+    for record in checks.records:
+        metadata = {name: value for name, value in (record.get("metadata") or {}).items() if name != "expected"}
+        table.add_row(
+            str(record["inspected_at"]),
+            str(record["expected"]),
+            _result(record),
+            Text(printable(str(record["image_uri"]).split("/", 3)[3])),
+            Text(printable(", ".join(f"{name} {value}" for name, value in metadata.items()))),
+        )
+    out.print(table)
+
+
+def _by_group(checks: Checks, by: str) -> RichTable:
+    groups: dict[str, list[bool | None]] = {}
+    for record in checks.records:
+        group = str((record.get("metadata") or {}).get(by, "unknown"))
+        groups.setdefault(group, []).append(record.get("is_expected_met"))
+    table = RichTable(box=None, header_style="bold", pad_edge=False)
+    for column in (by, "met", "missed", "unknown"):
+        table.add_column(column, justify="left" if column == by else "right")
+    for group, results in sorted(groups.items()):
+        table.add_row(Text(printable(group)), *(str(results.count(each)) for each in (True, False, None)))
+    return table
+
+
+def _result(record: Mapping[str, Any]) -> Text:
+    met = record.get("is_expected_met")
+    if met is None:
+        return Text("not judged", "yellow")
+    return Text("met", "green") if met else Text("MISSED", "bold red")
