@@ -11,13 +11,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console import inspections, overview, pictures, projects, trying
+from cli.console import inspections, overview, pictures, projects, reviewing, trying
 from cli.console.pages import HERE, Console, render
-from cli.console.safety import OwnPagesOnly
+from cli.console.safety import TOKEN_HEADER, OwnPagesOnly
 from cli.output import CommandError, err
 from cli.stack import Stack
 from relook.errors import RelookError, ResourceNotFoundError
@@ -33,6 +33,8 @@ def create_app(stack: Stack, stage: str, port: int) -> Starlette:
             Route("/inspections", inspections.gallery),
             Route("/inspections/new", inspections.arrivals),
             Route("/inspections/{id}", inspections.inspection),
+            Route("/inspections/{id}/review", reviewing.say, methods=["POST"]),
+            Route("/review", reviewing.queue),
             Route("/overview", overview.overview),
             Route("/projects", projects.listing),
             Route("/projects/{project}", projects.project),
@@ -78,6 +80,8 @@ def _open_when_ready(server: uvicorn.Server, url: str) -> None:
 
 def _explain(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, ResourceNotFoundError) else 400
+    if TOKEN_HEADER in request.headers:  # a script asks, which shows the sentence itself
+        return PlainTextResponse(str(error), status)
     return render(request, "message.html", status=status, title="That did not work", text=str(error))
 
 

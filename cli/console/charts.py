@@ -158,6 +158,26 @@ def curve(points: Sequence[tuple[float, float]], chosen: tuple[float, float] | N
     return _svg(parts, title)
 
 
+def scale(probability: float, threshold: float) -> Markup:
+    """One anomaly probability on the line from 0 to 1, with the threshold it was held against."""
+    left, right, y = 8.0, 312.0, 34.0
+
+    def x(at: float) -> float:
+        return left + (right - left) * at
+
+    kind = "anomalous" if probability >= threshold else "normal"
+    anchor = "start" if threshold < 0.5 else "end"
+    parts = [
+        f'<path class="grid" d="M{left} {y}H{right}"/>',
+        f'<path class="threshold" d="M{x(threshold):.1f} {y - 10}V{y + 10}"/>',
+        f'<text class="mark" x="{x(threshold):.1f}" y="{y + 24}" text-anchor="{anchor}">threshold {threshold:g}</text>',
+        f'<circle class="{kind}" cx="{x(probability):.1f}" cy="{y}" r="5"/>',
+        f'<text class="axis" x="{left}" y="14">anomaly probability {probability:.3g}</text>',
+    ]
+    text = f"anomaly probability {probability:.3g}, threshold {threshold:.3g}"
+    return Markup(f'<svg class="chart line" viewBox="0 0 320 64" role="img" aria-label="{text}">{"".join(parts)}</svg>')
+
+
 @dataclass(frozen=True)
 class _Scale:
     low: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,14 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from cli.console.safety import Sessions
+from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.stack import Stack
+from relook.detection.image import MAX_IMAGE_BYTES
 from relook.inspection.publish import percent
 from relook.registry.inspections import RecordId, verdict_of
 from relook.registry.projects import list_projects
@@ -62,6 +65,42 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         **values,
     )
     return HTMLResponse(text, status)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A form that one of our own pages sent.
+
+    Attributes:
+        fields: the last value of each name.
+        files: name as the browser gave it, and content.
+    """
+
+    fields: Mapping[str, str]
+    files: Sequence[tuple[str, bytes]]
+
+    def get(self, name: str) -> str | None:
+        """A field's value; None where it is missing or empty."""
+        return self.fields.get(name, "").strip() or None
+
+
+def change(act: Callable[[Request, Sent], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that changes something: it acts only on what a page of this session sent."""
+
+    async def endpoint(request: Request) -> Response:
+        async with request.form(max_part_size=MAX_IMAGE_BYTES + 1) as form:
+            fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+            files = [
+                (each.filename or "", await each.read())
+                for _, each in form.multi_items()
+                if isinstance(each, UploadFile)
+            ]
+        token = request.headers.get(TOKEN_HEADER) or fields.get(TOKEN_FIELD, "")
+        if not console_of(request).sessions.vouches(session_of(request.headers), token):
+            return PlainTextResponse("This page is from an earlier console; reload it", 403)
+        return await run_in_threadpool(act, request, Sent(fields, files))
+
+    return endpoint
 
 
 def address(path: str, **values: Any) -> str:

@@ -37,7 +37,7 @@ def picture(request: Request) -> Response:
         version = str(record["object_version"]).rpartition("#")[0]
         uri = S3Uri.parse(record["image_uri"])
         if kind == "thumbnail":
-            return _jpeg(thumbnail(console, uri, version))
+            return jpeg(thumbnail(console, uri, version))
         data = read_version(console.stack.bucket(uri.bucket), uri.key, version)
         return _as_itself(data)
     except NoSuchObjectError:
@@ -100,7 +100,8 @@ def _png(data: bytes) -> Response:
     return Response(data, media_type="image/png", headers=_CACHED)
 
 
-def _jpeg(data: bytes) -> Response:
+def jpeg(data: bytes) -> Response:
+    """A JPEG of our own making as an answer."""
     return Response(data, media_type="image/jpeg", headers=_CACHED)
 
 

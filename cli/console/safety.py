@@ -8,7 +8,6 @@ import secrets
 from http.cookies import SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -93,11 +92,3 @@ class OwnPagesOnly:
             await send(message)
 
         await self._app(scope, receive, guarded)
-
-
-async def is_ours(request: Request, sessions: Sessions) -> bool:
-    """Whether a change brings its session's token, in a header or in its form."""
-    token = request.headers.get(TOKEN_HEADER)
-    if token is None:
-        token = str((await request.form()).get(TOKEN_FIELD, ""))
-    return sessions.vouches(session_of(request.headers), token)

@@ -114,7 +114,7 @@ const keys = {
 };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, dialog")) return;
-  const choosing = $("[data-choices]:not([hidden])");
+  const choosing = $("[data-choices][open]");
   if (choosing && /^[0-9]$/.test(event.key)) { $(`[data-key="${event.key}"]`, choosing)?.click(); event.preventDefault(); return; }
   const act = keys[event.key];
   if (act) { event.preventDefault(); act(); }
@@ -157,5 +157,22 @@ if (frame) {
     event.preventDefault();
     frame.classList.toggle("over", name === "dragover");
     if (name === "drop" && event.dataTransfer.files.length) { files.files = event.dataTransfer.files; frame.requestSubmit(); }
+  });
+}
+
+// The threshold's slider: what it would do is drawn again as it moves; nothing is kept until the button is pressed
+const slider = $("[data-slider]");
+if (slider) {
+  slider.addEventListener("input", (event) => {
+    $("output", slider).textContent = Number(event.target.value).toFixed(3);
+    clearTimeout(say.slider);
+    say.slider = setTimeout(async () => {
+      const address = `${slider.getAttribute("action")}?threshold=${event.target.value}`;
+      const answer = await fetch(address);
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      $("#outcome").replaceWith(page.querySelector("#outcome"));
+      history.replaceState(null, "", address);
+    }, 150);
   });
 }

@@ -1,0 +1,88 @@
+"""What a person says of a verdict: on the page of an inspection, or going through those that wait for it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from cli.console.pages import Console, Sent, address, change, console_of, render
+from relook.aws.table import Item
+from relook.errors import InvalidRequestError
+from relook.registry.history import tell_change
+from relook.registry.inspections import RecordId, Wanted, newest, types_of
+from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, open_reviews, review
+
+_RECENT = 500
+"""Newest records that are asked which types there are."""
+
+
+def queue(request: Request) -> Response:
+    """GET /review: the open case nearest to its threshold, of one project or of the first that has one."""
+    console = console_of(request)
+    names = console.project_names()
+    if not names:
+        return render(request, "first_steps.html")
+    asked = request.query_params
+    project, after = asked.get("project") or "", asked.get("after") or None
+    for name in [project] if project else names:
+        waiting = list(islice(open_reviews(console.stack.inspections, name, after=after), 100))
+        if waiting:
+            skip = address("/review", project=name, after=waiting[0]["review_order"])
+            return render(
+                request,
+                "review.html",
+                names=names,
+                project=name,
+                waiting=len(waiting),
+                skip=skip,
+                **details(console, waiting[0], skip),
+            )
+    return render(request, "review_done.html", names=names, project=project)
+
+
+def details(console: Console, record: Item, following: str | None = None) -> dict[str, Any]:
+    """What the form of a review needs to know of a record, and the page that comes after it."""
+    return {"record": record, "types": _types(console, record), "following": following}
+
+
+@change
+def say(request: Request, sent: Sent) -> Response:
+    """POST /inspections/{id}/review: `said` is `right`, `unsure`, or `wrong:` and what it is."""
+    console = console_of(request)
+    record_id = RecordId.parse(request.path_params["id"])
+    record = console.stack.inspections.get(record_id.key)
+    if record is None:
+        raise InvalidRequestError("There is no such inspection any more")
+    said, _, label = (sent.get("said") or "").partition(":")
+    if said not in list(ReviewVerdict):
+        raise InvalidRequestError(f"{said!r} is no review; say one of {', '.join(ReviewVerdict)}")
+    seen = {name: value for name, value in record.items() if not name.startswith("review")}
+    if sent.get("seen"):  # what the reviewer saw; if another one was faster, they are told
+        seen |= {name: record[name] for name in record if name.startswith("review")}
+        seen["reviewed_at"] = sent.get("seen")
+    _, change_ = review(
+        console.stack.inspections,
+        console.stack.registry,
+        seen,
+        ReviewVerdict(said),
+        label=(label or sent.get("label")) if said == ReviewVerdict.WRONG else None,
+        note=sent.get("note"),
+        who=console.stack.clients.caller,
+    )
+    if change_:
+        tell_change(console.stack.clients.events, console.stack.outputs["EventBus"], change_)
+    following = sent.get("following") or ""
+    # Only a page of ours is gone to: an address from a form is somebody's word.
+    return RedirectResponse(following if following.startswith("/review?") else f"/inspections/{record_id}", 303)
+
+
+def _types(console: Console, record: Item) -> list[str]:
+    """What it may be instead: normal first where it is called anomalous, then the types that occur."""
+    if not record.get("project"):
+        return []
+    recent = islice(newest(console.stack.inspections, [record["project"]], Wanted()), _RECENT)
+    known = sorted({name for each in recent for name in types_of(each)})
+    return [NORMAL, *known] if record.get("is_anomalous") else [*known, ANOMALY]
