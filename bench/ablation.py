@@ -129,13 +129,13 @@ def main() -> None:
 
 def recipes() -> dict[str, Recipe]:
     """By what is changed: every field of the recipe on its own."""
-    found, usual = {AS_IT_SHIPS: Recipe()}, Recipe()
+    by_name, usual = {AS_IT_SHIPS: Recipe()}, Recipe()
     for field in fields(Recipe):
         now = getattr(usual, field.name)
         for other in (not now,) if isinstance(now, bool) else OTHERS[field.name]:
             value = ("off", "on")[other] if isinstance(now, bool) else f"{other:,}"
-            found[f"{field.name} {value}"] = replace(usual, **{field.name: other})
-    return found
+            by_name[f"{field.name} {value}"] = replace(usual, **{field.name: other})
+    return by_name
 
 
 def _is_large_enough(data: LabeledSet) -> bool:
@@ -149,12 +149,12 @@ def _is_large_enough(data: LabeledSet) -> bool:
 def _folds(data: LabeledSet) -> list[Fold]:
     labelled = evenly([image for image in data.train if image.is_anomalous], MAX_ANOMALIES)
     real = evenly([image for image in data.test if image.is_anomalous], MAX_ANOMALIES)
-    found = []
+    folds = []
     for held in (hands := deal(data.normals, FOLDS)):
         learned = [image for other in hands if other is not held for image in other]
         anomalies = labelled or [_painted(image) for image in evenly(held, MAX_PAINTED)]
-        found.append(Fold(learned, held, anomalies, real))
-    return found
+        folds.append(Fold(learned, held, anomalies, real))
+    return folds
 
 
 def _painted(image: LabeledImage) -> LabeledImage:
@@ -182,10 +182,10 @@ def _measure(data: LabeledSet, folds: Sequence[Fold], part: str, recipe: Recipe)
         started = time.perf_counter()
         package = train(fold.learned, project=data.name, version="1", recipe=recipe).package
         seconds = time.perf_counter() - started
-        found = judge(Model(package), [*fold.held, *fold.chosen_by, *fold.real])
-        held, place = len(fold.held), np.arange(len(found.label))
-        judged = found.only(place < held + len(fold.chosen_by))
-        tested = found.only((place < held) | (place >= held + len(fold.chosen_by)))
+        judgement = judge(Model(package), [*fold.held, *fold.chosen_by, *fold.real])
+        held, place = len(fold.held), np.arange(len(judgement.label))
+        judged = judgement.only(place < held + len(fold.chosen_by))
+        tested = judgement.only((place < held) | (place >= held + len(fold.chosen_by)))
         figures.append((judged.auroc, judged.f1, tested.auroc, tested.f1, seconds))
     has_anomalies = any(image.is_anomalous for image in data.train)
     means = np.mean(figures, axis=0).tolist()

@@ -50,8 +50,7 @@ from relook.learning.validation.evaluation import Evaluation, evaluate_on
 from relook.learning.validation.metrics import average_precision, roc_auc
 
 BASELINE = "one class, PatchCore on the same eye"
-_MAP_PX = 256
-_INPUT_PX, _CELLS = 256, 32
+_MAP_PX, _INPUT_PX, _CELLS = 256, 256, 32  # as the protocol says
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,14 @@ def main() -> None:
         console.print((__doc__ or "").split("Protocol. ")[-1])
     rows: list[Row] = []
     for each in tracked(sets, "measuring"):
-        found = []
+        own = []
         for row in _measure(each, backbone, with_baseline=not arguments.quick):
-            found.append(row)
+            own.append(row)
             if arguments.json:
                 print(json.dumps(asdict(row)), flush=True)
         if not arguments.json:
-            _print(each, found)
-        rows += [] if each.is_generated else found
+            _print(each, own)
+        rows += [] if each.is_generated else own
     if rows and not arguments.json:
         _print_means(rows)
 
@@ -113,14 +112,14 @@ def _trained(data: LabeledSet, mode: str, images: list[LabeledImage], backbone: 
     seconds = time.perf_counter() - started
     model = Model(package)
     looks = [model.look(image.read()) for image in data.test]
-    found = judgement(looks, data.test, package.manifest)
+    judged = judgement(looks, data.test, package.manifest)
     return Row(
         data=data.name,
         mode=mode,
-        auroc=found.auroc,
-        aupr=found.aupr,
-        f1=found.f1,
-        ece=found.ece,
+        auroc=judged.auroc,
+        aupr=judged.aupr,
+        f1=judged.f1,
+        ece=judged.ece,
         pixel_auroc=_pixel_auroc(data.test, [look.on_image(_MAP_PX, _MAP_PX) for look in looks]),
         iou=_overlaps(evaluate_on(model, data.test, lambda *_: None)) if model.is_segmentation else {},
         train_s=seconds,
@@ -132,24 +131,24 @@ def _trained(data: LabeledSet, mode: str, images: list[LabeledImage], backbone: 
 def _cross_fitted(data: LabeledSet, backbone: Backbone | None) -> Row:
     started = time.perf_counter()
     trained = train([*data.train, *data.test], project=data.name, version="1", backbone=backbone)
-    found = trained.evaluation
+    evaluation = trained.evaluation
     return Row(
         data=data.name,
         mode="cross-fitted on all",
-        auroc=found.roc_auc,
-        aupr=found.average_precision,
-        f1=found.f1,
-        ece=found.calibration_error,
+        auroc=evaluation.roc_auc,
+        aupr=evaluation.average_precision,
+        f1=evaluation.f1,
+        ece=evaluation.calibration_error,
         pixel_auroc=None,
-        iou=_overlaps(found),
+        iou=_overlaps(evaluation),
         train_s=time.perf_counter() - started,
         package_mb=sum(map(len, trained.package.files().values())) / 1e6,
         choices=", ".join(f"{choice.name} {choice.chosen}" for choice in trained.package.manifest.choices),
     )
 
 
-def _overlaps(found: Evaluation) -> dict[str, float]:
-    return {kind.name: kind.iou for kind in found.types}
+def _overlaps(evaluation: Evaluation) -> dict[str, float]:
+    return {kind.name: kind.iou for kind in evaluation.types}
 
 
 def _patchcore(data: LabeledSet, backbone: Backbone) -> Row:
@@ -185,25 +184,25 @@ def _patches_graph(backbone: Backbone) -> bytes:
     """`image`, (1, 256, 256, 3) uint8, to `patches`, a row for each of 32 x 32 cells."""
     graph = Graph()
     pixels = graph.input("image", np.uint8, (1, _INPUT_PX, _INPUT_PX, 3)).astype(np.float32)
-    maps = [_on_grid(mean_filter(found, 3)) for found in backbone.maps(pixels.transpose(0, 3, 1, 2))]
+    maps = [_on_grid(mean_filter(each, 3)) for each in backbone.maps(pixels.transpose(0, 3, 1, 2))]
     features = xp.concatenate(maps, axis=1)
     graph.output("patches", features.reshape(features.shape[1], -1).T)
     return graph.finish()
 
 
-def _on_grid(found: Tensor) -> Tensor:
+def _on_grid(features: Tensor) -> Tensor:
     """Finer maps averaged, coarser ones enlarged."""
-    times = found.shape[2] // _CELLS
-    return resize(average_pool(found, times) if times > 1 else found, _CELLS, _CELLS)
+    times = features.shape[2] // _CELLS
+    return resize(average_pool(features, times) if times > 1 else features, _CELLS, _CELLS)
 
 
 def _pixel_auroc(images: Sequence[LabeledImage], maps: Sequence[FloatArray]) -> float | None:
     """Over all pixels of normal images and of anomalous ones with masks."""
     scores, labels = [], []
-    for image, found in zip(images, maps, strict=True):
+    for image, heat in zip(images, maps, strict=True):
         if image.is_anomalous and image.read_mask is None:
             continue
-        scores.append(_squashed(found, Image.Resampling.BILINEAR).ravel())
+        scores.append(_squashed(heat, Image.Resampling.BILINEAR).ravel())
         shows = _squashed(_is_defect(image), Image.Resampling.BOX) > 0.5
         labels.append(shows.ravel())
     if not labels or not (label := np.concatenate(labels)).any():

@@ -150,7 +150,7 @@ def _throughput(server: Server, images: Sequence[bytes], clients: int, count: in
         asked = pool.map(ask, range(clients))
         all_ready.wait()
         started = time.perf_counter()
-        measured = [seconds for found in asked for seconds in found]
+        measured = [seconds for of_client in asked for seconds in of_client]
         elapsed = time.perf_counter() - started
     return Throughput(clients, len(measured) / elapsed, _ms(statistics.median(measured)), _p95(measured))
 

@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(Path(scratch), arguments.peer_python)
         trainings = bench.prepare()
-        measurements = [found for threads in THREADS for found in bench.measure(threads, arguments.rounds)]
+        measurements = [measurement for threads in THREADS for measurement in bench.measure(threads, arguments.rounds)]
     report = {
         "protocol": PROTOCOL,
         "machine": {
@@ -186,7 +186,7 @@ class Bench:
 
     def measure(self, threads: int, rounds: int) -> list[Measurement]:
         """All sizes, every contestant once a round."""
-        found = []
+        measurements = []
         with ExitStack() as peers_of_all_sizes:
             here = {
                 f"PatchCore at {side}, {kind}": peers_of_all_sizes.enter_context(
@@ -208,14 +208,14 @@ class Bench:
                     }
                     entered = ours | {n: p for n, p in peers.items() if size.at_512 or not n.startswith(SLOW)}
                     turns = max(3, round(rounds * size.share_of_rounds))
-                    found += self._take_turns(entered, size, threads, turns)
-        return found
+                    measurements += self._take_turns(entered, size, threads, turns)
+        return measurements
 
     def _take_turns(
         self, contestants: dict[str, Contestant], size: Size, threads: int, rounds: int
     ) -> list[Measurement]:
         pictures = sorted((self._folder / "pictures" / str(size)).iterdir())
-        found = {name: Measurement(name, str(size), threads) for name in contestants}
+        by_name = {name: Measurement(name, str(size), threads) for name in contestants}
         for turn in range(-WARM_UPS, rounds):
             for name, contestant in contestants.items():
                 if name.startswith(SLOW) and turn > 0 and turn % SLOW_EVERY:
@@ -223,9 +223,9 @@ class Bench:
                 time.sleep(PAUSE_S)
                 answer = contestant.look(pictures[turn % len(pictures)])
                 if turn >= 0:
-                    found[name].ms.append(answer["ms"])
-                    found[name].peak_mb = answer["peak_mb"]
-        return list(found.values())
+                    by_name[name].ms.append(answer["ms"])
+                    by_name[name].peak_mb = answer["peak_mb"]
+        return list(by_name.values())
 
     @contextmanager
     def _running(self, kind: str, folder: Path, threads: int, side: int = 256) -> Iterator[Contestant]:

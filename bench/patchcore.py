@@ -19,7 +19,7 @@ import numpy as np
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.session import Session
 
-BLUR_SIGMA_PX = 4.0
+BLUR_SIGMA_PX = 4.0  # as PatchCore smooths its maps
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as every ResNet expects
 
 
@@ -45,8 +45,8 @@ def load_onnx(folder: Path, threads: int) -> Look:
     session = Session((folder / "graph.onnx").read_bytes(), threads=threads)
 
     def look(image: ByteArray) -> Verdict:
-        found = session(image=image[None])
-        return Verdict(float(found["score"]), found["heat"])
+        answer = session(image=image[None])
+        return Verdict(float(answer["score"]), answer["heat"])
 
     return look
 
@@ -118,8 +118,8 @@ def load_anomalib(folder: Path, threads: int) -> Look:
 
     def look(image: ByteArray) -> Verdict:
         with torch.inference_mode():
-            found = model(_as_tensor(image))
-            return Verdict(float(found.pred_score), found.anomaly_map[0, 0].numpy())
+            answer = model(_as_tensor(image))
+            return Verdict(float(answer.pred_score), answer.anomaly_map[0, 0].numpy())
 
     return look
 

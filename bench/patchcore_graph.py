@@ -16,8 +16,8 @@ from relook.learning.graph.layers import convolve, max_pool, resize
 from relook.learning.graph.tensor import Tensor
 from relook.learning.graph.xp import ArrayT, xp
 
-CORESET_SHARE = 0.1
-CHANNELS = 128 + 256
+CORESET_SHARE = 0.1  # as PatchCore-10%
+CHANNELS = 128 + 256  # of ResNet-18's second and third stages
 
 
 def write_peer(folder: Path, images: Sequence[ByteArray], side: int, *, seed: int = 0) -> None:

@@ -198,8 +198,8 @@ def _report_throughput(stack: Stack, images: Sequence[bytes], count: int) -> Non
         stack.images.write(key, images[i % len(images)])
         uris.add(str(stack.images.uri(key)))
     while uris:
-        found = stack.inspections.query(("project", PRODUCT), index="by_project", newest_first=True)
-        uris -= {record["image_uri"] for record in found}
+        records = stack.inspections.query(("project", PRODUCT), index="by_project", newest_first=True)
+        uris -= {record["image_uri"] for record in records}
         time.sleep(0.1)
     seconds = time.perf_counter() - started
     console.print(

@@ -58,14 +58,14 @@ def headline_of(measurements: Sequence[Measurement]) -> dict[str, float]:
         by the names of BARS, and `largest_ms_measured`, of this machine: `largest_ms` is of one whose peer takes
         `PEER_MS`.
     """
-    found = {(m.contestant, m.size): m.median_ms for m in measurements if m.threads == 1}
+    ms = {(m.contestant, m.size): m.median_ms for m in measurements if m.threads == 1}
     own, largest = ("x".join(map(str, size)) for size in (OWN, LARGEST))
-    peer_ms = found[PEER, own]
+    peer_ms = ms[PEER, own]
     return {
-        "times_faster": peer_ms / found[ONE_CLASS, own],
-        "times_faster_with_masks": peer_ms / found[SEGMENTATION, own],
-        "largest_ms": found[SEGMENTATION, largest] * PEER_MS / peer_ms,
-        "largest_ms_measured": found[SEGMENTATION, largest],
+        "times_faster": peer_ms / ms[ONE_CLASS, own],
+        "times_faster_with_masks": peer_ms / ms[SEGMENTATION, own],
+        "largest_ms": ms[SEGMENTATION, largest] * PEER_MS / peer_ms,
+        "largest_ms_measured": ms[SEGMENTATION, largest],
     }
 
 

@@ -59,8 +59,8 @@ def main() -> None:
     for data in tracked(sets, "measuring"):
         model = Model(train(data.normals, project=data.name, version="1").package)
         for name in (AS_THEY_ARE, *ALTERATIONS):
-            found = judge(model, [altered(image, name) for image in data.test])
-            rows.append(Row(data.name, name, found.false_alarms, found.auroc, found.f1))
+            judged = judge(model, [altered(image, name) for image in data.test])
+            rows.append(Row(data.name, name, judged.false_alarms, judged.auroc, judged.f1))
             if arguments.json:
                 print(json.dumps(asdict(rows[-1])), flush=True)
     if not arguments.json:

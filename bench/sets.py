@@ -60,9 +60,9 @@ def chosen_sets(arguments: argparse.Namespace) -> list[LabeledSet]:
     chosen: list[str] = arguments.only
     if not arguments.data:
         err.print("no --data DIR given: generated products only")
-    found = [generated_set(name, 40, 30) for name in PRODUCTS if not chosen or name in chosen]
+    generated = [generated_set(name, 40, 30) for name in PRODUCTS if not chosen or name in chosen]
     real = [each for folder in arguments.data for each in real_sets(folder)]
-    return found + [each for each in real if not chosen or each.name in chosen]
+    return generated + [each for each in real if not chosen or each.name in chosen]
 
 
 def generated_set(product: str, normals: int, anomalies: int) -> LabeledSet:
@@ -71,12 +71,12 @@ def generated_set(product: str, normals: int, anomalies: int) -> LabeledSet:
     colors = {name: defect.color for name, defect in PRODUCTS[product].defects.items()}
 
     def picture(seed: int, spoiled: bool) -> LabeledImage:
-        found = render(product, seed, (defects[seed % len(defects)],) if spoiled else ())
-        image = encoded(found.image, "JPEG", quality=JPEG_QUALITY)
+        drawn = render(product, seed, (defects[seed % len(defects)],) if spoiled else ())
+        image = encoded(drawn.image, "JPEG", quality=JPEG_QUALITY)
         if not spoiled:
             return LabeledImage(f"{product}/normal-{seed}.jpg", lambda: image, False)
         palette = np.array([list(bytes.fromhex(color[1:])) for color in ("#FFFFFF", *colors.values())], np.uint8)
-        mask = encoded(palette[found.mask], "PNG")
+        mask = encoded(palette[drawn.mask], "PNG")
         return LabeledImage(f"{product}/anomaly-{seed}.jpg", lambda: image, True, lambda: mask, colors)
 
     def part(first: int) -> list[LabeledImage]:
@@ -90,9 +90,9 @@ def generated_set(product: str, normals: int, anomalies: int) -> LabeledSet:
 def real_sets(folder: Path) -> list[LabeledSet]:
     """The sets of a folder: itself, or each folder in it, laid out as the README says, with train/ and test/, or as a
     Ground Truth manifest whose objects lie somewhere beneath it."""
-    found = _real_set(folder)
-    if found is not None:
-        return [found]
+    single = _real_set(folder)
+    if single is not None:
+        return [single]
     return [each for child in sorted(folder.iterdir()) if child.is_dir() and (each := _real_set(child)) is not None]
 
 

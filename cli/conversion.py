@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from relook.errors import ImageRejectedError, RejectionReason
 
 _MAGICS = (b"BM", b"II*\0", b"MM\0*")
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE = 258  # TIFF's number of the tag
 # What Pillow raises on damaged BMP and TIFF data, as on other formats
 _DAMAGE = (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, EOFError)
 

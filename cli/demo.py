@@ -33,7 +33,7 @@ from local.products import PRODUCTS, render, write_dataset
 PORT = 4576
 PICTURES = Path("relook-pictures") / "demo"
 SHOWN = ("bracket", "board")
-TRAINING_SEED, UNSEEN_SEED = 1, 9000
+TRAINING_SEED, UNSEEN_SEED = 1, 9000  # far apart: each picture takes a seed of its own, and none is drawn twice
 
 
 def main() -> None:

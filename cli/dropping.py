@@ -16,7 +16,7 @@ from relook.aws.bucket import S3Uri
 from relook.errors import AwsError, ResourceNotFoundError
 from relook.registry.projects import is_project_name
 
-_POLL_S = 0.2
+_POLL_S = 0.2  # a verdict takes about a second
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ def _find_record(stack: Stack, upload: _Uploaded, model_version: str | None) -> 
         return stack.inspections.get(
             {"image_uri": upload.uri, "object_version": f"{upload.object_version}#{model_version}"}
         )
-    found = stack.inspections.query(
+    records = stack.inspections.query(
         ("image_uri", upload.uri), sort_prefix=("object_version", f"{upload.object_version}#")
     )
-    return max(found, key=lambda record: str(record["inspected_at"]), default=None)
+    return max(records, key=lambda record: str(record["inspected_at"]), default=None)
 
 
 def _without_verdict(path: Path, project: str, status: str, **why: str) -> dict[str, Any]:

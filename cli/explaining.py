@@ -34,9 +34,9 @@ def load_model(source: str, stack: Callable[[], Stack]) -> Model:
         return Model(ModelPackage.read_folder(Path(source)))
     if not is_project_name(source):
         raise CommandError(f"{source!r} is neither a folder that relook train --output wrote nor a project's name")
-    found = stack()
-    hosted = found.hosted_model(source)
-    return Model(load_package(found.models, source, hosted.version, hosted.package_sha256))
+    account = stack()
+    hosted = account.hosted_model(source)
+    return Model(load_package(account.models, source, hosted.version, hosted.package_sha256))
 
 
 def explain(model: Model, paths: list[Path], pictures: Path, normals: Path | None) -> list[dict[str, Any]]:

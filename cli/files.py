@@ -24,12 +24,12 @@ def find_images(paths: list[Path]) -> list[Path]:
             images[path] = None  # also one that does not exist: it is rejected in its turn, beside the others
             continue
         files = files_below(path)
-        found = [each for each in files if is_image(each)]
+        inside = [each for each in files if is_image(each)]
         if others := [str(each.relative_to(path)) for each in files if not is_image(each)]:
             print_note(f"{path}: {list_of_files(others, 'their names are not those of images')}")
-        elif not found:
+        elif not inside:
             print_note(f"{path} has no files")
-        images |= dict.fromkeys(found)
+        images |= dict.fromkeys(inside)
     if not images:
         raise CommandError(f"{paths[0]} has no .jpg or .png images")
     return list(images)

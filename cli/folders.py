@@ -30,7 +30,7 @@ from cli.output import CommandError
 from relook.learning.data.samples import LabeledImage
 
 _COLORS_FILE = "colors.json"
-_SHOWN = 10
+_SHOWN = 10  # file names in a message
 _WANTED = "normal/ (or good, ok, pass) for normal images, anomaly/ (or defect, bad, ng, fail) for anomalous ones"
 _HOMELESS = "they lie in no folder that says what they are"
 _NEITHER = "their folder's name is neither that of normal nor of anomalous images"
@@ -57,22 +57,22 @@ def read_folder(folder: Path) -> LabeledImages:
     Raises:
         CommandError: there are no normal images, or it is not clear what is meant; says what would be.
     """
-    found = _Sorted(folder)
+    sorted_files = _Sorted(folder)
     children = folders_in(folder)
     parts = [each for each in children if is_part(each)]
     if parts and all(label_of(each) is None for each in children):
-        found.read_parts(children, parts)
+        sorted_files.read_parts(children, parts)
     else:
-        found.read_labels(folder, {})
-    if not found.normal:
-        raise CommandError(_why_no_normals(folder, children, found.normal_folders))
-    masks = found.match_masks()
-    images = [LabeledImage(found.name(path), reader(path), False) for path in sorted(found.normal)]
-    for path, (_, kind) in sorted(found.anomalous.items()):
+        sorted_files.read_labels(folder, {})
+    if not sorted_files.normal:
+        raise CommandError(_why_no_normals(folder, children, sorted_files.normal_folders))
+    masks = sorted_files.match_masks()
+    images = [LabeledImage(sorted_files.name(path), reader(path), False) for path in sorted(sorted_files.normal)]
+    for path, (_, kind) in sorted(sorted_files.anomalous.items()):
         mask = masks.get(path)
-        image = LabeledImage(found.name(path), reader(path), True, mask_type=kind or "anomaly")
-        images.append(replace(image, read_mask=reader(mask), colors=found.colors_of(mask)) if mask else image)
-    return LabeledImages(images, found.notes())
+        image = LabeledImage(sorted_files.name(path), reader(path), True, mask_type=kind or "anomaly")
+        images.append(replace(image, read_mask=reader(mask), colors=sorted_files.colors_of(mask)) if mask else image)
+    return LabeledImages(images, sorted_files.notes())
 
 
 def list_of_files(names: Sequence[str], reason: str) -> str:

@@ -67,8 +67,8 @@ def train(
         images = _labelled(source, lambda: stack.clients.s3)
         report = training.train_in_cloud(stack, project, images, host=host)
     if as_json:
-        found = report.to_json()
-        print_json({**found, "notes": [*images.notes, *found["notes"]]})
+        members = report.to_json()
+        print_json({**members, "notes": [*images.notes, *members["notes"]]})
     else:
         training.print_report(report)
 

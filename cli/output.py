@@ -25,9 +25,8 @@ PENDING = "PENDING"
 """Status of an image whose verdict did not come in time."""
 UNREADABLE = "UNREADABLE"
 """Reason of the rejection of a file that could not even be read, or uploaded."""
-EXIT_ERROR = 1
-EXIT_ANOMALOUS = 3
-EXIT_REJECTED = 4
+# 2 is Click's own, for a command line that it does not understand.
+EXIT_ERROR, EXIT_ANOMALOUS, EXIT_REJECTED = 1, 3, 4
 
 
 class CommandError(Exception):
@@ -94,10 +93,10 @@ def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:
     if record["status"] == "REJECTED":
         return Text("rejected", "bold yellow"), "-", Text(printable(f"{record['reason']}: {record['message']}"))
     verdict = Text("ANOMALOUS", "bold red") if record["is_anomalous"] else Text("normal", "green")
-    found = ", ".join(f"{each['name']} {percent(float(each['area_share']))}" for each in record["anomalies"])
-    if not found:
-        found = "see the heat map" if record["is_anomalous"] else "-"
-    return verdict, f"{float(record['confidence']):.1%}", Text(found)
+    types = ", ".join(f"{each['name']} {percent(float(each['area_share']))}" for each in record["anomalies"])
+    if not types:
+        types = "see the heat map" if record["is_anomalous"] else "-"
+    return verdict, f"{float(record['confidence']):.1%}", Text(types)
 
 
 def exit_code(records: Sequence[Mapping[str, Any]]) -> int:

@@ -19,7 +19,7 @@ from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.detection.view import Cut
 from relook.inspection.publish import percent
 
-MAX_SIDE_PX = 1024
+MAX_SIDE_PX = 1024  # of a picture for a screen
 _MAX_NAME_BYTES = 230  # of the 255 that file systems allow, less the kind and the suffix
 
 
@@ -110,8 +110,8 @@ def explanation(
         heat = _with_heat(picture, result.heat_map_png)
         panels.append(_Panel(heat, "how odd each place is", [], _heat_scale(result.heat_map_png)))
     if result.mask_png:
-        found = [each for each in result.anomalies or () if each.name != BACKGROUND]
-        lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in found]
+        anomalies = [each for each in result.anomalies or () if each.name != BACKGROUND]
+        lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in anomalies]
         panels.append(_Panel(_with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
     if known and nearest:
         fitted = ImageOps.pad(_shown(nearest, levels), picture.size, color=_FAINT)
@@ -126,6 +126,7 @@ def _shown(image: bytes, levels: Levels | None) -> Image.Image:
     return Image.fromarray(decode(image, fit_levels([reach]) if reach else levels))
 
 
+# Three panels fit a screen of 1920 px.
 _PANEL_PX, _MIN_PANEL_PX = 480, 300
 _MARGIN_PX, _GAP_PX, _LINE_PX, _HEADER_PX = 32, 24, 30, 116
 _INK, _SOFT, _FAINT, _PAPER = "#1F2328", "#656D76", "#EAEEF2", "#FFFFFF"
@@ -176,7 +177,7 @@ def _header(draw: ImageDraw.ImageDraw, result: DetectAnomalyResult, name: str, t
     draw.text((right + 14, top - 7), text, _SOFT, _font(18))
 
 
-_BAR_PX = 220
+_BAR_PX = 220  # width of the scale, which the threshold divides
 
 
 def _scale(sheet: Image.Image, draw: ImageDraw.ImageDraw, colors: Image.Image, left: int, top: int, width: int) -> None:

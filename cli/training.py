@@ -36,7 +36,7 @@ from relook.registry import packages, projects, trainings
 from relook.registry.manifest import ManifestEntry, entry_line
 from relook.training.report import training_report
 
-_POLL_S = 0.5
+_POLL_S = 0.5  # a training tells how far it is every two seconds
 
 
 @dataclass(frozen=True)
@@ -203,11 +203,11 @@ def _replace_dataset(stack: Stack, project: str, manifest: str) -> None:
     place = {"Bucket": stack.outputs["DatasetsBucket"], "Key": manifest}
     stack.lookout.create_dataset(**which, DatasetSource={"GroundTruthManifest": {"S3Object": place}})
     while True:
-        found = stack.lookout.describe_dataset(**which)["DatasetDescription"]
-        if found["Status"] == "CREATE_COMPLETE":
+        dataset = stack.lookout.describe_dataset(**which)["DatasetDescription"]
+        if dataset["Status"] == "CREATE_COMPLETE":
             return
-        if found["Status"] != "CREATE_IN_PROGRESS":
-            raise CommandError(f"The dataset of {project} cannot be used: {found['StatusMessage']}")
+        if dataset["Status"] != "CREATE_IN_PROGRESS":
+            raise CommandError(f"The dataset of {project} cannot be used: {dataset['StatusMessage']}")
         time.sleep(_POLL_S)
 
 
@@ -223,12 +223,12 @@ def _train(stack: Stack, project: str, bars: Progress) -> str:
     version = str(started["ModelMetadata"]["ModelVersion"])
     task = bars.add_task("training", total=None)
     while True:
-        found = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
-        if found["Status"] == "TRAINING":
-            bars.update(task, description=found["StatusMessage"])
+        model = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
+        if model["Status"] == "TRAINING":
+            bars.update(task, description=model["StatusMessage"])
             time.sleep(_POLL_S)
-        elif found["Status"] == "TRAINING_FAILED":
-            raise CommandError(found["StatusMessage"])
+        elif model["Status"] == "TRAINING_FAILED":
+            raise CommandError(model["StatusMessage"])
         else:
             return version
 
@@ -237,9 +237,9 @@ def _host(stack: Stack, project: str, version: str) -> None:
     """Start the version, and stop those that were hosted before it."""
     started = {"ProjectName": project, "ModelVersion": version}
     stack.lookout.start_model(**started, MinInferenceUnits=1)
-    found = stack.lookout.describe_model(**started)["ModelDescription"]
-    if found["Status"] != "HOSTED":
-        raise CommandError(found["StatusMessage"])
+    hosted = stack.lookout.describe_model(**started)["ModelDescription"]
+    if hosted["Status"] != "HOSTED":
+        raise CommandError(hosted["StatusMessage"])
     for page in stack.lookout.get_paginator("list_models").paginate(ProjectName=project):
         for model in page["Models"]:
             if model["Status"] == "HOSTED" and model["ModelVersion"] != version:

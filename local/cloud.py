@@ -147,8 +147,8 @@ class LocalCloud:
 
     def _reachable(self, value: str) -> str:
         """A function URL as this cloud answers it: its own name is known to AWS's name servers alone."""
-        found = _FUNCTION_URL.fullmatch(value)
-        return f"{self.endpoint_url}/_aws/lambda-url/{found[1]}" if found else value
+        match = _FUNCTION_URL.fullmatch(value)
+        return f"{self.endpoint_url}/_aws/lambda-url/{match[1]}" if match else value
 
 
 def _port(text: str) -> int:

@@ -11,7 +11,7 @@ from PIL import Image
 from local.products.picture import PRODUCTS, render
 from relook.registry.manifest import ManifestEntry, entry_line
 
-JPEG_QUALITY = 92
+JPEG_QUALITY = 92  # as cameras save
 
 
 def write_dataset(folder: Path, product: str, *, normal: int, anomalous: int, seed: int) -> list[Path]:

@@ -13,9 +13,8 @@ from local.products import board, bracket, screw, tile
 from local.products.camera import Shot, expose, photograph
 from local.products.surface import Field, Surface
 
-VISIBLE_LEVELS = 7
-SMALLEST_DEFECT_PX = 60
-ATTEMPTS = 20
+# What a person would see: 7 of 256 levels, over 60 px. A drawing that shows less is drawn again, so many times at most.
+VISIBLE_LEVELS, SMALLEST_DEFECT_PX, ATTEMPTS = 7, 60, 20
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _URI = re.compile(r"s3://([0-9A-Za-z.\-_]{3,63})/([^\ud800-\udfff]+)")
 MAX_KEY_BYTES = 1024
 """S3's limit for a key in UTF-8."""
-_RANGE_NOT_SATISFIABLE = 416
+_RANGE_NOT_SATISFIABLE = 416  # HTTP status: an empty object has no first bytes
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class Bucket:
         Raises:
             NoSuchObjectError, ObjectArchivedError: as `open`.
         """
-        with self.open(key) as found:
-            return found.read()
+        with self.open(key) as stored:
+            return stored.read()
 
     def read_start(self, key: str, count: int) -> tuple[bytes, int]:
         """An object's first bytes, so many at most, and how many it has in all.
@@ -198,5 +198,5 @@ class Bucket:
     def _pages(self, prefix: str) -> Iterator[list[Any]]:
         with translated():
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
-                if found := page.get("Contents"):
-                    yield list(found)
+                if objects := page.get("Contents"):
+                    yield list(objects)

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
 
 
-_ATTEMPTS = 3
-_CONNECT_TIMEOUT_S = 3
-_READ_TIMEOUT_S = 10
+# Three attempts of at most 3 + 10 s, with the waits between them, end within the minute that an invocation has.
+_ATTEMPTS, _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 3, 3, 10
 FRONT_DOOR_S = 60
 """Within which the API has answered, for its clients to wait: a manifest is read, or a model loaded, meanwhile."""
 
@@ -86,8 +85,8 @@ class Clients:
     @property
     def region(self) -> str | None:
         """Where they are; None where nobody said."""
-        found: str | None = self._options.get("region_name") or self._session.get_config_variable("region")
-        return found
+        region: str | None = self._options.get("region_name") or self._session.get_config_variable("region")
+        return region
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
@@ -161,5 +160,5 @@ def known_profiles() -> list[str]:
 def known_endpoints() -> dict[str, Any]:
     """What botocore itself knows of partitions, their regions and the services there: its endpoints.json."""
     loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    found: dict[str, Any] = loader.load_data("endpoints")
-    return found
+    endpoints: dict[str, Any] = loader.load_data("endpoints")
+    return endpoints

@@ -38,4 +38,4 @@ def _bytes(kind: str, text: str) -> bytes:
     data = text.replace("_", " ").encode("ascii")
     if b"=" in _ESCAPE.sub(b"", data):
         raise ValueError(f"{text!r} has an = that begins no escape")
-    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data)
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), data)

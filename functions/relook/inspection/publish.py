@@ -55,8 +55,8 @@ def summary(inspection: Inspection) -> str:
         return f"{inspection.upload.key} was rejected: {rejection}"
     word = "anomalous" if verdict.is_anomalous else "normal"
     line = f"{inspection.upload.key} looks {word} ({verdict.confidence:.1%} sure)"
-    found = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in inspection.anomalies)
-    return f"{line}: {found} of the image" if found else line
+    anomalies = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in inspection.anomalies)
+    return f"{line}: {anomalies} of the image" if anomalies else line
 
 
 def percent(share: float) -> str:

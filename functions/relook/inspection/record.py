@@ -67,8 +67,8 @@ class Inspection:
     @property
     def anomalies(self) -> list[dict[str, Any]]:
         """The types found, as name, area_share (0..1) and color, without the background."""
-        found = self.outcome.verdict.anomalies or () if self.outcome.verdict else ()
-        return [asdict(anomaly) for anomaly in found if anomaly.name != BACKGROUND]
+        anomalies = self.outcome.verdict.anomalies or () if self.outcome.verdict else ()
+        return [asdict(anomaly) for anomaly in anomalies if anomaly.name != BACKGROUND]
 
     def findings(self) -> dict[str, Any]:
         """What the record and the events tell in the same words; None where it does not apply."""

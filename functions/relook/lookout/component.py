@@ -20,7 +20,7 @@ from relook.detection.package import ModelPackage
 _ROOT = Path(__file__).parents[2]
 _RUNNER = "relook.lookout.device"
 _LIBRARIES = ("numpy", "onnxruntime", "pillow")
-_OLDEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_OLDEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the first that the format knows; the same files make the same bytes
 
 
 def component_zip(package: ModelPackage, project: str, version: str) -> bytes:
@@ -86,21 +86,21 @@ def _sources(module: str) -> list[Path]:
     Imports inside functions and under TYPE_CHECKING do not count: they are how a module stays free of what it needs
     in other places only.
     """
-    found: set[Path] = set()
+    sources: set[Path] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if path is None or path in found:
+        if path is None or path in sources:
             continue
-        found.add(path)
+        sources.add(path)
         waiting.append(name.rpartition(".")[0])
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
                 waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return sorted(found)
+    return sorted(sources)
 
 
 def _file(module: str) -> Path | None:

@@ -41,7 +41,7 @@ from relook.registry.manifest import (
 
 _CREATING, _CREATED = "The dataset is creating.", "The dataset was created successfully."
 _UPDATED = "The dataset was updated successfully."
-_CHUNK_BYTES = 1_000_000
+_CHUNK_BYTES = 1_000_000  # of a manifest that is read line by line: 1 GB may not be in memory at once
 
 
 class _UnusableError(Exception):
@@ -125,10 +125,10 @@ def list_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str
         return enumerate(entries, start)
 
     # One more than the page has, which is where the next page begins
-    found = list(islice(((i, entry) for i, entry in numbered() if _passes(entry, given)), size + 1))
+    page = list(islice(((i, entry) for i, entry in numbered() if _passes(entry, given)), size + 1))
     return {
-        "DatasetEntries": [entry.line for _, entry in found[:size]],
-        "NextToken": encode_token(kind, str(found[size][0])) if len(found) > size else None,
+        "DatasetEntries": [entry.line for _, entry in page[:size]],
+        "NextToken": encode_token(kind, str(page[size][0])) if len(page) > size else None,
     }
 
 
@@ -267,22 +267,22 @@ def _left_out(checked: CheckedLines) -> str:
 
 
 def _refuse_problems(
-    service: Service, folder: str, checked: CheckedLines, found: Sequence[LineProblem], manifest: S3Uri | None
+    service: Service, folder: str, checked: CheckedLines, refused: Sequence[LineProblem], manifest: S3Uri | None
 ) -> None:
     """
     Raises:
         _UnusableError: there are bad lines; names the first ones, and the report of all.
     """
-    if not found:
+    if not refused:
         return
     bucket, key = service.datasets_bucket, datasets.new_report_key(folder)
-    problems = [{"line": problem.line, "message": problem.message} for problem in found]
+    problems = [{"line": problem.line, "message": problem.message} for problem in refused]
     report = {"manifest": str(manifest) if manifest else None, "lines": checked.count, "problems": problems}
     bucket.write(key, json.dumps(report, indent=1).encode(), "application/json")
     start, end = ("Nothing was changed: ", "") if manifest is None else ("", f" of {manifest}")
-    count = f"{len({each.line for each in found}):,} of {checked.count:,} lines"
+    count = f"{len({each.line for each in refused}):,} of {checked.count:,} lines"
     raise _UnusableError(
-        f"{start}{count}{end} cannot be used; {first_problems(found)}; all problems: {bucket.uri(key)}"
+        f"{start}{count}{end} cannot be used; {first_problems(refused)}; all problems: {bucket.uri(key)}"
     )
 
 

@@ -90,9 +90,9 @@ def list_models(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidRequestError("NextToken is not one that this list has given")
         # The version of the token may have been deleted meanwhile.
         versions = dropwhile(lambda model: int(model.version) >= int(after), versions)
-    found = list(islice(versions, size + 1))
-    token = encode_token(kind, found[size - 1].version) if len(found) > size else None
-    return {"Models": [_metadata(service, model) for model in found[:size]], "NextToken": token}
+    page = list(islice(versions, size + 1))
+    token = encode_token(kind, page[size - 1].version) if len(page) > size else None
+    return {"Models": [_metadata(service, model) for model in page[:size]], "NextToken": token}
 
 
 def delete_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,22 +168,22 @@ def _check_datasets(service: Service, project: str) -> None:
     Raises:
         InvalidRequestError: says what the project's datasets lack, with their counts.
     """
-    found = {dataset.type: dataset for dataset in list_datasets(service.registry, project)}
-    if DatasetType.TRAIN not in found:
+    datasets = {dataset.type: dataset for dataset in list_datasets(service.registry, project)}
+    if DatasetType.TRAIN not in datasets:
         raise InvalidRequestError(f"Project {project} has no train dataset; create one with labelled images first")
-    for kind, dataset in found.items():
+    for kind, dataset in datasets.items():
         if not dataset.status.endswith("_COMPLETE"):
             raise InvalidRequestError(
                 f"The {kind} dataset of project {project} is {dataset.status} ({dataset.status_message}); a model can "
                 "be trained once it is complete"
             )
-    limits, train = service.settings, found[DatasetType.TRAIN].stats
+    limits, train = service.settings, datasets[DatasetType.TRAIN].stats
     if train.normal < limits.min_normal_images:
         raise InvalidRequestError(
             f"The train dataset of project {project} has {_counts(train)}; at least {limits.min_normal_images} "
             "labelled normal are needed, and 20 or more are better"
         )
-    test = found[DatasetType.TEST].stats if DatasetType.TEST in found else None
+    test = datasets[DatasetType.TEST].stats if DatasetType.TEST in datasets else None
     normal, anomalous = limits.min_test_normal_images, limits.min_test_anomalous_images
     if test and (test.normal < normal or test.anomaly < anomalous):
         raise InvalidRequestError(
@@ -293,8 +293,8 @@ def _performance(model: ModelVersion) -> dict[str, float]:
     Zeros where nothing anomalous was there to measure them on: whoever compares them with a limit is stopped rather
     than let through. The evaluation says null, and the status message of the training says why.
     """
-    found = model.performance or models.Performance(0.0, 0.0, 0.0)
-    return {"F1Score": found.f1_score, "Recall": found.recall, "Precision": found.precision}
+    measured = model.performance or models.Performance(0.0, 0.0, 0.0)
+    return {"F1Score": measured.f1_score, "Recall": measured.recall, "Precision": measured.precision}
 
 
 def _trained_facts(service: Service, model: ModelVersion) -> dict[str, Any]:

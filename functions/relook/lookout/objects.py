@@ -27,7 +27,7 @@ the function has. Of more than that, so many at even distances are looked at; a 
 _BUDGET_S = 20
 """After which the rest is left to the training, so that slow storage does not cost the caller its answer."""
 _AT_ONCE = 10  # as many connections as a client keeps open
-_START_BYTES = 32
+_START_BYTES = 32  # more than any signature of an image format is long
 
 
 class Objects:
@@ -39,7 +39,7 @@ class Objects:
 
     def __init__(self, s3: S3Client) -> None:
         self._s3 = s3
-        self._found: dict[tuple[str, bool], str | None] = {}
+        self._answers: dict[tuple[str, bool], str | None] = {}
 
     def problems(self, lines: Iterable[UsableLine]) -> list[LineProblem]:
         """Of labelled lines: images and masks that are missing, may not be read, are too large or of a wrong format.
@@ -52,14 +52,14 @@ class Objects:
         deadline = time.monotonic() + _BUDGET_S
 
         def look(place: tuple[int, str, bool]) -> None:
-            if place[1:] not in self._found and time.monotonic() < deadline:
-                self._found[place[1:]] = self._look(*place[1:])
+            if place[1:] not in self._answers and time.monotonic() < deadline:
+                self._answers[place[1:]] = self._look(*place[1:])
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(look, named[::step]):
                 pass
-        found = ((number, self._found.get((uri, is_mask))) for number, uri, is_mask in named)
-        return [LineProblem(number, problem) for number, problem in found if problem is not None]
+        answers = ((number, self._answers.get((uri, is_mask))) for number, uri, is_mask in named)
+        return [LineProblem(number, problem) for number, problem in answers if problem is not None]
 
     def _look(self, uri: str, is_mask: bool) -> str | None:
         place = S3Uri.parse(uri)

@@ -86,9 +86,9 @@ def list_model_packaging_jobs(service: Service, given: Mapping[str, Any]) -> dic
     size, kind = given.get("MaxResults", PAGE), f"packaging jobs of {given['ProjectName']}"
     after = decode_token(kind, given.get("NextToken"))
     jobs = list_jobs(service.registry, given["ProjectName"])
-    found = [job for job in jobs if after is None or _position(job) < after]
-    token = encode_token(kind, _position(found[size - 1])) if len(found) > size else None
-    return {"ModelPackagingJobs": [_metadata(job) for job in found[:size]], "NextToken": token}
+    page = [job for job in jobs if after is None or _position(job) < after]
+    token = encode_token(kind, _position(page[size - 1])) if len(page) > size else None
+    return {"ModelPackagingJobs": [_metadata(job) for job in page[:size]], "NextToken": token}
 
 
 class _PackagingFailedError(Exception):

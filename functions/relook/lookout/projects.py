@@ -35,9 +35,9 @@ def list_projects(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     after = decode_token(_LIST, given.get("NextToken"))
     if after is not None and not projects.is_project_name(after):
         raise InvalidRequestError("NextToken is not one that this list has given")
-    found = list(islice(projects.list_projects(service.registry, after=after), size + 1))
-    token = encode_token(_LIST, found[size - 1].name) if len(found) > size else None
-    return {"Projects": [_metadata(service, project) for project in found[:size]], "NextToken": token}
+    page = list(islice(projects.list_projects(service.registry, after=after), size + 1))
+    token = encode_token(_LIST, page[size - 1].name) if len(page) > size else None
+    return {"Projects": [_metadata(service, project) for project in page[:size]], "NextToken": token}
 
 
 def delete_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:

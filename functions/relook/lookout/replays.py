@@ -146,10 +146,10 @@ def _still_true(service: Service, operation: str, given: Mapping[str, Any], answ
 
     def created(describe: Callable[..., Any], *names: str, at: float) -> bool:
         try:
-            found = describe(registry, project, *names)
+            resource = describe(registry, project, *names)
         except ResourceNotFoundError:
             return False
-        created_at: datetime = found.created_at
+        created_at: datetime = resource.created_at
         return abs(created_at.timestamp() - at) < 0.001
 
     match operation:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
 
-PAGE = 100
+PAGE = 100  # entries of a list where the caller names no MaxResults: the most that MaxResults may be
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def decode_token(kind: str, token: str | None) -> str | None:
     if not token:
         return None
     try:
-        found, _, position = base64.b64decode(token, validate=True).decode().partition("\n")
+        list_kind, _, position = base64.b64decode(token, validate=True).decode().partition("\n")
     except (binascii.Error, ValueError):
-        found, position = "", ""
-    if found != kind or not position:
+        list_kind, position = "", ""
+    if list_kind != kind or not position:
         raise InvalidRequestError(f"NextToken {token[:100]!r} is not one that this list has given")
     return position

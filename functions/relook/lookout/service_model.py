@@ -111,36 +111,36 @@ def _within(shape: Shape) -> Iterator[Shape]:
 
 
 def _shape(shape: Shape) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": shape.kind.value}
+    described: dict[str, Any] = {"type": shape.kind.value}
     if shape.kind is Kind.STRUCTURE:
         if shape.required:
-            found["required"] = shape.required
-        found["members"] = {name: _member(member) for name, member in shape.members.items()}
+            described["required"] = shape.required
+        described["members"] = {name: _member(member) for name, member in shape.members.items()}
         payload = [name for name, member in shape.members.items() if member.location is Location.PAYLOAD]
         if payload:
-            found["payload"] = payload[0]
+            described["payload"] = payload[0]
     if shape.item is not None:
-        found["member"] = {"shape": shape.item.name}
+        described["member"] = {"shape": shape.item.name}
     limits: Mapping[str, Any] = {"max": shape.maximum, "min": shape.minimum, "pattern": shape.pattern}
-    found |= {name: limit for name, limit in limits.items() if limit is not None}
+    described |= {name: limit for name, limit in limits.items() if limit is not None}
     if shape.values:
-        found["enum"] = list(shape.values)
+        described["enum"] = list(shape.values)
     if shape.is_streaming:
-        found |= {"requiresLength": True, "streaming": True}
+        described |= {"requiresLength": True, "streaming": True}
     if shape.status is not None:
-        found |= {"error": {"httpStatusCode": shape.status}, "exception": True}
+        described |= {"error": {"httpStatusCode": shape.status}, "exception": True}
         if shape.status >= 500:
-            found["fault"] = True
-    return found
+            described["fault"] = True
+    return described
 
 
 def _member(member: Member) -> dict[str, Any]:
-    found: dict[str, Any] = {"shape": member.shape.name}
+    described: dict[str, Any] = {"shape": member.shape.name}
     if member.is_token:
-        found["idempotencyToken"] = True
+        described["idempotencyToken"] = True
     if member.wire_name:
-        found |= {"location": member.location.value, "locationName": member.wire_name}
-    return found
+        described |= {"location": member.location.value, "locationName": member.wire_name}
+    return described
 
 
 # Whoever wants this service says where it is: with endpoint_url, or with AWS_ENDPOINT_URL_LOOKOUTVISION.

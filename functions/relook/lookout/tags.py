@@ -10,7 +10,7 @@ from relook.errors import InvalidRequestError
 from relook.lookout.service import Service
 from relook.registry.models import change_tags, describe_model
 
-_MAX_TAGS = 200
+_MAX_TAGS = 200  # on one model, as many as one request may bring
 _NUMBER = re.compile("[1-9][0-9]*")
 
 

@@ -62,10 +62,6 @@ class Response:
     body: str
 
 
-Input = Mapping[str, Any]
-"""What an operation takes, by member name; absent members are missing."""
-
-
 def route(method: str, path: str) -> tuple[Operation, dict[str, str]]:
     """The operation that a request is for, and the members that its path holds.
 

@@ -79,7 +79,7 @@ def compare(
     """
     pairs = _pairs(hosted, candidate)
     before, after = operating_point(hosted, hosted_threshold), operating_point(candidate, candidate_threshold)
-    found = [
+    disagreements = [
         Disagreement(
             name=old.name,
             is_anomalous=old.is_anomalous,
@@ -90,16 +90,16 @@ def compare(
         for old, new in pairs
         if (old.anomaly_probability >= hosted_threshold) != (new.anomaly_probability >= candidate_threshold)
     ]
-    better = sum(each.is_candidate_right for each in found)
-    p_value = mcnemar(better, len(found) - better)
+    better = sum(each.is_candidate_right for each in disagreements)
+    p_value = mcnemar(better, len(disagreements) - better)
     gains = [_margin(new, candidate_threshold) - _margin(old, hosted_threshold) for old, new in pairs]
     return Comparison(
         hosted=before,
         candidate=after,
-        disagreements=tuple(sorted(found, key=lambda each: each.is_candidate_right)),
+        disagreements=tuple(sorted(disagreements, key=lambda each: each.is_candidate_right)),
         p_value=p_value,
         margin_gain=mean_difference(gains),
-        reading=_reading(before, after, better, len(found) - better, p_value),
+        reading=_reading(before, after, better, len(disagreements) - better, p_value),
     )
 
 
@@ -160,7 +160,7 @@ def _reading(hosted: OperatingPoint, candidate: OperatingPoint, better: int, wor
     if better + worse == 0:
         return "The versions give every image the same verdict."
     old, new = hosted.confusion, candidate.confusion
-    found = _change(new.true_positives - old.true_positives, new.recall.total, "anomalous image", "found")
+    detection = _change(new.true_positives - old.true_positives, new.recall.total, "anomalous image", "found")
     normals = new.false_alarm_rate.total
     alarms = _change(new.false_positives - old.false_positives, normals, "normal image", "called anomalous")
     counts = f"where the versions disagree it is right {better} {'time' if better == 1 else 'times'} and wrong {worse}"
@@ -168,7 +168,7 @@ def _reading(hosted: OperatingPoint, candidate: OperatingPoint, better: int, wor
         verdict = "which may be chance"
     else:
         verdict = "so it is better" if better > worse else "so it is worse"
-    return f"With the candidate {found} and {alarms}; {counts}, {verdict} (p = {p_value:.2g})."
+    return f"With the candidate {detection} and {alarms}; {counts}, {verdict} (p = {p_value:.2g})."
 
 
 def _change(by: int, total: int, what: str, done: str) -> str:

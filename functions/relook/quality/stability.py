@@ -93,8 +93,8 @@ def stability(reference: Sequence[float], stream: Iterable[float]) -> Stability:
         raise InvalidRequestError("The model keeps no such statistic of its training normals; train it again")
     known, values = (sorted(round(float(value), _DIGITS) for value in each) for each in (reference, stream))
     edges = [_quantile(known, number / _BINS) for number in range(1, _BINS)]
-    expected, found = _shares(known, edges), _shares(values, edges)
-    plain = population_stability_index(expected, found)
+    expected, observed = _shares(known, edges), _shares(values, edges)
+    plain = population_stability_index(expected, observed)
     chance = _CHANCE * (1 / len(known) + 1 / max(len(values), 1))
     return Stability(
         index=max(plain - chance, 0.0),
@@ -105,13 +105,13 @@ def stability(reference: Sequence[float], stream: Iterable[float]) -> Stability:
         reference_images=len(known),
         edges=tuple(edges),
         reference_shares=expected,
-        shares=found,
+        shares=observed,
     )
 
 
-def population_stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
+def population_stability_index(expected: Sequence[float], observed: Sequence[float]) -> float:
     """Of two distributions over the same bins: shares above 0, each summing to 1. 0 where they agree, symmetric."""
-    return sum((f - e) * math.log(f / e) for e, f in zip(expected, found, strict=True))
+    return sum((f - e) * math.log(f / e) for e, f in zip(expected, observed, strict=True))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

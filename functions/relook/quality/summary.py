@@ -262,11 +262,11 @@ class _Seen:
         )
 
     def _pareto(self) -> tuple[TypeCount, ...]:
-        found, every, so_far = [], self._types.total(), 0
+        counts, every, so_far = [], self._types.total(), 0
         for name, images in self._types.most_common():
             so_far += images
-            found.append(TypeCount(name, images, self._areas[name] / images, so_far / every))
-        return tuple(found)
+            counts.append(TypeCount(name, images, self._areas[name] / images, so_far / every))
+        return tuple(counts)
 
     def _review_counts(self) -> Reviews:
         said = self._reviewed

@@ -39,9 +39,9 @@ def load_backbone(table: Table, models: Bucket, project: str) -> bytes | None:
         data = models.read(_key(project))
     except NoSuchObjectError:
         raise BackboneError(f"The backbone of {project} is gone ({models.uri(_key(project))})") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
-        raise BackboneError(f"The backbone of {project} has SHA-256 {found}, imported was {expected}")
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != expected:
+        raise BackboneError(f"The backbone of {project} has SHA-256 {actual}, imported was {expected}")
     return data
 
 

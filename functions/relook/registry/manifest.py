@@ -17,12 +17,12 @@ from typing import Any
 from relook.aws.bucket import S3Uri
 from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_type_name
 
-MAX_LINE_CHARS = 8192
+MAX_LINE_CHARS = 8192  # of a DatasetEntry, as the contract has it
 CLASSIFICATION, SEGMENTATION = "groundtruth/image-classification", "groundtruth/semantic-segmentation"
 """What an attribute's metadata calls a label, and a mask."""
 _NORMAL, _ANOMALY = "normal", "anomaly"
 _SOURCE_REF, _REF = "source-ref", "-ref"
-_SHOWN_PROBLEMS = 10
+_SHOWN_PROBLEMS = 10  # in a message; the report has them all
 _MAX_SHOWN_CHARS = 300  # of one problem: a line's own text may be in it
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 # A character of UTF-8 has at most 4 bytes: a longer line has too many characters, and its rest need not be kept.
@@ -222,12 +222,12 @@ def _check_places(entry: ManifestEntry, bucket: str | None) -> str:
     Raises:
         ValueError: it is in another one, or the image or the mask is not in S3 at all.
     """
-    found = S3Uri.parse(entry.source_ref).bucket
+    image_bucket = S3Uri.parse(entry.source_ref).bucket
     if entry.mask_ref is not None:
         S3Uri.parse(entry.mask_ref)
-    if bucket is not None and found != bucket:
+    if bucket is not None and image_bucket != bucket:
         raise ValueError(f"source-ref {entry.source_ref!r} must lie in bucket {bucket!r} as the dataset's other images")
-    return found
+    return image_bucket
 
 
 # Of an image that nobody has labelled yet, as the original's console imported them.
@@ -243,17 +243,17 @@ def _label(fields: Mapping[str, Any]) -> tuple[bool | None, Mapping[str, Any]]:
         ValueError: there is none, or several that contradict each other.
     """
     attributes = [(name, metadata) for name, metadata in _metadata(fields) if "class-name" in metadata]
-    found = [each for each in attributes if _type(each[1]) == CLASSIFICATION] or [
+    candidates = [each for each in attributes if _type(each[1]) == CLASSIFICATION] or [
         each for each in attributes if not each[0].endswith(_REF)
     ]
-    if not found:
+    if not candidates:
         if fields.keys() <= _UNLABELED:
             return None, {}
         raise ValueError(
             f"no label: expected <name> and <name>-metadata of type {CLASSIFICATION} with a class-name of {_NORMAL} or"
             f" {_ANOMALY}"
         )
-    labeled = [each for each in found if _is_anomalous(each[1]) is not None] or found[:1]
+    labeled = [each for each in candidates if _is_anomalous(each[1]) is not None] or candidates[:1]
     decisive = [each for each in labeled if each[1].get("human-annotated") == "yes"] or labeled
     if len({_is_anomalous(metadata) for _, metadata in decisive}) > 1:
         names = " and ".join(name for name, _ in decisive)
@@ -310,8 +310,8 @@ def _may_be_of_mask(metadata: Mapping[str, Any]) -> bool:
 
 
 def _type(metadata: Mapping[str, Any]) -> str | None:
-    found = metadata.get("type")
-    return found.strip().casefold() if isinstance(found, str) and found.strip() else None
+    kind = metadata.get("type")
+    return kind.strip().casefold() if isinstance(kind, str) and kind.strip() else None
 
 
 def _colors(color_map: Mapping[str, Any]) -> dict[str, str]:
@@ -339,8 +339,8 @@ def _is_color(text: str) -> bool:
 
 def _metadata(fields: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """(name, metadata) of every attribute that has some, but for the image's own."""
-    found = ((name, fields.get(f"{name}-metadata")) for name in fields if name != _SOURCE_REF)
-    return [(name, metadata) for name, metadata in found if isinstance(metadata, dict)]
+    attributes = ((name, fields.get(f"{name}-metadata")) for name in fields if name != _SOURCE_REF)
+    return [(name, metadata) for name, metadata in attributes if isinstance(metadata, dict)]
 
 
 def _shortened(text: str) -> str:

@@ -34,10 +34,10 @@ def load_package(models: Bucket, project: str, version: str, expected_sha256: st
         PackageError: a file is missing, or the files are not the ones that were registered.
     """
     files = {name: _read(models, project, version, name) for name in (GRAPH_FILE, MANIFEST_FILE)}
-    found = package_sha256(files)
-    if found != expected_sha256:
+    actual = package_sha256(files)
+    if actual != expected_sha256:
         raise PackageError(
-            f"Model package of {project}/{version} has SHA-256 {found}, registered was {expected_sha256}"
+            f"Model package of {project}/{version} has SHA-256 {actual}, registered was {expected_sha256}"
         )
     return ModelPackage.from_files(files)
 
@@ -74,7 +74,7 @@ def package_sha256(files: Mapping[str, bytes]) -> str:
 class LoadedModels:
     """Packages that were loaded and are kept for the next images."""
 
-    KEPT = 4
+    KEPT = 4  # an account hosts few versions at once, and each takes memory beside the image being looked at
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket

@@ -124,10 +124,10 @@ def describe_job(table: Table, project: str, name: str) -> PackagingJob:
     Raises:
         ResourceNotFoundError: no such project or job.
     """
-    found = _find(table, _key(describe_project(table, project), name))
-    if found is None:
+    job = _find(table, _key(describe_project(table, project), name))
+    if job is None:
         raise ResourceNotFoundError(ResourceType.PACKAGING_JOB, f"{project}/{name}")
-    return found
+    return job
 
 
 def list_jobs(table: Table, project: str) -> list[PackagingJob]:

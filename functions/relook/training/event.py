@@ -55,5 +55,5 @@ def _summary(model: ModelVersion, has_failed: bool) -> str:
         return f"{name} could not be trained: {model.status_message}"
     if model.performance is None:
         return f"{name} is trained; without anomalous images, how well it finds them could not be measured"
-    found = model.performance
-    return f"{name} is trained: F1 {found.f1_score:.2f}, precision {found.precision:.2f}, recall {found.recall:.2f}"
+    f1, precision, recall = model.performance.f1_score, model.performance.precision, model.performance.recall
+    return f"{name} is trained: F1 {f1:.2f}, precision {precision:.2f}, recall {recall:.2f}"

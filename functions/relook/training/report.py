@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from relook.learning.training import TrainedModel
     from relook.learning.validation.evaluation import Evaluation
 
-_SHOWN_NOTES = 5
+_SHOWN_NOTES = 5  # in the status message, which consoles show in one paragraph; the report has them all
 
 
 def training_report(trained: TrainedModel, evaluation: Evaluation | None = None) -> dict[str, Any]:
