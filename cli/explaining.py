@@ -36,7 +36,8 @@ def load_model(source: str, stack: Callable[[], Stack]) -> Model:
         raise CommandError(f"{source!r} is neither a folder that relook train --output wrote nor a project's name")
     account = stack()
     hosted = account.hosted_model(source)
-    return Model(load_package(account.models, source, hosted.version, hosted.package_sha256))
+    package = load_package(account.models, source, hosted.version, hosted.package_sha256)
+    return Model(package.judging_by(hosted.threshold))
 
 
 def explain(model: Model, paths: list[Path], pictures: Path, normals: Path | None) -> list[dict[str, Any]]:

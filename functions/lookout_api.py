@@ -32,6 +32,7 @@ def service(function_arn: str) -> tuple[Service, Replays]:
         s3=clients.s3,
         sqs=clients.sqs,
         lambda_=clients.lambda_,
+        events=clients.events,
         function=FunctionArn.parse(function_arn),
     )
     return made, Replays(clients.dynamodb, settings.idempotency_table)
@@ -53,4 +54,12 @@ def _request(event: LambdaFunctionUrlEvent) -> Request:
         query=parse_qsl(event.raw_query_string, keep_blank_values=True),
         headers={name.lower(): value for name, value in event.headers.items()},
         body=base64.b64decode(body) if event.is_base64_encoded else body.encode(),
+        caller=_caller(event),
     )
+
+
+def _caller(event: LambdaFunctionUrlEvent) -> str | None:
+    """Whose credentials signed the request, as the function URL saw; the local cloud's does not look."""
+    signed = event.raw_event["requestContext"].get("authorizer", {}).get("iam", {})
+    arn: str | None = signed.get("userArn")
+    return arn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
@@ -31,6 +32,7 @@ class LookoutApi(Construct):
         config: StageConfig,
         storage: Storage,
         training_queue: sqs.IQueue,
+        bus: events.IEventBus,
         code: lambda_.Code,
     ) -> None:
         super().__init__(scope, id)
@@ -40,6 +42,7 @@ class LookoutApi(Construct):
             models_bucket=storage.models.bucket_name,
             datasets_bucket=storage.datasets.bucket_name,
             training_queue_url=training_queue.queue_url,
+            event_bus=bus.event_bus_name,
             max_concurrent_trainings=config.max_concurrent_trainings,
             provisioned_alias=_ALIAS if config.provisions_inference_units else "",
         )
@@ -52,7 +55,7 @@ class LookoutApi(Construct):
             environment=settings.to_env(),
             timeout_s=config.api_timeout_s,
         )
-        self._grant(storage, training_queue)
+        self._grant(storage, training_queue, bus)
         self.url = self._url(config).url
 
     def _url(self, config: StageConfig) -> lambda_.FunctionUrl:
@@ -76,7 +79,7 @@ class LookoutApi(Construct):
         policy.attach_to_role(self.function.own_role)
         return alias.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
 
-    def _grant(self, storage: Storage, training_queue: sqs.IQueue) -> None:
+    def _grant(self, storage: Storage, training_queue: sqs.IQueue, bus: events.IEventBus) -> None:
         """Each action that the code calls, on the thing it calls it on."""
         table = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
         read = ["s3:GetObject", "s3:GetObjectVersion"]
@@ -86,6 +89,7 @@ class LookoutApi(Construct):
         allow(["dynamodb:Query"], f"{storage.registry.table_arn}/index/by_kind")
         allow(table, storage.idempotency.table_arn)
         allow(["sqs:SendMessage"], training_queue.queue_arn)
+        allow(["events:PutEvents"], bus.event_bus_arn)
         self.function.allow_objects(storage.models, ["s3:GetObject", "s3:DeleteObject"])
         # Listed too: a dataset's files are deleted by their prefix.
         self.function.allow_objects(storage.datasets, [*read, *write, "s3:DeleteObject"])

@@ -41,7 +41,15 @@ class RelookStack(Stack):
         storage = Storage(self, "Storage", config=config)
         inspection = Inspection(self, "Inspection", config=config, storage=storage, code=code)
         training = Training(self, "Training", config=config, storage=storage, bus=inspection.bus, code=training_code)
-        api = LookoutApi(self, "LookoutApi", config=config, storage=storage, training_queue=training.queue, code=code)
+        api = LookoutApi(
+            self,
+            "LookoutApi",
+            config=config,
+            storage=storage,
+            training_queue=training.queue,
+            bus=inspection.bus,
+            code=code,
+        )
         watching = Watching(self, "Watching", config=config, storage=storage, bus=inspection.bus, code=code)
         alerts = Alerts(self, "Alerts", config=config, bus=inspection.bus)
         monitoring = Monitoring(

@@ -27,8 +27,10 @@ class DetailType(StrEnum):
     IMAGE_INSPECTED = "Image Inspected"
     IMAGE_REJECTED = "Image Rejected"
     INSPECTION_REVIEWED = "Inspection Reviewed"
+    MODEL_HOSTED = "Model Hosted"
     MODEL_TRAINED = "Model Trained"
     MODEL_TRAINING_FAILED = "Model Training Failed"
+    THRESHOLD_CHANGED = "Threshold Changed"
 
 
 def put_events(

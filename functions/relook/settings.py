@@ -107,6 +107,7 @@ class LookoutApiSettings(Settings):
     models_bucket: str
     datasets_bucket: str
     training_queue_url: str
+    event_bus: str
     max_concurrent_trainings: int = 2
     min_normal_images: int = 10
     min_test_normal_images: int = 10

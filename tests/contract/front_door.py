@@ -116,6 +116,9 @@ class FrontDoor:
             connection.close()
 
 
+CALLER = "arn:aws:iam::123456789012:user/tester"
+
+
 @contextmanager
 def opened() -> Iterator[FrontDoor]:
     """The API on an account of its own."""
@@ -125,6 +128,7 @@ def opened() -> Iterator[FrontDoor]:
         models_bucket="models",
         datasets_bucket="datasets",
         training_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/training",
+        event_bus="relook",
     )
     variables = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     with pytest.MonkeyPatch.context() as environment, mock_aws():
@@ -216,7 +220,11 @@ def _event(door: FrontDoor, method: str, target: str, headers: Mapping[str, str]
         "rawPath": path,
         "rawQueryString": query,
         "headers": dict(headers),
-        "requestContext": {"http": {"method": method, "path": path, "protocol": "HTTP/1.1"}, "stage": "$default"},
+        "requestContext": {
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1"},
+            "stage": "$default",
+            "authorizer": {"iam": {"userArn": CALLER}},
+        },
         "isBase64Encoded": False,
     }
     if body:

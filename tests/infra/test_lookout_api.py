@@ -33,6 +33,7 @@ LEAST = {
     ("s3:GetObjectVersion", "<StorageImages.Arn>/*"),
     ("s3:ListBucket", "<StorageImages.Arn>"),
     ("sqs:SendMessage", "<TrainingQueue.Arn>"),
+    ("events:PutEvents", "<InspectionBus.Arn>"),
     ("kms:Decrypt", KEYS),
     ("kms:GenerateDataKey", KEYS),
 }

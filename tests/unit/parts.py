@@ -23,6 +23,8 @@ from tests.unit.foreign import quick_backbone
 
 SCRATCH_COLOR = "#7ED321"
 WIDTH, HEIGHT = 160, 120
+WHO = "arn:aws:sts::123456789012:assumed-role/Quality/jo"
+"""Who changes things."""
 
 
 def part(seed: int, *, is_scratched: bool = False) -> tuple[Image.Image, Image.Image]:
@@ -110,5 +112,5 @@ def register_hosted(registry: Table, s3: Any, models_bucket: str, project: str, 
     sha256 = save_package(Bucket(s3, models_bucket), project, version, package)
     finish_training(registry, project, version, sha256, None, "Trained.")
     start_hosting(registry, project, version)
-    finish_hosting(registry, project, version)
+    finish_hosting(registry, project, version, who=WHO)
     return version

@@ -23,6 +23,7 @@ from tests.unit.parts import (
     HEIGHT,
     OUTDATED,
     SCRATCH_COLOR,
+    WHO,
     WIDTH,
     classification_package,
     hosted_package,
@@ -208,7 +209,7 @@ def test_a_key_of_the_longest_length_still_has_pictures(hosted: Cloud) -> None:
 
 
 def test_a_project_without_hosted_model_is_tried_again(hosted: Cloud) -> None:
-    stop_hosting(hosted.registry, "bracket", "1")
+    stop_hosting(hosted.registry, "bracket", "1", who=WHO)
     upload = hosted.upload("bracket/a.png", part_png(2002))
     assert hosted.deliver(upload) == ["message-1"]
     assert hosted.records() == []

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
@@ -41,7 +42,7 @@ from relook.registry.projects import create_project, delete_project, describe_pr
 from relook.registry.trainings import create_model, fail_training, finish_training, report_training
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
-from tests.unit.parts import classification_package, hosted_package
+from tests.unit.parts import WHO, classification_package, hosted_package
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def trained(table: Table) -> str:
 
 def host(table: Table, version: str) -> None:
     start_hosting(table, "bracket", version)
-    finish_hosting(table, "bracket", version)
+    finish_hosting(table, "bracket", version, who=WHO)
 
 
 def hosted_version(table: Table) -> str | None:
@@ -187,11 +188,11 @@ def test_model_life(table: Table) -> None:
     assert model.performance is not None
     assert asdict(model.performance) == pytest.approx({"f1_score": 0.9, "recall": 0.8, "precision": 1.0})
     assert start_hosting(table, "bracket", version).status is ModelStatus.STARTING_HOSTING
-    finish_hosting(table, "bracket", version)
+    finish_hosting(table, "bracket", version, who=WHO)
     hosted = describe_project(table, "bracket").hosted
     assert hosted is not None
     assert (hosted.version, hosted.package_sha256) == (version, "sha")
-    stop_hosting(table, "bracket", version)
+    stop_hosting(table, "bracket", version, who=WHO)
     model = describe_model(table, "bracket", version)
     assert (model.status, model.description) == (ModelStatus.TRAINED, "first")
     assert hosted_version(table) is None
@@ -274,9 +275,9 @@ def test_states_change_only_along_their_life(table: Table) -> None:
     calls: list[Callable[[], object]] = [
         lambda: finish_training(table, "bracket", version, "sha", None, ""),
         lambda: fail_training(table, "bracket", version, ""),
-        lambda: finish_hosting(table, "bracket", version),
+        lambda: finish_hosting(table, "bracket", version, who=WHO),
         lambda: fail_hosting(table, "bracket", version, ""),
-        lambda: stop_hosting(table, "bracket", version),
+        lambda: stop_hosting(table, "bracket", version, who=WHO),
     ]
     for call in calls:
         with pytest.raises(ConflictError, match=f"Model bracket/{version} is TRAINED"):
@@ -300,11 +301,11 @@ def test_the_newest_hosted_version_inherits_the_uploads(table: Table) -> None:
     for _ in range(3):
         host(table, trained(table))
     assert hosted_version(table) == "3"
-    stop_hosting(table, "bracket", "1")
+    stop_hosting(table, "bracket", "1", who=WHO)
     assert hosted_version(table) == "3"
-    stop_hosting(table, "bracket", "3")
+    stop_hosting(table, "bracket", "3", who=WHO)
     assert hosted_version(table) == "2"
-    stop_hosting(table, "bracket", "2")
+    stop_hosting(table, "bracket", "2", who=WHO)
     assert hosted_version(table) is None
 
 
@@ -318,7 +319,7 @@ def test_a_stop_that_lost_a_race_for_the_pointer_looks_again(table: Table, monke
         original(self, *writes)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Table, "write", host_another_first)
-    stop_hosting(table, "bracket", "1")
+    stop_hosting(table, "bracket", "1", who=WHO)
     assert hosted_version(table) == "2"
     assert describe_model(table, "bracket", "1").status is ModelStatus.TRAINED
 
@@ -330,11 +331,11 @@ def test_an_heir_that_was_stopped_meanwhile_inherits_nothing(table: Table, monke
 
     def stop_the_heir_first(self: Table, *writes: object) -> None:
         monkeypatch.setattr(Table, "write", original)
-        stop_hosting(table, "bracket", "2")
+        stop_hosting(table, "bracket", "2", who=WHO)
         original(self, *writes)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Table, "write", stop_the_heir_first)
-    stop_hosting(table, "bracket", "3")
+    stop_hosting(table, "bracket", "3", who=WHO)
     assert hosted_version(table) == "1"
 
 
@@ -364,7 +365,7 @@ def test_writers_of_other_things_at_the_same_time_are_no_conflict(
     monkeypatch.setattr(Table, "update", update_second_time)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     host(table, version)
-    stop_hosting(table, "bracket", version)
+    stop_hosting(table, "bracket", version, who=WHO)
     delete_model(table, "bracket", version)
     assert refused == ["update", "", "write", "", "write", "", "write", ""]
     with pytest.raises(ResourceNotFoundError):
@@ -383,11 +384,12 @@ def test_starts_stops_and_deletions_that_others_always_foil_can_be_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(Table, "write", lose)
         patch.setattr(time, "sleep", lambda _: None)
-        for foiled, version in ((finish_hosting, starting), (stop_hosting, hosted), (delete_model, idle)):
+        start, stop = (partial(each, who=WHO) for each in (finish_hosting, stop_hosting))
+        for foiled, version in ((start, starting), (stop, hosted), (delete_model, idle)):
             with pytest.raises(ThrottledError, match=f"bracket/{version} was being changed by others"):
                 foiled(table, "bracket", version)
-    finish_hosting(table, "bracket", starting)
-    stop_hosting(table, "bracket", hosted)
+    finish_hosting(table, "bracket", starting, who=WHO)
+    stop_hosting(table, "bracket", hosted, who=WHO)
     delete_model(table, "bracket", idle)
     assert hosted_version(table) == starting
 

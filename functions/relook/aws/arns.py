@@ -34,6 +34,11 @@ class FunctionArn:
         """What every model version's ARN begins with."""
         return f"{self._lookoutvision}:model/"
 
+    @property
+    def root(self) -> str:
+        """Of the account itself, as IAM names it."""
+        return f"arn:{self.partition}:iam::{self.account}:root"
+
     def component(self, name: str, version: str) -> str:
         """Of a Greengrass component's version.
 

@@ -200,6 +200,12 @@ class ModelPackage:
         if found != self.manifest.graph_sha256:
             raise PackageError(f"{GRAPH_FILE} has SHA-256 {found}; {MANIFEST_FILE} names {self.manifest.graph_sha256}")
 
+    def judging_by(self, threshold: float | None) -> Self:
+        """The same with a threshold that was moved; None for its own."""
+        if threshold is None:
+            return self
+        return dataclasses.replace(self, manifest=dataclasses.replace(self.manifest, threshold=threshold))
+
     def files(self) -> dict[str, bytes]:
         """File name -> content."""
         return {GRAPH_FILE: self.graph, MANIFEST_FILE: self.manifest.to_json()}

@@ -76,7 +76,7 @@ class HostedDetector:
 
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
-        return self._models.get(model.project, model.version, model.package_sha256).detect(image)
+        return self._models.get(model.project, model.version, model.package_sha256).detect(image, model.threshold)
 
 
 class LookoutVisionDetector:

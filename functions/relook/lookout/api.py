@@ -43,6 +43,7 @@ HANDLERS: Mapping[str, Operate] = {
 def answer(service: Service, replays: Replays, request: Request, context: LambdaContext) -> Response:
     """Whatever the request is, an answer that clients of the API understand."""
     request_id = context.aws_request_id
+    service = service.on_behalf_of(request.caller)
     try:
         operation, in_path = route(request.method, request.path)
         logger.append_keys(operation=operation.name)

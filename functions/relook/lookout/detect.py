@@ -43,7 +43,7 @@ def detect_anomalies(service: Service, given: Mapping[str, Any]) -> dict[str, An
         )
 
     try:
-        result = loaded.detect(given["Body"])
+        result = loaded.detect(given["Body"], model.threshold)
     except ImageRejectedError:
         measure(None)
         raise

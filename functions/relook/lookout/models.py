@@ -15,6 +15,7 @@ from relook.aws.errors import translated
 from relook.errors import (
     AwsError,
     ConflictError,
+    EventNotPublishedError,
     InvalidRequestError,
     PackageError,
     QuotaExceededError,
@@ -25,6 +26,7 @@ from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
 from relook.registry import hosting, models, trainings
 from relook.registry.datasets import DatasetType, ImageStats, list_datasets
+from relook.registry.history import HistoryEntry, tell_change
 from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import delete_package
 from relook.registry.projects import describe_project, list_projects
@@ -120,7 +122,8 @@ def start_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
         if failure:
             hosting.fail_hosting(service.registry, project, version, failure)
         else:
-            hosting.finish_hosting(service.registry, project, version, min_units=minimum, max_units=maximum)
+            units = {"min_units": minimum, "max_units": maximum}
+            _tell(service, hosting.finish_hosting(service.registry, project, version, who=service.caller, **units))
             _provision(service)
     except ConflictError:
         # Another start of the same version was faster, and that is as good; anything else is for the caller to know.
@@ -134,7 +137,7 @@ def stop_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     project = given["ProjectName"]
     version = resolve_version(service, project, given["ModelVersion"])
     models.describe_model(service.registry, project, version)
-    hosting.stop_hosting(service.registry, project, version)
+    _tell(service, hosting.stop_hosting(service.registry, project, version, who=service.caller))
     _provision(service)
     return {"Status": ModelStatus.STOPPING_HOSTING}
 
@@ -242,6 +245,16 @@ def _load_failure(service: Service, model: ModelVersion) -> str | None:
         logger.exception("model not loaded", project=model.project, model_version=model.version)
         return f"The model's package could not be loaded ({type(error).__name__}); start it again."
     return None
+
+
+def _tell(service: Service, entry: HistoryEntry | None) -> None:
+    """A failure changes nothing about what is hosted, and the history has it: it is logged, not raised."""
+    if entry is None:
+        return
+    try:
+        tell_change(service.events, service.settings.event_bus, entry)
+    except (AwsError, EventNotPublishedError):
+        logger.exception("change not told", change_id=entry.id)
 
 
 def _provision(service: Service) -> None:

@@ -138,6 +138,7 @@ def _package(service: Service, job: PackagingJob, model: ModelVersion) -> str:
         package = load_package(service.models_bucket, job.project, job.version, model.package_sha256 or "")
     except PackageError as error:
         raise _PackagingFailedError(str(error)) from error
+    package = package.judging_by(model.threshold)
     made = recipe(
         name=asked["ComponentName"],
         version=asked["ComponentVersion"],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from relook.aws.arns import FunctionArn
 from relook.aws.bucket import Bucket
@@ -16,6 +17,7 @@ from relook.registry.packages import LoadedModels
 from relook.settings import LookoutApiSettings
 
 if TYPE_CHECKING:
+    from types_boto3_events import EventBridgeClient
     from types_boto3_lambda import LambdaClient
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
@@ -29,6 +31,7 @@ class Service:
 
     Attributes:
         function: that answers.
+        caller: ARN of whoever asks, for one request.
         models: loaded model packages.
     """
 
@@ -37,11 +40,19 @@ class Service:
     s3: S3Client
     sqs: SQSClient
     lambda_: LambdaClient
+    events: EventBridgeClient
     function: FunctionArn
+    caller: str = ""
     models: LoadedModels = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", LoadedModels(self.models_bucket))
+
+    def on_behalf_of(self, caller: str | None) -> Self:
+        """The same for one request; loaded models are shared. Where nobody says who asks, it is the account."""
+        one = copy(self)
+        object.__setattr__(one, "caller", caller or self.function.root)
+        return one
 
     @property
     def models_bucket(self) -> Bucket:

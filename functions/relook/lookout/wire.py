@@ -38,6 +38,7 @@ class Request:
         path: as it came, percent-encoded or not.
         query: (name, value) in order, decoded; a name may come more than once.
         headers: by name in lower case.
+        caller: ARN of whoever signed it; None where the front door does not say.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Request:
     query: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
     body: bytes
+    caller: str | None = None
 
     @property
     def signed_region(self) -> str:

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from relook.aws.table import ConditionCheck, Table, Update
+from relook.aws.table import ConditionCheck, Put, Table, Update, Write
+from relook.events import DetailType
 from relook.registry.contention import beside_others
-from relook.registry.models import ModelStatus, ModelVersion, change_model, describe_model, list_models, model_key
-from relook.registry.projects import HostedModel, describe_project, project_key
+from relook.registry.history import HistoryEntry, State, entry_of, record_change
+from relook.registry.models import (
+    ModelStatus,
+    ModelVersion,
+    change_model,
+    describe_model,
+    list_models,
+    model_key,
+    threshold_items,
+)
+from relook.registry.projects import HostedModel, describe_project, hosted_item, project_key
 
 
 @beside_others
@@ -31,21 +41,26 @@ def start_hosting(table: Table, project: str, version: str) -> ModelVersion:
 
 @beside_others
 def finish_hosting(
-    table: Table, project: str, version: str, *, min_units: int = 1, max_units: int | None = None
-) -> None:
+    table: Table, project: str, version: str, *, who: str, min_units: int = 1, max_units: int | None = None
+) -> HistoryEntry:
     """STARTING_HOSTING -> HOSTED, and from now on it inspects the project's uploads.
 
     Args:
+        who: the caller's ARN.
         min_units, max_units: inference units, recorded as asked for.
     Raises:
-        ConflictError: it is not starting.
+        ConflictError: it is not starting, or has no package.
         ResourceNotFoundError: no such project or version.
         ThrottledError: other writers were always faster; it is still starting.
     """
-    pointer = Update(project_key(project), {"hosted": _pointer(describe_model(table, project, version))})
+    model, current = describe_model(table, project, version), describe_project(table, project).hosted
+    pointer, record = _point(project, current, model.as_hosted(), who)
     units = {"min_inference_units": min_units, "max_inference_units": max_units}
     before, after = (ModelStatus.STARTING_HOSTING,), ModelStatus.HOSTED
-    change_model(table, project, version, before, after, "The model is running.", units, [pointer])
+    # The pointer carries the threshold, which must not be moved meanwhile.
+    expect = {"thresholds": (threshold_items(model.thresholds),)}
+    change_model(table, project, version, before, after, "The model is running.", units, [pointer, record], expect)
+    return entry_of(record.item)
 
 
 @beside_others
@@ -61,36 +76,46 @@ def fail_hosting(table: Table, project: str, version: str, message: str) -> Mode
 
 
 @beside_others
-def stop_hosting(table: Table, project: str, version: str) -> None:
+def stop_hosting(table: Table, project: str, version: str, *, who: str) -> HistoryEntry | None:
     """HOSTED -> TRAINED; the newest version still hosted, if any, takes the uploads over.
 
+    Args:
+        who: the caller's ARN.
+    Returns:
+        What changed for the project's uploads; None where another version inspects them anyway.
     Raises:
         ConflictError: it is not hosted.
         ResourceNotFoundError: no such project or version.
         ThrottledError: other writers were always faster; it is still hosted.
     """
-    hosted = describe_project(table, project).hosted
-    current = _pointer(hosted) if hosted else None
-    after, checks = current, []
-    if hosted and hosted.version == version:
+    current = describe_project(table, project).hosted
+    others: list[Write] = []
+    record = None
+    if current and current.version == version:
         running = (each for each in list_models(table, project) if each.status is ModelStatus.HOSTED)
         successor = next((each for each in running if each.version != version), None)
-        after = _pointer(successor) if successor else None
-        if successor:  # it must still be hosted when the pointer moves to it
-            checks = [ConditionCheck(model_key(project, successor.version), {"status": (ModelStatus.HOSTED,)})]
-    pointer = Update(project_key(project), {"hosted": after}, expect={"hosted": (current,)})
+        pointer, record = _point(project, current, successor.as_hosted() if successor else None, who)
+        others = [pointer, record]
+        if successor:  # it must still be hosted, and judge as it does, when the pointer moves to it
+            expect = {"status": (ModelStatus.HOSTED,), "thresholds": (threshold_items(successor.thresholds),)}
+            others.append(ConditionCheck(model_key(project, successor.version), expect))
+    else:
+        others = [ConditionCheck(project_key(project), {"hosted": (current and hosted_item(current),)})]
     units = {"min_inference_units": None, "max_inference_units": None}
-    change_model(
-        table,
-        project,
-        version,
-        (ModelStatus.HOSTED,),
-        ModelStatus.TRAINED,
-        "The model is trained.",
-        units,
-        [pointer, *checks],
+    before, after = (ModelStatus.HOSTED,), ModelStatus.TRAINED
+    change_model(table, project, version, before, after, "The model is trained.", units, others)
+    return entry_of(record.item) if record else None
+
+
+def _point(project: str, current: HostedModel | None, after: HostedModel | None, who: str) -> tuple[Update, Put]:
+    """Let another version inspect the uploads, if still `current` does; and what the history says of it."""
+    expect = {"hosted": (current and hosted_item(current),)}
+    pointer = Update(project_key(project), {"hosted": after and hosted_item(after)}, expect=expect)
+    record = record_change(
+        project, who=who, what=DetailType.MODEL_HOSTED, subject=project, before=_state(current), after=_state(after)
     )
+    return pointer, record
 
 
-def _pointer(model: ModelVersion | HostedModel) -> dict[str, str | None]:
-    return {"version": model.version, "package_sha256": model.package_sha256}
+def _state(hosted: HostedModel | None) -> State | None:
+    return {"model_version": hosted.version} if hosted else None

@@ -13,15 +13,16 @@ longer than anybody can live ends it when it is next described, listed or counte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from relook.aws.table import ConditionFailedError, Delete, Item, Table, Update, Write
+from relook.aws.table import ConditionFailedError, Delete, Expected, Item, Table, Update, Write
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.quality.thresholds import Band
 from relook.registry.contention import beside_others
-from relook.registry.projects import count_children, describe_project, project_key
+from relook.registry.projects import HostedModel, count_children, describe_project, project_key
 
 
 class ModelStatus(StrEnum):
@@ -64,6 +65,24 @@ class EvaluationFiles:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A threshold that was chosen for a model version.
+
+    Attributes:
+        value: anomaly probability, 0..1, from which an image is anomalous.
+        how: how it was chosen, for people.
+        who: the caller's ARN.
+        borderline: probabilities so near it that a person should look; None where nothing is known of them.
+    """
+
+    value: float
+    how: str
+    who: str
+    at: datetime
+    borderline: Band | None = None
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """One model version.
 
@@ -78,6 +97,8 @@ class ModelVersion:
         training_ended_at: well or not; None before.
         starting_since: when its last start began.
         min_inference_units, max_inference_units: as asked for when it was started; None while it is not hosted.
+        own_borderline: of the threshold that it was trained with; None where nothing is known of it.
+        thresholds: the last ones chosen, the one in force last; none where it judges by its own.
     """
 
     project: str
@@ -97,6 +118,25 @@ class ModelVersion:
     starting_since: datetime | None = None
     min_inference_units: int | None = None
     max_inference_units: int | None = None
+    own_borderline: Band | None = None
+    thresholds: tuple[Threshold, ...] = ()
+
+    @property
+    def threshold(self) -> float | None:
+        """The one that was chosen for it; None where it judges by its own."""
+        return self.thresholds[-1].value if self.thresholds else None
+
+    def as_hosted(self) -> HostedModel:
+        """What inspects a project's uploads when this version does.
+
+        Raises:
+            ConflictError: it has no package.
+        """
+        if self.package_sha256 is None:
+            name = f"{self.project}/{self.version}"
+            raise ConflictError(ResourceType.MODEL, name, f"Model {name} has no package; train it again")
+        borderline = self.thresholds[-1].borderline if self.thresholds else self.own_borderline
+        return HostedModel(self.project, self.version, self.package_sha256, self.threshold, borderline)
 
 
 # A function trains for at most 15 minutes and begins with a sign of life. If it dies, its message comes back one
@@ -143,7 +183,7 @@ def change_tags(
     try:
         return to_model(table.update(Update(model_key(project, version), {"tags": after}, expect=expect)))
     except ConditionFailedError:
-        raise _foiled(project, version) from None
+        raise foiled(project, version) from None
 
 
 @beside_others
@@ -162,7 +202,7 @@ def delete_model(table: Table, project: str, version: str) -> None:
     try:
         table.write(Delete(model_key(project, version), expect={"status": idle}), count_children(project, -1))
     except ConditionFailedError:
-        raise _foiled(project, version) from None
+        raise foiled(project, version) from None
 
 
 def change_model(
@@ -174,11 +214,13 @@ def change_model(
     message: str,
     changes: Mapping[str, Any] | None = None,
     others: Sequence[Write] | None = None,
+    expect: Expected | None = None,
 ) -> ModelVersion:
     """From one of the states `before` to `after`, in one attempt.
 
     Args:
         others: writes that take effect together with this one, or not at all.
+        expect: what else of the version must be as it was read.
     Raises:
         ConflictError: it is in another state.
         ResourceNotFoundError: no such project or version.
@@ -187,7 +229,7 @@ def change_model(
     change = Update(
         model_key(project, version),
         {"status": after, "status_message": message, **(changes or {})},
-        expect={"status": before},
+        expect={"status": before, **(expect or {})},
     )
     try:
         if others is None:
@@ -197,7 +239,7 @@ def change_model(
         model = read_model(table, project, version)
         if model.status not in before:
             raise _wrong_state(model, after, before) from None
-        raise _foiled(project, version) from None
+        raise foiled(project, version) from None
     return read_model(table, project, version)
 
 
@@ -231,6 +273,26 @@ def slot_key(slot: int) -> dict[str, str]:
     return {"pk": SLOTS, "sk": f"SLOT#{slot}"}
 
 
+def threshold_items(thresholds: Sequence[Threshold]) -> list[dict[str, Any]] | None:
+    """What a model version's item keeps of them."""
+    items = [
+        {
+            "value": each.value,
+            "how": each.how,
+            "who": each.who,
+            "at": each.at.isoformat(),
+            **({"borderline": asdict(each.borderline)} if each.borderline else {}),
+        }
+        for each in thresholds
+    ]
+    return items or None
+
+
+def foiled(project: str, version: str) -> ThrottledError:
+    """What to raise when another writer of the version was faster."""
+    return ThrottledError(f"Model {project}/{version} was being changed by others at the same time; try again")
+
+
 def to_model(item: Item) -> ModelVersion:
     """A model version of its item."""
     return ModelVersion(
@@ -251,7 +313,14 @@ def to_model(item: Item) -> ModelVersion:
         starting_since=_time(item.get("starting_since")),
         min_inference_units=item.get("min_inference_units"),
         max_inference_units=item.get("max_inference_units"),
+        own_borderline=Band(**item["borderline"]) if item.get("borderline") else None,
+        thresholds=tuple(_threshold(each) for each in item.get("thresholds", ())),
     )
+
+
+def _threshold(item: Mapping[str, Any]) -> Threshold:
+    borderline = Band(**item["borderline"]) if "borderline" in item else None
+    return Threshold(item["value"], item["how"], item["who"], datetime.fromisoformat(item["at"]), borderline)
 
 
 def _without_the_dead(table: Table, model: ModelVersion) -> ModelVersion:
@@ -275,10 +344,6 @@ def _without_the_dead(table: Table, model: ModelVersion) -> ModelVersion:
         return change_model(*which, (ModelStatus.STARTING_HOSTING,), ModelStatus.HOSTING_FAILED, message)
     except (ConflictError, ThrottledError):  # somebody was faster
         return read_model(*which)
-
-
-def _foiled(project: str, version: str) -> ThrottledError:
-    return ThrottledError(f"Model {project}/{version} was being changed by others at the same time; try again")
 
 
 def _wrong_state(model: ModelVersion, after: ModelStatus, before: tuple[ModelStatus, ...]) -> ConflictError:

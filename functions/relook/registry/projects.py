@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from relook.aws.table import ConditionFailedError, Delete, Item, Put, Table, Update
 from relook.errors import ConflictError, InvalidRequestError, ResourceNotFoundError, ResourceType
+from relook.quality.thresholds import Band
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}")
 
 
 @dataclass(frozen=True)
 class HostedModel:
-    """The model version that inspects a project's uploads, with the SHA-256 its package must have."""
+    """The model version that inspects a project's uploads.
+
+    Attributes:
+        package_sha256: what its package must have.
+        threshold: moved; None for the model's own.
+        borderline: probabilities so near the threshold that a person should look; None where nothing is known of them.
+    """
 
     project: str
     version: str
     package_sha256: str
+    threshold: float | None = None
+    borderline: Band | None = None
 
 
 @dataclass(frozen=True)
@@ -141,11 +151,32 @@ def count_children(name: str, change: int) -> Update:
     return Update(project_key(name), add={"children": change})
 
 
+def hosted_item(hosted: HostedModel) -> dict[str, Any]:
+    """What the project's item keeps of it; the inverse of `_hosted`."""
+    values = {
+        "version": hosted.version,
+        "package_sha256": hosted.package_sha256,
+        "threshold": hosted.threshold,
+        "borderline": asdict(hosted.borderline) if hosted.borderline else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _hosted(project: str, item: Mapping[str, Any]) -> HostedModel:
+    return HostedModel(
+        project=project,
+        version=item["version"],
+        package_sha256=item["package_sha256"],
+        threshold=item.get("threshold"),
+        borderline=Band(**item["borderline"]) if "borderline" in item else None,
+    )
+
+
 def _project(item: Item) -> Project:
     return Project(
         name=item["project"],
         created_at=datetime.fromisoformat(item["created_at"]),
-        hosted=HostedModel(item["project"], **item["hosted"]) if "hosted" in item else None,
+        hosted=_hosted(item["project"], item["hosted"]) if "hosted" in item else None,
         latest_version=item["latest_version"],
         backbone_sha256=item.get("backbone_sha256"),
         checks=_checks(item),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from relook.aws.table import ConditionFailedError, Put, Table, Update, Write
 from relook.errors import QuotaExceededError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.quality.thresholds import Band
 from relook.registry.contention import beside_others
 from relook.registry.models import (
     SLOTS,
@@ -108,11 +109,13 @@ def finish_training(
     message: str,
     *,
     evaluation: EvaluationFiles | None = None,
+    borderline: Band | None = None,
     ended_at: datetime | None = None,
 ) -> ModelVersion:
     """TRAINING -> TRAINED.
 
     Args:
+        borderline: probabilities so near the threshold that a person should look; None for none.
         ended_at: now unless given.
     Raises:
         ConflictError: it is not in training.
@@ -123,6 +126,7 @@ def finish_training(
         "package_sha256": package_sha256,
         "performance": asdict(performance) if performance else None,
         "evaluation": asdict(evaluation) if evaluation else None,
+        "borderline": asdict(borderline) if borderline else None,
         **({"training_ended_at": ended_at.isoformat()} if ended_at else {}),
     }
     return end_training(table, project, version, ModelStatus.TRAINED, message, changes)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from relook.detection.result import exact_float32
+from relook.errors import InvalidRequestError
+from relook.quality.thresholds import Outcome
 from relook.registry.datasets import StoredEntry
 from relook.registry.manifest import CLASSIFICATION
 
@@ -93,6 +96,29 @@ def evaluation_manifest(
     # Half a surrogate pair, which a user's line may escape, is escaped again.
     texts = (json.dumps(line, ensure_ascii=False) for line in lines)
     return b"".join(text.encode(errors="backslashreplace") + b"\n" for text in texts)
+
+
+def image_outcomes(evaluation: Evaluation) -> list[Outcome]:
+    """What thresholds are chosen by."""
+    return [Outcome(each.name, each.is_anomalous, each.anomaly_probability) for each in evaluation.outcomes]
+
+
+def read_outcomes(manifest: bytes) -> list[Outcome]:
+    """The same of an EvaluationManifest: a model is evaluated with a threshold of .5, which shifts no confidence.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    try:
+        return [_outcome(json.loads(line)) for line in manifest.splitlines()]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InvalidRequestError(f"The evaluation's manifest cannot be read: {error!r}") from error
+
+
+def _outcome(line: Mapping[str, Any]) -> Outcome:
+    confidence = float(line["anomaly-label-detected-metadata"]["confidence"])
+    probability = confidence if line["anomaly-label-detected"] else exact_float32(1 - confidence)
+    return Outcome(str(line["source-ref"]), bool(line["anomaly-label"]), probability)
 
 
 def _class(is_anomalous: bool) -> str:

@@ -27,12 +27,13 @@ from relook.errors import (
 )
 from relook.events import DetailType, put_events
 from relook.observability import logger
+from relook.quality.thresholds import borderline_band
 from relook.registry import backbones, models, packages, trainings
 from relook.registry.datasets import DatasetType, StoredEntry
 from relook.registry.models import EvaluationFiles, ModelStatus, ModelVersion
 from relook.settings import TrainModelSettings
 from relook.training.entries import training_entries
-from relook.training.evaluation import evaluation_manifest, evaluation_result
+from relook.training.evaluation import evaluation_manifest, evaluation_result, image_outcomes
 from relook.training.event import event_detail
 from relook.training.labeled_objects import labeled_images
 from relook.training.report import performance, status_message, training_report
@@ -140,6 +141,7 @@ class Trainer:
             performance(evaluation),
             status_message(evaluation, trained.notes),
             evaluation=files,
+            borderline=borderline_band(image_outcomes(evaluation), trained.package.manifest.threshold),
             ended_at=ended_at,
         )
 

@@ -23,6 +23,7 @@ def service(cloud: Cloud) -> Service:
         models_bucket="models",
         datasets_bucket="datasets",
         training_queue_url=queue_url,
+        event_bus="relook",
     )
     return Service(
         settings=settings,
@@ -30,5 +31,7 @@ def service(cloud: Cloud) -> Service:
         s3=cloud.s3,
         sqs=cloud.sqs,
         lambda_=boto3.client("lambda"),
+        events=cloud.events,
         function=FunctionArn("aws", "us-east-1", "123456789012", "lookout_api"),
+        caller="arn:aws:iam::123456789012:user/tester",
     )

@@ -28,10 +28,12 @@ from relook.errors import (
 )
 from relook.learning.foreign.anomalib import package_export
 from relook.lookout import models as operations
+from relook.lookout.detect import detect_anomalies
 from relook.lookout.service import Service, encode_token
 from relook.registry import hosting, trainings
 from relook.registry import models as registry_models
 from relook.registry.datasets import DatasetStatus, DatasetType, ImageStats, create_dataset
+from relook.registry.history import list_history
 from relook.registry.models import (
     STARTING_SILENCE,
     TRAINING_SILENCE,
@@ -42,9 +44,11 @@ from relook.registry.models import (
 )
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
+from relook.registry.thresholds import choose_threshold
 from relook.registry.trainings import fail_training, finish_training
+from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx
-from tests.unit.parts import OUTDATED, outdated_package
+from tests.unit.parts import OUTDATED, outdated_package, part_png
 
 ARN = "arn:aws:lookoutvision:us-east-1:123456789012:model/bracket"
 OUTPUT = {"S3Location": {"Bucket": "results", "Prefix": "k_fold_"}}
@@ -528,6 +532,51 @@ def test_two_starts_at_once_both_succeed(service: Service, monkeypatch: pytest.M
     monkeypatch.setattr(hosting, "finish_hosting", another_first)
     assert start(service) == {"Status": "STARTING_HOSTING"}
     assert described(service)["Status"] == "HOSTED"
+
+
+def test_who_starts_and_stops_is_told_and_kept(service: Service, cloud: Cloud) -> None:
+    trained(service)
+    start(service)
+    operations.stop_model(service.on_behalf_of("arn:aws:iam::123456789012:user/kim"), asked())
+    started, stopped = cloud.published()
+    assert (started["detail-type"], started["detail"]["changed_by"]) == ("Model Hosted", service.caller)
+    assert (started["detail"]["subject"], started["detail"]["after"]) == ("bracket", {"model_version": "1"})
+    assert stopped["detail"]["changed_by"] == "arn:aws:iam::123456789012:user/kim"
+    assert stopped["detail"]["before"] == {"model_version": "1"} and "after" not in stopped["detail"]
+    history = list(list_history(service.registry, "bracket"))
+    assert [each.id for each in history] == [event["detail"]["change_id"] for event in (stopped, started)]
+    assert service.on_behalf_of(None).caller == "arn:aws:iam::123456789012:root"
+    assert service.on_behalf_of(None).models is service.models
+
+
+def test_a_start_stands_though_the_bus_does_not_take_its_event(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(service)
+    original = BaseClient._make_api_call
+
+    def deaf(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "PutEvents":
+            raise ClientError({"Error": {"Code": "InternalException", "Message": "deaf"}}, name)
+        return original(self, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", deaf)
+    start(service)
+    assert described(service)["Status"] == "HOSTED"
+    assert len(list(list_history(service.registry, "bracket"))) == 1
+
+
+def test_a_moved_threshold_judges_in_detect_anomalies_at_once(service: Service) -> None:
+    trained(service)
+    start(service)
+    image = {**asked(), "Body": part_png(1), "ContentType": "image/png"}
+    usual = detect_anomalies(service, image)["DetectAnomalyResult"]
+    p = usual["Confidence"] if usual["IsAnomalous"] else 1 - usual["Confidence"]
+    for value, is_anomalous in ((p - 0.01, True), (p + 0.01, False)):
+        choose_threshold(service.registry, "bracket", "1", value, how="by hand", who=service.caller)
+        moved = detect_anomalies(service, image)["DetectAnomalyResult"]
+        assert moved["IsAnomalous"] is is_anomalous
+        assert 0.5 < moved["Confidence"] < 0.55
 
 
 # --- inference units as provisioned concurrency

@@ -29,8 +29,9 @@ from relook.registry.hosting import stop_hosting
 from relook.registry.models import delete_model
 from relook.registry.packaging_jobs import create_job, describe_job, fail_job, finish_job, list_jobs
 from relook.registry.projects import create_project
+from relook.registry.thresholds import choose_threshold
 from relook.registry.trainings import create_model
-from tests.unit.parts import OUTDATED, classification_package, outdated_package, register_hosted
+from tests.unit.parts import OUTDATED, WHO, classification_package, outdated_package, register_hosted
 
 X86 = {"Os": "LINUX", "Arch": "X86_64"}
 NVIDIA = {"Os": "LINUX", "Arch": "ARM64", "Accelerator": "NVIDIA"}
@@ -133,6 +134,13 @@ def test_the_zip_holds_the_model_the_runner_and_its_libraries(line: Service) -> 
     assert [name for name, _, version in pins if version] == ["numpy", "onnxruntime", "pillow"]
 
 
+def test_a_moved_threshold_goes_along(line: Service) -> None:
+    choose_threshold(line.registry, "bracket", "1", 0.75, how="by hand", who=WHO)
+    start(line)
+    with zipfile.ZipFile(BytesIO(stored(line)["line-1/com.example.Bracket-1.0.0.zip"])) as archive:
+        assert json.loads(archive.read("model/model.json"))["threshold"] == 0.75
+
+
 def test_equal_models_make_equal_zips() -> None:
     package = classification_package()
 
@@ -211,7 +219,7 @@ def test_latest_is_resolved(line: Service) -> None:
 
 
 def test_a_trained_model_can_be_packaged_and_one_in_training_not(line: Service) -> None:
-    stop_hosting(line.registry, "bracket", "1")
+    stop_hosting(line.registry, "bracket", "1", who=WHO)
     create_model(line.registry, "bracket")
 
     assert describe(line, start(line))["Status"] == "SUCCEEDED"
@@ -348,7 +356,7 @@ def test_missing_jobs_and_projects_are_not_found(line: Service) -> None:
 
 def test_jobs_do_not_keep_a_project_and_go_with_it(line: Service) -> None:
     start(line, JobName="first")
-    stop_hosting(line.registry, "bracket", "1")
+    stop_hosting(line.registry, "bracket", "1", who=WHO)
     delete_model(line.registry, "bracket", "1")
     key = describe_job(line.registry, "bracket", "first").key
 
@@ -361,7 +369,7 @@ def test_a_later_project_of_the_same_name_never_sees_jobs_left_behind(
     line: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(line, JobName="first")
-    stop_hosting(line.registry, "bracket", "1")
+    stop_hosting(line.registry, "bracket", "1", who=WHO)
     delete_model(line.registry, "bracket", "1")
     monkeypatch.setattr("relook.lookout.projects.delete_jobs", lambda *_: None)  # cut off just before
     delete_project(line, {"ProjectName": "bracket"})

@@ -47,7 +47,7 @@ from relook.training.report import training_report
 from relook.training.trainer import Trainer
 from tests.unit.conftest import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
-from tests.unit.parts import labeled_parts, part_png, segmentation_package
+from tests.unit.parts import WHO, labeled_parts, part_png, segmentation_package
 from tests.unit.training.labeled_parts import put_dataset, register_dataset, unlabeled_line
 
 EVENTS = Path(__file__).parents[3] / "events"
@@ -493,7 +493,7 @@ def test_a_training_that_has_ended_is_told_again_and_not_repeated(
         trainings.finish_training(cloud.registry, "bracket", "1", "sha", None, "yes")
     if status is ModelStatus.HOSTED:
         hosting.start_hosting(cloud.registry, "bracket", "1")
-        hosting.finish_hosting(cloud.registry, "bracket", "1")
+        hosting.finish_hosting(cloud.registry, "bracket", "1", who=WHO)
     assert deliver(cloud, attempt=2)
     assert deliver(cloud, attempt=3)
     first, second = told(cloud)
