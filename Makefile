@@ -34,7 +34,7 @@ demo: setup ## Show the whole thing on this machine: train two products, drop im
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --durations 10
 
 lint: setup ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -42,7 +42,7 @@ lint: setup ## Format, lint and types
 	$(BIN)/mypy
 
 check: lint ## Lint, and the fast tests
-	$(BIN)/pytest -q -m "not integration"
+	$(BIN)/pytest -q --numprocesses auto --dist loadgroup -m "not integration"
 
 bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline

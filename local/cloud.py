@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -53,6 +54,7 @@ class LocalCloud:
 
     def __init__(self, port: int | None = None) -> None:
         port = port or _port(os.environ.get("RELOOK_LOCAL_PORT") or "4566")
+        self.port = port
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self.folder = ROOT / ".relook" / str(port)
         self._emulator = Emulator(port, self.folder)
@@ -110,7 +112,7 @@ class LocalCloud:
         if not cdk.exists():
             raise LocalCloudError("the CDK command line is not installed: npm ci")
         self._bootstrap()
-        command = [str(cdk), "deploy", STACK, "--app", f"{sys.executable} app.py"]
+        command = [str(cdk), "deploy", STACK, "--app", shlex.join([sys.executable, "app.py"])]
         command += ["--output", str(self.folder / "cdk.out"), "--method", "direct", "--require-approval", "never"]
         for name, value in {"stage": "local", **context}.items():
             command += ["--context", f"{name}={value}"]

@@ -1,19 +1,68 @@
-"""A local cloud of the tests' own with the deployed stack, which all tests that need one share."""
+"""What all tests of a run share, and the processes that run them side by side: threads, models, one local cloud."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import sys
+import tempfile
 from collections.abc import Iterator
+
+# Read by numpy's BLAS when it is loaded, so before any import of it: processes share the cores, not each its threads.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", VECLIB_MAXIMUM_THREADS="1")
 
 import pytest
 
-from local.cloud import LocalCloud
+from local import cloud as cloud_module
+from local.cloud import ROOT, LocalCloud
+from tests.once import RUN_FOLDER
 
-PORT = 4596
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process of a run makes the folder that all share; those it starts inherit the variable."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="relook-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(RUN_FOLDER), ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, a file's tests stay together with their fixtures, and all that need the local cloud with it.
+
+    Those come first, since they take longest.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+    if config.getoption("dist", "no") == "loadgroup":
+        for item in items:
+            group = "cloud" if item.get_closest_marker("integration") else item.path.relative_to(ROOT).as_posix()
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
-    """Started and deployed by the first test that asks for it."""
-    with LocalCloud(PORT).running() as running:
-        running.deploy()
-        yield running
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """Started and deployed by the first test that asks for it, as from a checkout below a folder with a space."""
+    checkout = tmp_path_factory.mktemp("my project") / "relook"
+    checkout.symlink_to(ROOT)
+    python = checkout.with_name("python")
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cloud_module, "ROOT", checkout)
+        cloud = LocalCloud(free_port())
+        with cloud.running():
+            patch.setattr(sys, "executable", str(python))
+            cloud.deploy()
+            patch.undo()
+            yield cloud
+    shutil.rmtree(cloud.folder)

@@ -32,7 +32,7 @@ from relook import settings
 from relook.aws.table import Table
 from relook.lookout.service_model import SERVICE
 from relook.settings import LookoutApiSettings
-from tests.unit.conftest import Cloud, make_cloud
+from tests.unit.conftest import ONE_SESSION, Cloud, make_cloud
 
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=test"}
 _TEXT_TYPES = ("application/json", "application/xml", "application/javascript")
@@ -131,7 +131,7 @@ def opened() -> Iterator[FrontDoor]:
         event_bus="relook",
     )
     variables = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as environment, mock_aws():
+    with pytest.MonkeyPatch.context() as environment, mock_aws(config=ONE_SESSION):
         for name, value in {**variables, **made.to_env()}.items():
             environment.setenv(name, value)
         _forget_process_state()

@@ -16,15 +16,13 @@ import pytest
 from local import cloud as cloud_module
 from local.cloud import LocalCloud, LocalCloudError
 from local.emulator import neutral
+from tests.conftest import free_port
 from tests.infra.conftest import ROOT
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-    return free
+    return free_port()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from cli.stack import Stack
 from cli.tailing import subscription
 from local.cloud import ROOT, LocalCloud
 from relook.aws.table import Item
-from tests.conftest import PORT
 from tests.unit.parts import classification_package, register_hosted, segmentation_package
 
 T = TypeVar("T")
@@ -86,14 +85,14 @@ def deployed(cloud: LocalCloud) -> Iterator[Deployed]:
 
 
 @pytest.fixture
-def relook(deployed: Deployed, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def relook(cloud: LocalCloud, deployed: Deployed, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the `relook` command as a user would, in a folder of its own."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from cli.main import run; run()", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "RELOOK_LOCAL_PORT": str(PORT), "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+            env={**os.environ, "RELOOK_LOCAL_PORT": str(cloud.port), "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
             capture_output=True,
             text=True,
             check=False,

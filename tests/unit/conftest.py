@@ -11,6 +11,7 @@ import boto3
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
+from moto.core.config import DefaultConfig
 
 import inspect_image
 from relook import settings
@@ -18,8 +19,12 @@ from relook.aws.table import Item, Table, from_attributes
 from relook.learning.estimators import segmentation
 from relook.learning.training import TrainedModel, train
 from relook.settings import InspectImageSettings
+from tests.once import once_per_run
 from tests.unit.learning.pictures import anomalies, normals
 from tests.unit.parts import hosted_package
+
+ONE_SESSION: DefaultConfig = {"core": {"reset_boto3_session": False}}
+"""boto3 keeps the service models it has read from test to test; to read them takes longer than most tests."""
 
 SETTINGS = InspectImageSettings(
     results_bucket="results",
@@ -110,7 +115,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     variables = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     for name, value in {**variables, **SETTINGS.to_env()}.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
+    with mock_aws(config=ONE_SESSION):
         forget_process_state()
         yield make_cloud()
         forget_process_state()
@@ -124,18 +129,21 @@ def hosted(cloud: Cloud) -> Cloud:
 
 
 @pytest.fixture(scope="session")
+@once_per_run
 def from_normals() -> TrainedModel:
     """Twelve normal images and nothing else."""
     return train(normals(range(12)), project="plate", version="1")
 
 
 @pytest.fixture(scope="session")
+@once_per_run
 def from_labels() -> TrainedModel:
     """Normal images, and scratches without masks."""
     return train([*normals(range(14)), *anomalies(range(100, 108), "scratch")], project="plate", version="2")
 
 
 @pytest.fixture(scope="session")
+@once_per_run
 def from_masks() -> TrainedModel:
     """Normal images, and two types with masks, learnt in a third of the usual steps."""
     images = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -19,6 +18,7 @@ from relook.registry.hosting import finish_hosting, start_hosting
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project
 from relook.registry.trainings import create_model, finish_training
+from tests.once import once_per_run
 from tests.unit.foreign import quick_backbone
 
 SCRATCH_COLOR = "#7ED321"
@@ -73,13 +73,13 @@ def labeled_parts(normal: int, scratched: int, *, with_masks: bool) -> list[Labe
     return images
 
 
-@cache
+@once_per_run
 def segmentation_package() -> ModelPackage:
     """Knows normal parts and scratches."""
     return train(labeled_parts(12, 10, with_masks=True), project="bracket", version="1").package
 
 
-@cache
+@once_per_run
 def classification_package() -> ModelPackage:
     """Knows normal parts only, with a small backbone: what is tested is what happens around it."""
     images = labeled_parts(12, 0, with_masks=False)
