@@ -34,7 +34,7 @@ demo: setup ## Show the whole thing on this machine: train two products, drop im
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run all tests
-	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --durations 10
+	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --no-loadscope-reorder --durations 10
 
 lint: setup ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -42,7 +42,7 @@ lint: setup ## Format, lint and types
 	$(BIN)/mypy
 
 check: lint ## Lint, and the fast tests
-	$(BIN)/pytest -q --numprocesses auto --dist loadgroup -m "not integration"
+	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --no-loadscope-reorder -m "not integration"
 
 bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline
@@ -61,5 +61,7 @@ bootstrap: setup ## Prepare the account and region of the current credentials fo
 deploy: setup ## Deploy STAGE (dev, prod) to the AWS account of the current credentials
 	cdk deploy -c stage=$(STAGE)
 
-clean: ## Remove everything that was installed or built
+# What still runs would hold its port with nobody left who knows how to stop it.
+clean: ## Stop the local AWS; remove everything that was installed or built
+	for port in $$(ls .relook 2>/dev/null); do RELOOK_LOCAL_PORT=$$port $(BIN)/relook local down || true; done
 	rm -rf .venv node_modules build cdk.out .relook relook-pictures

@@ -40,7 +40,7 @@ def main() -> None:
     """Run the demo and clean up after it, whatever happens."""
     started = time.monotonic()
     shutil.rmtree(PICTURES, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as scratch, LocalCloud(PORT).running() as cloud:
+    with tempfile.TemporaryDirectory() as scratch, LocalCloud(usual_port=PORT).running() as cloud:
         console.rule("[bold]1. deploy the stack to a local AWS")
         stack = Stack(cloud.deploy(), cloud.clients)
         _show_outputs(stack)

@@ -47,21 +47,29 @@ class LocalCloud:
     """One laptop's AWS, told from others by its port.
 
     Args:
-        port: RELOOK_LOCAL_PORT, or else 4566, unless given.
+        port: RELOOK_LOCAL_PORT, or else `usual_port`, unless given.
     Raises:
         LocalCloudError: RELOOK_LOCAL_PORT is no port.
     """
 
-    def __init__(self, port: int | None = None) -> None:
-        port = port or _port(os.environ.get("RELOOK_LOCAL_PORT") or "4566")
-        self.port = port
+    def __init__(self, port: int | None = None, *, usual_port: int = 4566) -> None:
+        self.port = port = port or _port(os.environ.get("RELOOK_LOCAL_PORT") or str(usual_port))
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self.folder = ROOT / ".relook" / str(port)
         self._emulator = Emulator(port, self.folder)
 
     @contextmanager
     def running(self) -> Iterator[LocalCloud]:
-        """Start it for the length of a `with` block, and stop it however the block or the process ends."""
+        """Start it for the length of a `with` block, and stop it however the block or the process ends.
+
+        Raises:
+            LocalCloudError: the port is taken, be it by another of these, or the emulator does not come up.
+        """
+        if self.status().pid is not None:
+            raise LocalCloudError(
+                f"port {self.port} is used by a local AWS that runs already: stop that with "
+                f"RELOOK_LOCAL_PORT={self.port} relook local down, or set RELOOK_LOCAL_PORT to a free one"
+            )
         atexit.register(self.stop)
         # By default these end Python without `finally` and without `atexit`.
         before = {number: signal.signal(number, _exit) for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -30,13 +30,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop(RUN_FOLDER), ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Side by side, a file's tests stay together with their fixtures, and all that need the local cloud with it.
 
     Those come first, since they take longest.
     """
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
-    if config.getoption("dist", "no") == "loadgroup":
+    if config.getoption("loadgroup", False):  # what --dist loadgroup becomes in a worker
         for item in items:
             group = "cloud" if item.get_closest_marker("integration") else item.path.relative_to(ROOT).as_posix()
             item.add_marker(pytest.mark.xdist_group(group))

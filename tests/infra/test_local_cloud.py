@@ -69,6 +69,13 @@ def test_reset_empties_it(cloud: LocalCloud) -> None:
         cloud.reset()
 
 
+def test_what_somebody_else_runs_is_neither_used_nor_stopped(cloud: LocalCloud, port: int) -> None:
+    cloud.start()
+    with pytest.raises(LocalCloudError, match=f"RELOOK_LOCAL_PORT={port} relook local down"), LocalCloud(port).running():
+        pytest.fail("it ran")
+    assert cloud.status().pid is not None
+
+
 def test_stopping_what_does_not_run_is_fine(cloud: LocalCloud) -> None:
     cloud.stop()
     assert cloud.status().pid is None
