@@ -247,6 +247,8 @@ def test_every_paginator_gives_everything_once(call: Caller, deployed: Deployed,
 
     within = {"ProjectName": f"{project}-a"}
     call("CreateDataset", **within, DatasetType="train")
+    for i in range(5):
+        deployed.s3.put_object(Bucket=BUCKET, Key=f"{i}.png", Body=part_png(i))
     lines = [classification_line(f"s3://{BUCKET}/{i}.png", is_anomalous=i > 2) for i in range(5)]
     call("UpdateDatasetEntries", **within, DatasetType="train", Changes="\n".join(lines).encode())
     assert call.all_of("ListDatasetEntries", "DatasetEntries", 2, **within, DatasetType="train") == lines

@@ -71,7 +71,10 @@ def test_reset_empties_it(cloud: LocalCloud) -> None:
 
 def test_what_somebody_else_runs_is_neither_used_nor_stopped(cloud: LocalCloud, port: int) -> None:
     cloud.start()
-    with pytest.raises(LocalCloudError, match=f"RELOOK_LOCAL_PORT={port} relook local down"), LocalCloud(port).running():
+    with (
+        pytest.raises(LocalCloudError, match=f"RELOOK_LOCAL_PORT={port} relook local down"),
+        LocalCloud(port).running(),
+    ):
         pytest.fail("it ran")
     assert cloud.status().pid is not None
 

@@ -17,8 +17,10 @@ import pytest
 from cli.stack import Stack
 from cli.tailing import subscription
 from local.cloud import ROOT, LocalCloud
+from local.emulator import neutral
 from relook.aws.table import Item
-from tests.unit.parts import classification_package, register_hosted, segmentation_package
+from relook.registry.projects import create_project
+from tests.unit.parts import classification_package, part_png, register_hosted, segmentation_package
 
 T = TypeVar("T")
 
@@ -84,15 +86,52 @@ def deployed(cloud: LocalCloud) -> Iterator[Deployed]:
         yield Deployed(stack, receive)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sent_in_vain(deployed: Deployed) -> str:
+    """The key of an image whose project hosts no model. It and a message that is no event go first of all, since both
+    are tried for half a minute before they are dead letters: other tests run meanwhile."""
+    create_project(deployed.stack.registry, UNHOSTED)
+    key = f"{UNHOSTED}/early.png"
+    deployed.upload(key, part_png(3005, is_scratched=True))
+    queue_url = deployed.stack.outputs["InspectionQueueUrl"]
+    deployed.stack.clients.sqs.send_message(QueueUrl=queue_url, MessageBody='{"not": "an event"}')
+    return key
+
+
+@pytest.fixture(scope="session")
+def redriven(deployed: Deployed, sent_in_vain: str) -> list[Item]:
+    """Both dead letters sent back, once a model is hosted; what was recorded of the image until then."""
+    wait_for(lambda: deployed.dead_letters() == 2 or None, "dead letters", limit_s=120)
+    before = list(deployed.stack.inspections.query(("image_uri", deployed.uri(sent_in_vain))))
+    stack = deployed.stack
+    register_hosted(stack.registry, stack.clients.s3, stack.outputs["ModelsBucket"], UNHOSTED, segmentation_package())
+    redrive(deployed)
+    return before
+
+
+def redrive(deployed: Deployed) -> None:
+    """Move every dead letter back, as SQS's own StartMessageMoveTask does, which the emulator lacks."""
+    sqs, outputs = deployed.stack.clients.sqs, deployed.stack.outputs
+    while messages := sqs.receive_message(QueueUrl=outputs["DeadLetterQueueUrl"]).get("Messages"):
+        for message in messages:
+            sqs.send_message(QueueUrl=outputs["InspectionQueueUrl"], MessageBody=message["Body"])
+            sqs.delete_message(QueueUrl=outputs["DeadLetterQueueUrl"], ReceiptHandle=message["ReceiptHandle"])
+
+
 @pytest.fixture
 def relook(cloud: LocalCloud, deployed: Deployed, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the `relook` command as a user would, in a folder of its own."""
+    """Runs the `relook` command as a user without an AWS account would, in a folder of its own."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from cli.main import run; run()", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "RELOOK_LOCAL_PORT": str(cloud.port), "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+            env={
+                **neutral(os.environ),
+                "HOME": str(tmp_path),
+                "RELOOK_LOCAL_PORT": str(cloud.port),
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}",
+            },
             capture_output=True,
             text=True,
             check=False,

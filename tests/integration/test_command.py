@@ -140,7 +140,7 @@ def test_events_tail(deployed: Deployed, tmp_path: Path, relook: Relook) -> None
         (("train", SEGMENTATION, "missing"), "missing does not exist"),
         (("detect", "nothing", "missing.png"), "does not exist"),
         (("drop", SEGMENTATION, ".", "--metadata", "x"), "must look like camera=7"),
-        (("results", "--stage", "prod"), "Stack Relook-prod cannot be found"),
+        (("results", "--stage", "prod"), "No AWS region is set"),
     ],
 )
 def test_errors_are_one_line(relook: Relook, arguments: tuple[str, ...], message: str) -> None:

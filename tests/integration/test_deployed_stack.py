@@ -10,11 +10,19 @@ import boto3
 import pytest
 from PIL import Image
 
-from relook.registry.projects import create_project
-from tests.integration.conftest import CLASSIFICATION, SEGMENTATION, UNHOSTED, Deployed, wait_for
-from tests.unit.parts import HEIGHT, WIDTH, part_png, register_hosted, segmentation_package
+from relook.aws.table import Item
+from tests.integration.conftest import CLASSIFICATION, SEGMENTATION, Deployed, wait_for
+from tests.unit.parts import HEIGHT, WIDTH, part_png
 
 pytestmark = pytest.mark.integration
+
+
+def test_what_is_tried_in_vain_is_a_dead_letter_and_inspected_once_it_is_sent_back(
+    deployed: Deployed, sent_in_vain: str, redriven: list[Item]
+) -> None:
+    assert redriven == []
+    (record,) = deployed.records(sent_in_vain)
+    assert record["is_anomalous"] is True
 
 
 def test_anomalous_image_of_a_segmentation_model(deployed: Deployed) -> None:
@@ -102,34 +110,6 @@ def test_the_same_event_many_times_at_once_is_one_inspection(deployed: Deployed)
     assert len(list(deployed.stack.inspections.query(("image_uri", f"s3://{bucket}/{key}")))) == 1
 
 
-def test_poison_and_unhosted_are_dead_lettered_and_redriven(deployed: Deployed) -> None:
-    sqs, outputs = deployed.stack.clients.sqs, deployed.stack.outputs
-    create_project(deployed.stack.registry, UNHOSTED)
-    key = f"{UNHOSTED}/early.png"
-    deployed.upload(key, part_png(3005, is_scratched=True))
-    sqs.send_message(QueueUrl=outputs["InspectionQueueUrl"], MessageBody='{"not": "an event"}')
-    wait_for(lambda: deployed.dead_letters() == 2 or None, "dead letters", limit_s=120)
-    assert list(deployed.stack.inspections.query(("image_uri", deployed.uri(key)))) == []
-
-    register_hosted(
-        deployed.stack.registry, deployed.stack.clients.s3, outputs["ModelsBucket"], UNHOSTED, segmentation_package()
-    )
-    redrive(deployed)
-    (record,) = deployed.records(key)
-    assert record["is_anomalous"] is True
-    # The poison message comes back to the dead letters, and only it.
-    wait_for(lambda: deployed.dead_letters() == 1 or None, "poison among the dead letters", limit_s=120)
-
-
-def redrive(deployed: Deployed) -> None:
-    """Move every dead letter back, as SQS's own StartMessageMoveTask does, which the emulator lacks."""
-    sqs, outputs = deployed.stack.clients.sqs, deployed.stack.outputs
-    while messages := sqs.receive_message(QueueUrl=outputs["DeadLetterQueueUrl"]).get("Messages"):
-        for message in messages:
-            sqs.send_message(QueueUrl=outputs["InspectionQueueUrl"], MessageBody=message["Body"])
-            sqs.delete_message(QueueUrl=outputs["DeadLetterQueueUrl"], ReceiptHandle=message["ReceiptHandle"])
-
-
 def test_alerts_are_readable(deployed: Deployed) -> None:
     sqs = deployed.stack.clients.sqs
     sns = boto3.client(
@@ -167,3 +147,7 @@ def test_a_hundred_uploads_all_arrive(deployed: Deployed) -> None:
         (record,) = deployed.records(key)
         assert record["status"] == "INSPECTED"
     assert time.monotonic() - started < 60
+
+
+def test_poison_sent_back_is_a_dead_letter_again_and_only_it(deployed: Deployed, redriven: list[Item]) -> None:
+    wait_for(lambda: deployed.dead_letters() == 1 or None, "poison among the dead letters", limit_s=120)

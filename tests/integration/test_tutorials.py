@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from local.cloud import ROOT, LocalCloud
-from tests.conftest import PORT
 from tests.contract.clients import command_line
 from tests.contract.samples import classification_line
 from tests.unit.foreign import anomalib_metadata, anomalib_onnx, feature_onnx
@@ -52,16 +51,18 @@ class Shell:
 
     Attributes:
         home: the user's, where there is no AWS account.
+        port: of the local AWS.
     """
 
     folder: Path
     home: Path
+    port: int
 
     def __post_init__(self) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environment = kept | {
             "HOME": str(self.home),
-            "RELOOK_LOCAL_PORT": str(PORT),
+            "RELOOK_LOCAL_PORT": str(self.port),
             "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}",
             "COLUMNS": "200",
         }
@@ -98,7 +99,7 @@ def shell(cloud: LocalCloud, tmp_path: Path) -> Shell:
     (tmp_path / "resnet18.onnx").write_bytes(feature_onnx())
     (tmp_path / "model.onnx").write_bytes(anomalib_onnx())
     (tmp_path / "metadata.json").write_bytes(anomalib_metadata())
-    return Shell(tmp_path, home)
+    return Shell(tmp_path, home, cloud.port)
 
 
 def test_the_readme(shell: Shell) -> None:
