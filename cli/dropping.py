@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def drop(
     for path in missing:
         message = f"no verdict after {timeout_s:g} s; see the function's log, or the dead-letter queue"
         records[path] = _without_verdict(path, project, PENDING, message=message)
-    return [Drop(records[path], _overlay(stack, path, records[path], pictures)) for path in paths]
+    return [Drop(records[path], save_overlay(stack, records[path], path.read_bytes, pictures)) for path in paths]
 
 
 def parse_metadata(texts: list[str]) -> dict[str, str]:
@@ -82,6 +82,18 @@ def parse_metadata(texts: list[str]) -> dict[str, str]:
     if wrong:
         raise CommandError(f"--metadata {wrong[0]!r} must look like camera=7")
     return {name: value for name, _, value in pairs}
+
+
+def save_overlay(
+    stack: Stack, record: Mapping[str, Any], read_image: Callable[[], bytes], pictures: Path
+) -> Path | None:
+    """Write the image with what was found painted on it below a folder; where it is, or None without anything found."""
+    if "heat_map_uri" not in record and "mask_uri" not in record:
+        return None
+    uris = (record.get(name) for name in ("mask_uri", "heat_map_uri"))
+    mask, heat_map = (stack.read(S3Uri.parse(uri)) if uri else None for uri in uris)
+    name = S3Uri.parse(record["image_uri"]).key
+    return save_picture(pictures, name, "overlay", lambda: overlay(read_image(), mask, heat_map))
 
 
 @dataclass(frozen=True)
@@ -118,12 +130,3 @@ def _find_record(stack: Stack, upload: _Uploaded, model_version: str | None) -> 
 
 def _without_verdict(path: Path, project: str, status: str, **why: str) -> dict[str, Any]:
     return {"image_uri": path.absolute().as_uri(), "project": project, "status": status, **why}
-
-
-def _overlay(stack: Stack, path: Path, record: Mapping[str, Any], pictures: Path) -> Path | None:
-    if "heat_map_uri" not in record and "mask_uri" not in record:
-        return None
-    uris = (record.get(name) for name in ("mask_uri", "heat_map_uri"))
-    mask, heat_map = (stack.read(S3Uri.parse(uri)) if uri else None for uri in uris)
-    name = S3Uri.parse(record["image_uri"]).key
-    return save_picture(pictures, name, "overlay", lambda: overlay(path.read_bytes(), mask, heat_map))

@@ -24,6 +24,7 @@ from cli.stack import LOCAL_STAGE, connect
 from local.cloud import LocalCloudError
 from relook.aws.errors import translated
 from relook.errors import RelookError
+from relook.registry.datasets import DatasetType
 
 app = typer.Typer(
     help="Visual inspection: train on images of a product, drop images, get verdicts.",
@@ -194,6 +195,70 @@ def results(
         output.print_verdicts(records)
     else:
         err.print("No inspections yet.")
+
+
+@app.command()
+def review(
+    project: Project,
+    image: Annotated[
+        str | None, typer.Argument(help="An inspected image, s3://bucket/key; else all that wait.")
+    ] = None,
+    right: Annotated[bool, typer.Option("--right", help="The verdict is right.")] = False,
+    wrong: Annotated[
+        str | None, typer.Option(help="It is wrong, and this is right: normal, anomaly, or a type.")
+    ] = None,
+    unsure: Annotated[bool, typer.Option("--unsure", help="Nobody can tell.")] = False,
+    note: Annotated[str | None, typer.Option(help="In your own words; kept with it.")] = None,
+    add: Annotated[DatasetType | None, typer.Option(help="Have the image join this dataset.")] = None,
+    leave: Annotated[bool, typer.Option("--leave", help="Have the image leave the dataset that it joined.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, nearest the threshold first.")] = 20,
+    pictures: Annotated[Path, typer.Option(help="Where the overlays go.")] = Path("relook-pictures"),
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Say of verdicts whether they are right, borderline ones first. Example: relook review bracket"""
+    from cli import dataset_entries, reviewing
+
+    stack = connect(stage)
+    opinion = reviewing.opinion(is_right=right, wrong=wrong, is_unsure=unsure, note=note, dataset=add)
+    if image is None:
+        if opinion or leave:
+            raise typer.BadParameter("names no image; give its s3:// location, as relook results --json prints it")
+        if as_json:
+            for record in reviewing.waiting_reviews(stack, project, limit):
+                print_json(record)
+            return
+        if not reviewing.go_through(stack, project, limit, pictures):
+            err.print("Nothing was reviewed.")
+    else:
+        record = reviewing.find_record(stack, project, image)
+        if leave:
+            record = dataset_entries.leave_dataset(stack, record)
+        elif opinion:
+            record = reviewing.say(stack, record, opinion)
+        if as_json:
+            print_json(record)
+            return
+        if not (leave or opinion):
+            reviewing.print_case(stack, record, "1 of 1", pictures)
+    reviewing.print_production(reviewing.production(stack, project))
+
+
+@app.command("host")
+def host_command(
+    project: Project,
+    version: Annotated[str, typer.Argument(help="The model version's number; a newer or an older one.")],
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Let this model version inspect a project's uploads, and no other. Example: relook host bracket 2"""
+    from cli import training
+
+    training.host_version(connect(stage), project, version)
+    if as_json:
+        print_json({"model": f"{project}/{version}", "is_hosted": True})
+    else:
+        out.print(Text("model", "bold"), f"{project}/{version} (hosted)", markup=False)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +89,10 @@ def train_in_cloud(stack: Stack, project: str, images: list[LabeledImage], *, ho
     with progress() as bars:
         manifest = _upload(stack, project, images, bars)
         _replace_dataset(stack, project, manifest)
-        version = _train(stack, project, bars)
+        task = bars.add_task("training", total=None)
+        version = train_version(stack, project, lambda text: bars.update(task, description=text))
     if host:
-        _host(stack, project, version)
+        host_version(stack, project, version)
     described = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
     bucket = stack.bucket(described["EvaluationResult"]["Bucket"])
     findings = json.loads(bucket.read(f"{_evaluations(project)}TrainingReport-{project}-{version}.json"))
@@ -121,7 +122,7 @@ def register_file(stack: Stack, project: str, path: Path, *, host: bool) -> str:
     message = f"The model was registered from {path.name}; how good it is was not measured here."
     trainings.finish_training(stack.registry, project, version, sha256, None, message)
     if host:
-        _host(stack, project, version)
+        host_version(stack, project, version)
     return version
 
 
@@ -168,7 +169,7 @@ def refuse_name(project: str) -> None:
 
 def ensure_project(stack: Stack, project: str) -> None:
     """Make the project unless it exists."""
-    with _unless("ConflictException"):
+    with unless("ConflictException"):
         stack.lookout.create_project(ProjectName=project)
 
 
@@ -198,7 +199,7 @@ def _upload(stack: Stack, project: str, images: Sequence[LabeledImage], bars: Pr
 
 def _replace_dataset(stack: Stack, project: str, manifest: str) -> None:
     which = {"ProjectName": project, "DatasetType": "train"}
-    with _unless("ResourceNotFoundException"):
+    with unless("ResourceNotFoundException"):
         stack.lookout.delete_dataset(**which)
     place = {"Bucket": stack.outputs["DatasetsBucket"], "Key": manifest}
     stack.lookout.create_dataset(**which, DatasetSource={"GroundTruthManifest": {"S3Object": place}})
@@ -216,16 +217,23 @@ def _evaluations(project: str) -> str:
     return f"evaluations/{project}/"
 
 
-def _train(stack: Stack, project: str, bars: Progress) -> str:
-    """The version, trained."""
+def train_version(stack: Stack, project: str, on_step: Callable[[str], None]) -> str:
+    """The project's next model version, trained on its datasets as they are.
+
+    Args:
+        on_step: told in a sentence how far it is, every now and then.
+    Raises:
+        CommandError: it failed; says why.
+    """
     place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": _evaluations(project)}
-    started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
+    with translated():
+        started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
     version = str(started["ModelMetadata"]["ModelVersion"])
-    task = bars.add_task("training", total=None)
     while True:
-        model = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
+        with translated():
+            model = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
         if model["Status"] == "TRAINING":
-            bars.update(task, description=model["StatusMessage"])
+            on_step(model["StatusMessage"])
             time.sleep(_POLL_S)
         elif model["Status"] == "TRAINING_FAILED":
             raise CommandError(model["StatusMessage"])
@@ -233,21 +241,41 @@ def _train(stack: Stack, project: str, bars: Progress) -> str:
             return version
 
 
-def _host(stack: Stack, project: str, version: str) -> None:
-    """Start the version, and stop those that were hosted before it."""
-    started = {"ProjectName": project, "ModelVersion": version}
-    stack.lookout.start_model(**started, MinInferenceUnits=1)
-    hosted = stack.lookout.describe_model(**started)["ModelDescription"]
-    if hosted["Status"] != "HOSTED":
-        raise CommandError(hosted["StatusMessage"])
-    for page in stack.lookout.get_paginator("list_models").paginate(ProjectName=project):
-        for model in page["Models"]:
-            if model["Status"] == "HOSTED" and model["ModelVersion"] != version:
+def host_version(stack: Stack, project: str, version: str) -> None:
+    """Have this version, and no other, inspect the project's uploads.
+
+    It is started before the others are stopped, so that there is always one that answers. Whoever is cut off in between
+    says it again: what was done already is passed over.
+
+    Raises:
+        CommandError: it cannot be started; says why. What was hosted still is.
+        AwsError: ResourceNotFoundException or ConflictException: there is no such version, or it is not trained.
+    """
+    with translated():
+        pages = list(stack.lookout.get_paginator("list_models").paginate(ProjectName=project))
+    models = [model for page in pages for model in page["Models"]]
+    _start(stack, project, version)
+    for model in models:
+        if model["Status"] == "HOSTED" and model["ModelVersion"] != version:
+            with unless("ConflictException"):  # somebody else has stopped it
                 stack.lookout.stop_model(ProjectName=project, ModelVersion=model["ModelVersion"])
+    # Whoever hosts another one at the same time may have stopped this one: two of them must not leave none.
+    _start(stack, project, version)
+
+
+def _start(stack: Stack, project: str, version: str) -> None:
+    which = {"ProjectName": project, "ModelVersion": version}
+    with translated():
+        if stack.lookout.describe_model(**which)["ModelDescription"]["Status"] == "HOSTED":
+            return
+        stack.lookout.start_model(**which, MinInferenceUnits=1)
+        model = stack.lookout.describe_model(**which)["ModelDescription"]
+    if model["Status"] != "HOSTED":
+        raise CommandError(model["StatusMessage"])
 
 
 @contextmanager
-def _unless(code: str) -> Iterator[None]:
+def unless(code: str) -> Iterator[None]:
     """Pass over this one error of the API."""
     try:
         with translated():

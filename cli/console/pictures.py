@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from cli.console.pages import Console, console_of
-from relook.aws.bucket import Bucket, S3Uri
+from relook.aws.bucket import S3Uri
 from relook.detection.image import decode, read_header
 from relook.errors import ImageRejectedError, NoSuchObjectError
 from relook.registry.inspections import RecordId
@@ -38,24 +38,12 @@ def picture(request: Request) -> Response:
         uri = S3Uri.parse(record["image_uri"])
         if kind == "thumbnail":
             return jpeg(thumbnail(console, uri, version))
-        data = read_version(console.stack.bucket(uri.bucket), uri.key, version)
+        data = console.stack.bucket(uri.bucket).read_version(uri.key, version)
         return _as_itself(data)
     except NoSuchObjectError:
         return _missing("The picture is no longer there")
     except ImageRejectedError as error:
         return _missing(error.message)
-
-
-def read_version(bucket: Bucket, key: str, version: str) -> bytes:
-    """The very upload that was inspected: by its version id, or by its etag where the bucket keeps no versions.
-
-    Raises:
-        NoSuchObjectError: it was deleted or overwritten.
-    """
-    is_etag = len(version.partition("-")[0]) == 32 and not set(version.partition("-")[0]) - set("0123456789abcdef")
-    which = {"etag": version} if is_etag else {"version_id": version}
-    with bucket.open(key, **which) as stored:
-        return stored.read()
 
 
 def thumbnail(console: Console, uri: S3Uri, version: str) -> bytes:
@@ -72,7 +60,7 @@ def thumbnail(console: Console, uri: S3Uri, version: str) -> bytes:
     try:
         return results.read(key)
     except NoSuchObjectError:
-        data = read_version(console.stack.bucket(uri.bucket), uri.key, version)
+        data = console.stack.bucket(uri.bucket).read_version(uri.key, version)
         made = reduced(data, THUMBNAIL_PX)
         results.write(key, made, "image/jpeg")
         return made

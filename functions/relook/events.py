@@ -24,6 +24,7 @@ class DetailType(StrEnum):
     CHECK_OVERDUE = "Check Overdue"
     CHECKS_CHANGED = "Checks Changed"
     DRIFT_DETECTED = "Drift Detected"
+    DATASET_CHANGED = "Dataset Changed"
     IMAGE_INSPECTED = "Image Inspected"
     IMAGE_REJECTED = "Image Rejected"
     INSPECTION_REVIEWED = "Inspection Reviewed"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Names of buckets from before 2018 may have capitals and underscores. A key is text that can be encoded: no half of a
 # surrogate pair.
 _URI = re.compile(r"s3://([0-9A-Za-z.\-_]{3,63})/([^\ud800-\udfff]+)")
+_ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
 MAX_KEY_BYTES = 1024
 """S3's limit for a key in UTF-8."""
 _RANGE_NOT_SATISFIABLE = 416  # HTTP status: an empty object has no first bytes
@@ -124,6 +125,18 @@ class Bucket:
         """
         with self.open(key) as stored:
             return stored.read()
+
+    def read_version(self, key: str, version: str) -> bytes:
+        """The very content that was written: by what `write` gave back, and S3's events tell.
+
+        Raises:
+            NoSuchObjectError: it was deleted or overwritten.
+            ObjectArchivedError: as `open`.
+        """
+        # An etag is an MD5, and of an upload in parts the number of these behind it; no version id looks like one.
+        which = {"etag": version} if _ETAG.fullmatch(version) else {"version_id": version}
+        with self.open(key, **which) as found:
+            return found.read()
 
     def read_start(self, key: str, count: int) -> tuple[bytes, int]:
         """An object's first bytes, so many at most, and how many it has in all.

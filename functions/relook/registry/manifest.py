@@ -135,10 +135,15 @@ def first_problems(problems: Sequence[LineProblem]) -> str:
 
 
 def entry_line(entry: ManifestEntry) -> str:
-    """A line that `parse_entry` reads as this labelled entry, with all that the guide asks for."""
+    """A line that `parse_entry` reads as this entry, with all that the guide asks for.
+
+    One without a label names the image alone: a dataset keeps it, and nothing is trained with it.
+    """
+    if entry.is_anomalous is None:
+        return json.dumps({_SOURCE_REF: entry.source_ref}, ensure_ascii=False)
     fields: dict[str, Any] = {
-        "source-ref": entry.source_ref,
-        "anomaly-label": int(bool(entry.is_anomalous)),
+        _SOURCE_REF: entry.source_ref,
+        "anomaly-label": int(entry.is_anomalous),
         "anomaly-label-metadata": {
             "class-name": _ANOMALY if entry.is_anomalous else _NORMAL,
             "confidence": 1.0,

@@ -18,7 +18,7 @@ from relook.errors import InvalidRequestError, ReviewedMeanwhileError, Throttled
 from relook.events import DetailType
 from relook.quality.thresholds import distance_from_threshold
 from relook.registry.contention import beside_others
-from relook.registry.history import HistoryEntry, State, entry_of, record_change
+from relook.registry.history import HistoryEntry, State, entry_of, list_history, record_change
 from relook.registry.inspections import RecordId, Verdict, verdict_of
 
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -122,10 +122,10 @@ def review(
         try:
             write_all((inspections, change), (registry, entry))
         except ConditionFailedError:
-            _check_meanwhile(Review.of(_current(inspections, record)), seen, said, record)
+            _check_meanwhile(Review.of(current_record(inspections, record)), seen, said, record)
         else:
-            return _current(inspections, record), entry_of(entry.item)
-    return _current(inspections, record), None
+            return current_record(inspections, record), entry_of(entry.item)
+    return current_record(inspections, record), None
 
 
 def open_reviews(inspections: Table, project: str, *, after: str | None = None) -> Iterator[Item]:
@@ -136,6 +136,30 @@ def open_reviews(inspections: Table, project: str, *, after: str | None = None) 
     """
     beyond = ("review_order", after) if after else None
     return inspections.query(("to_review", project), index="to_review", after=beyond)
+
+
+def latest_reviews(registry: Table, project: str) -> Iterator[dict[str, Any]]:
+    """What was last said of each inspection, as records that `quality.summary.summarize` counts.
+
+    Of the project's history: as many items as people made changes, and not as many as there are inspections.
+    """
+    seen = set()
+    for entry in list_history(registry, project):
+        if entry.what is not DetailType.INSPECTION_REVIEWED or entry.after is None:
+            continue
+        if (said := entry.after)["inspection_id"] in seen:
+            continue
+        seen.add(said["inspection_id"])
+        yield {
+            "inspection_id": said["inspection_id"],
+            "image_uri": entry.subject,
+            "status": "INSPECTED",
+            "is_anomalous": said["verdict"] == Verdict.ANOMALOUS,
+            "inspected_at": entry.at.isoformat(),
+            "expected": said.get("expected"),
+            "review": said["review"],
+            "review_label": said.get("label"),
+        }
 
 
 def waiting(record: Mapping[str, Any]) -> dict[str, str]:
@@ -170,36 +194,42 @@ def _check(record: Mapping[str, Any], verdict: ReviewVerdict, label: str | None,
         raise InvalidRequestError(f"The verdict on {image} is {said} already; as {label!r} it would be right")
 
 
-def _check_meanwhile(found: Review | None, seen: Review | None, said: Review, record: Mapping[str, Any]) -> None:
+def _check_meanwhile(present: Review | None, seen: Review | None, said: Review, record: Mapping[str, Any]) -> None:
     """
     Raises:
-        ReviewedMeanwhileError: what is found is neither what was seen nor what was to be said.
+        ReviewedMeanwhileError: the present one is neither what was seen nor what was to be said.
         ThrottledError: nobody has reviewed it; the record was being changed otherwise.
     """
-    if found == seen:
+    if present == seen:
         raise ThrottledError(f"The record of {record['image_uri']} is being changed by others; try again")
-    if found is not None and not _is_same(found, said):
-        raise ReviewedMeanwhileError(record["image_uri"], found.said, found.who, found.at)
+    if present is not None and not _is_same(present, said):
+        raise ReviewedMeanwhileError(record["image_uri"], present.said, present.who, present.at)
 
 
 def _is_same(one: Review, other: Review) -> bool:
     return (one.verdict, one.label, one.note, one.who) == (other.verdict, other.label, other.note, other.who)
 
 
-def _current(inspections: Table, record: Mapping[str, Any]) -> Item:
-    found = inspections.get(RecordId.of(record).key)
-    if found is None:
+def current_record(inspections: Table, record: Mapping[str, Any]) -> Item:
+    """The record as it is now.
+
+    Raises:
+        InvalidRequestError: it is gone.
+    """
+    current = inspections.get(RecordId.of(record).key)
+    if current is None:
         raise InvalidRequestError(f"{record['image_uri']} has no record of this inspection any more")
-    return found
+    return current
 
 
-def _state(record: Mapping[str, Any], found: Review | None) -> State | None:
-    if found is None:
+def _state(record: Mapping[str, Any], said: Review | None) -> State | None:
+    if said is None:
         return None
     return {
-        "review": found.verdict,
-        "label": found.label,
-        "note": found.note,
+        "review": said.verdict,
+        "label": said.label,
+        "note": said.note,
         "verdict": verdict_of(record),
         "inspection_id": record["inspection_id"],
+        "expected": record.get("expected"),
     }
