@@ -1,0 +1,169 @@
+"""One model version: how good it is, what another threshold would do, its worst mistakes; and what can be changed."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from cli.console import charts
+from cli.console.pages import Console, Sent, change, console_of, render
+from cli.console.pictures import THUMBNAIL_PX, jpeg, reduced
+from relook.aws.bucket import S3Uri
+from relook.errors import ImageRejectedError, InvalidRequestError, NoSuchObjectError
+from relook.quality.thresholds import (
+    OperatingPoint,
+    Outcome,
+    borderline_band,
+    operating_point,
+    precision_recall_curve,
+    threshold_change,
+)
+from relook.registry.history import tell_change
+from relook.registry.models import ModelVersion, describe_model
+from relook.registry.projects import describe_project
+from relook.registry.thresholds import choose_threshold, list_thresholds, revoke_threshold
+from relook.training.evaluation import read_outcomes
+
+_OWN_THRESHOLD = 0.5
+"""Of a model that nobody has moved: training puts it there."""
+_MISTAKES = 12
+_BINS = 20
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """An image of the evaluation; `number` is its line in the evaluation's manifest."""
+
+    number: int
+    outcome: Outcome
+
+
+def model(request: Request) -> Response:
+    """GET /projects/{project}/models/{version}: with `threshold`, what that one would do."""
+    console = console_of(request)
+    described = _described(request)
+    asked = request.query_params.get("threshold")
+    current = described.threshold if described.threshold is not None else _OWN_THRESHOLD
+    tried = _threshold(asked) if asked else current
+    outcomes = evaluation(console, described)
+    return render(
+        request,
+        "model.html",
+        project=describe_project(console.stack.registry, described.project),
+        model=described,
+        current=current,
+        tried=tried,
+        chosen=list_thresholds(console.stack.registry, described.project, described.version),
+        **(_evaluated(outcomes, current, tried) if outcomes else {"outcomes": 0}),
+    )
+
+
+def image(request: Request) -> Response:
+    """GET /projects/{project}/models/{version}/images/{number}: a thumbnail of an image of the evaluation."""
+    console = console_of(request)
+    outcomes = evaluation(console, _described(request))
+    number = request.path_params["number"]
+    if number >= len(outcomes):
+        return PlainTextResponse("The evaluation has no such image", 404)
+    try:
+        return jpeg(reduced(console.stack.read(S3Uri.parse(outcomes[number].name)), THUMBNAIL_PX))
+    except (NoSuchObjectError, ImageRejectedError, ValueError):
+        return PlainTextResponse("The picture is no longer there", 404)
+
+
+@change
+def move_threshold(request: Request, sent: Sent) -> Response:
+    """POST /projects/{project}/models/{version}/threshold: `threshold`, or `revoke` for the one before."""
+    console, described = console_of(request), _described(request)
+    who, registry = console.stack.clients.caller, console.stack.registry
+    if sent.get("revoke"):
+        entry = revoke_threshold(registry, described.project, described.version, who=who)
+    else:
+        value = _threshold(sent.get("threshold") or "")
+        entry = choose_threshold(
+            registry,
+            described.project,
+            described.version,
+            value,
+            how="moved in the console",
+            who=who,
+            borderline=borderline_band(evaluation(console, described), value),
+        )
+    tell_change(console.stack.clients.events, console.stack.outputs["EventBus"], entry)
+    return RedirectResponse(_address(described), 303)
+
+
+def evaluation(console: Console, described: ModelVersion) -> list[Outcome]:
+    """What the version said of images that it did not learn from; empty where nobody evaluated it."""
+    if described.output is None or described.evaluation is None:
+        return []
+    try:
+        return read_outcomes(console.stack.bucket(described.output.bucket).read(described.evaluation.manifest_key))
+    except NoSuchObjectError:
+        return []
+
+
+def _evaluated(outcomes: Sequence[Outcome], current: float, tried: float) -> dict[str, object]:
+    moved = threshold_change(outcomes, current, tried)
+    numbers = {outcome: number for number, outcome in enumerate(outcomes)}
+    shown = [_Shown(numbers[each], each) for each in moved.changed]
+    wrong = [each for each in outcomes if (each.anomaly_probability >= tried) != each.is_anomalous]
+    wrong.sort(key=lambda each: -abs(each.anomaly_probability - tried))
+    return {
+        "outcomes": len(outcomes),
+        "before": moved.before,
+        "after": moved.after,
+        "changed": shown,
+        "mistakes": [_Shown(numbers[each], each) for each in wrong[:_MISTAKES]],
+        "histogram": _histogram(outcomes, current, tried),
+        "curve": _curve(outcomes, operating_point(outcomes, tried)),
+    }
+
+
+def _histogram(outcomes: Sequence[Outcome], current: float, tried: float) -> Markup:
+    edges = [number / _BINS for number in range(_BINS + 1)]
+    counts = {False: [0] * _BINS, True: [0] * _BINS}
+    for each in outcomes:
+        counts[each.is_anomalous][min(bisect_right(edges, each.anomaly_probability) - 1, _BINS - 1)] += 1
+    lines = [charts.Line(current, "in force" if tried != current else "threshold", "threshold")]
+    if tried != current:
+        lines.append(charts.Line(tried, "tried", "limit"))
+    series = [("normal", counts[False]), ("anomalous", counts[True])]
+    return charts.histogram(edges, series, title="Anomaly probabilities of the evaluation", lines=lines)
+
+
+def _curve(outcomes: Sequence[Outcome], point: OperatingPoint) -> Markup | None:
+    points = [
+        (each.recall, each.precision)
+        for each in precision_recall_curve(outcomes)
+        if each.recall is not None and each.precision is not None
+    ]
+    if not points:
+        return None
+    recall, precision = point.confusion.recall.share, point.confusion.precision.share
+    chosen = None if recall is None or precision is None else (recall, precision)
+    return charts.curve(points, chosen, title="Precision against recall")
+
+
+def _described(request: Request) -> ModelVersion:
+    names = request.path_params
+    return describe_model(console_of(request).stack.registry, names["project"], names["version"])
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InvalidRequestError(f"{text!r} is no threshold; it is a probability between 0 and 1, such as 0.4")
+    return value
+
+
+def _address(described: ModelVersion) -> str:
+    return f"/projects/{described.project}/models/{described.version}"
