@@ -1,0 +1,189 @@
+"""The console in a real browser, on what the deployed stack inspected: walked through as a person would.
+
+Chromium is taken where it is (`apt-get install chromium`); its pictures stay in build/screenshots/ to be looked at.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from cli.console.app import HOST, create_app
+from local.cloud import ROOT
+from tests.conftest import free_port
+from tests.integration.conftest import SEGMENTATION, Deployed, wait_for
+from tests.unit.parts import part_png
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCREENSHOTS = ROOT / "build" / "screenshots"
+WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def origin(deployed: Deployed) -> Iterator[str]:
+    """The console, served, with four inspections to look at."""
+    for number, (seed, is_scratched) in enumerate([(4001, False), (4002, True), (4003, False), (4004, True)]):
+        deployed.upload(f"{SEGMENTATION}/seen/{number}.png", part_png(seed, is_scratched=is_scratched), line="2")
+    for number in range(4):
+        deployed.records(f"{SEGMENTATION}/seen/{number}.png")
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(create_app(deployed.stack, "local", port), HOST, port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_for(lambda: server.started or None, "console", 10)
+    yield f"http://{HOST}:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # A container's root has no sandbox of its own to start.
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser, origin: str) -> Iterator[Page]:
+    """A fresh session; whatever a page complains of in its console fails the test."""
+    context = browser.new_context(base_url=origin, viewport=WIDE)
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    context.close()
+    assert not complaints
+
+
+def test_filter_open_and_look_at_the_layers_by_keys_alone(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator(".card")).not_to_have_count(0)
+    page.keyboard.press("/")
+    page.get_by_label("Project").select_option(SEGMENTATION)
+    page.get_by_label("Verdict").select_option("anomalous")
+    page.get_by_label("Line, camera").fill("line=2")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".card.anomalous")).to_have_count(2)
+    expect(page.locator(".card.normal")).to_have_count(0)
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("anomalous")
+    mask = page.locator('[data-layer="mask"]')
+    expect(mask).to_be_hidden()
+    page.keyboard.press("m")
+    expect(mask).to_be_visible()
+    page.keyboard.press("h")
+    expect(page.locator('[data-layer="heat"]')).to_be_visible()
+    page.keyboard.press("m")
+    expect(mask).to_be_hidden()
+    page.get_by_label("Opacity").fill("20")
+    assert page.locator('[data-layer="heat"]').evaluate("each => each.style.opacity") == "0.2"
+    page.keyboard.press("+")
+    assert "scale(1.25)" in page.locator(".layers").evaluate("each => each.style.transform")
+    page.keyboard.press("0")
+    page.keyboard.press("Escape")
+    expect(page.locator(".card.anomalous")).to_have_count(2)
+
+
+def test_a_verdict_is_reviewed_by_keys(page: Page, deployed: Deployed) -> None:
+    page.goto(f"/inspections?project={SEGMENTATION}&line=line%3D2&verdict=anomalous")
+    page.locator(".card a").first.click()
+    page.wait_for_url("**/inspections/*")  # whose script hears keys once it is loaded
+    page.wait_for_load_state()
+    page.keyboard.press("w")
+    page.keyboard.press("0")
+    expect(page.locator(".note")).to_contain_text("wrong")
+    reviewed = [each for number in range(4) for each in deployed.records(f"{SEGMENTATION}/seen/{number}.png")]
+    assert [each["review_label"] for each in reviewed if "review" in each] == ["normal"]
+
+
+def test_a_picture_that_is_tried_arrives_live_on_an_open_page(page: Page, origin: str, tmp_path: Path) -> None:
+    watching = page.context.new_page()
+    watching.goto(f"/inspections?project={SEGMENTATION}")
+    before = watching.locator(".card").count()
+    picture = tmp_path / "tried.png"
+    picture.write_bytes(part_png(4100, is_scratched=True))
+    page.goto(f"/projects/{SEGMENTATION}/try")
+    page.locator('input[type="file"]').set_input_files(picture)
+    page.get_by_role("button", name="Inspect").click()
+    page.wait_for_url("**/inspections?project=*")
+    expect(watching.locator(".card")).to_have_count(before + 1, timeout=20_000)
+    expect(watching.locator(".card").first).to_contain_text("tried.png")
+
+
+def test_a_form_of_another_page_changes_nothing(browser: Browser, origin: str, deployed: Deployed) -> None:
+    context = browser.new_context()
+    mine, hostile = context.new_page(), context.new_page()
+    mine.goto(f"{origin}/inspections?project={SEGMENTATION}&verdict=normal")
+    target = mine.locator(".card a").first.get_attribute("href")
+    hostile.set_content(
+        f'<form method="post" action="{origin}{target}/review"><button name="said" value="unsure">x</button></form>'
+    )
+    hostile.get_by_role("button").click()
+    expect(hostile.locator("body")).to_contain_text("Only the console's own pages")
+    mine.goto(f"{origin}{target}")
+    expect(mine.locator(".note")).to_have_count(0)
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme: Any) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(base_url=origin, color_scheme=scheme, viewport=WIDE, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(f"/inspections?project={SEGMENTATION}&verdict=anomalous")
+    one = page.locator(".card a").first.get_attribute("href")
+    pages = {
+        "inspections": "/inspections",
+        "inspection": one,
+        "review": "/review",
+        "overview": "/overview",
+        "projects": "/projects",
+        "project": f"/projects/{SEGMENTATION}",
+        "try": f"/projects/{SEGMENTATION}/try",
+        "message": "/nowhere",
+    }
+    problems = []
+    for name, address in pages.items():
+        for device, size in (("wide", WIDE), ("phone", PHONE)):
+            page.set_viewport_size(size)
+            page.goto(str(address))
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{device}.png")
+            wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if wider > 0:
+                problems.append(f"{name} is {wider} px too wide on a {device} screen")
+        for each in Axe().run(page).response["violations"]:
+            problems.append(f"{name}: {each['id']}: {each['nodes'][0]['html'][:120]}")
+    context.close()
+    assert not problems
+
+
+def test_pages_are_light(page: Page, origin: str) -> None:
+    """HTML, CSS and JavaScript of the heaviest page, without its pictures."""
+    loaded: list[int] = []
+    kinds = ("document", "stylesheet", "script")
+    page.on("response", lambda got: loaded.append(len(got.body())) if got.request.resource_type in kinds else None)
+    started = time.monotonic()
+    page.goto("/inspections")
+    page.wait_for_load_state("networkidle")
+    assert time.monotonic() - started < 10
+    assert 10_000 < sum(loaded) < 120_000
