@@ -23,6 +23,7 @@ THREADS = 2
 """Of the graphs that training asks on the way."""
 
 _MOST_DOUBLINGS = 2
+_USUAL_CELLS = 1024  # of one look at the usual budget
 
 _Half = NDArray[np.float16]
 
@@ -63,7 +64,7 @@ def extract(
         (n + copies, cells, channels) of each look, and the images that the copies are of.
     """
     normals = np.flatnonzero(~data.is_anomalous)
-    copied = np.repeat(normals, min(copies, max(0, limit(eye.factor) - len(cuts)) // len(normals)))
+    copied = np.repeat(normals, min(copies, max(0, limit(eye) - len(cuts)) // len(normals)))
     session = features_session(eye)
     total = len(cuts) + len(copied)
     looks: list[_Half] = []
@@ -98,9 +99,9 @@ def _copy(image: LabeledImage, view: View, generator: np.random.Generator) -> By
     return np.asarray(Image.fromarray(pixels).resize(canvas[::-1], Image.Resampling.BILINEAR))
 
 
-def limit(factor: int) -> int:
+def limit(eye: Eye) -> int:
     """How many images, copies included, are worth their memory: three gigabytes are enough for all of a training."""
-    return MAX_IMAGES // factor
+    return MAX_IMAGES // max(1, round(sum(grid.cells for grid in eye.grids) / _USUAL_CELLS))
 
 
 def finer(view: View, factor: int) -> View:

@@ -69,7 +69,7 @@ def fit_view(
     align: bool = True,
     crop: bool = True,
 ) -> Viewpoint:
-    """The view that normal images ask for, with about `budget_px` pixels.
+    """The view that normal images ask for, with about `budget_px` pixels; half to twice as many for small pictures.
 
     Args:
         levels: of the images, where they have 16 bits a channel.
@@ -209,6 +209,7 @@ def _shaped(rectangle: Rectangle, frame: tuple[int, int], budget_px: int) -> tup
     Proportions weigh four times as much as the budget: what is added is not the part, or a mirrored border.
     """
     _, _, width, height = rectangle
+    budget_px = _spent(width * height, budget_px)
     sides = range(2, max(math.isqrt(budget_px) // 8, 2) + 1)
 
     def misfit(size: tuple[int, int]) -> float:
@@ -219,6 +220,16 @@ def _shaped(rectangle: Rectangle, frame: tuple[int, int], budget_px: int) -> tup
     high, wide = min(itertools.product(sides, sides), key=misfit)
     size = max(width, height * wide / high), max(height, width * high / wide)
     return _grown(rectangle, *size, frame), (high * _STEP_PX, wide * _STEP_PX)
+
+
+def _spent(camera_px: float, budget_px: int) -> int:
+    """Two pixels for one of the camera's, within half and twice the budget; what is larger than that is shrunk to it.
+
+    Enlarged so, textures showed fainter and finer defects, and enlarged further fewer (docs/engine.md).
+    """
+    if camera_px > 2 * budget_px:
+        return budget_px
+    return round(min(max(2 * camera_px, budget_px / 2), 2 * budget_px))
 
 
 def _grown(rectangle: Rectangle, width: float, height: float, frame: tuple[int, int]) -> Rectangle:
