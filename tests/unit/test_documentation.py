@@ -16,7 +16,7 @@ from relook.settings import InspectImageSettings, LookoutApiSettings, Settings, 
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-LOOKOUT = (ROOT / "docs" / "lookout.md").read_text()
+LOOKOUT, SETTINGS = ((ROOT / "docs" / name).read_text() for name in ("lookout.md", "settings.md"))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ LOOKOUT = (ROOT / "docs" / "lookout.md").read_text()
     ],
 )
 def test_the_settings_tables_are_complete(function: str, settings: type[Settings]) -> None:
-    table = README.split(f"| `{function}` | meaning |")[1].split("\n\n")[0]
+    table = SETTINGS.split(f"| `{function}` | meaning |")[1].split("\n\n")[0]
     assert dataclasses.is_dataclass(settings)
     named = re.findall(r"^\| `([A-Z_]+)`", table, re.M)
     assert named == [field.name.upper() for field in dataclasses.fields(settings)]
@@ -40,7 +40,7 @@ def test_the_table_of_operations_is_the_contract_s() -> None:
 
 
 def test_the_options_of_a_stage_exist() -> None:
-    section = README.split("| option | meaning |")[1].split("\n\n")[0]
+    section = SETTINGS.split("| option | meaning |")[1].split("\n\n")[0]
     named = {name for row in re.findall(r"^\| (`.*?) \|", section, re.M) for name in re.findall(r"`(\w+)`", row)}
     assert named
     assert named <= {field.name for field in dataclasses.fields(StageConfig)}
@@ -54,7 +54,11 @@ def test_the_make_targets_exist() -> None:
 
 def test_the_commands_exist() -> None:
     root = typer.main.get_command(app)
-    for line in re.findall(r"^(?:RELOOK_STAGE=\S+ )?relook (.*?)(?:  +#.*)?$", README, re.M):
+    printed = re.findall(r"^(?:RELOOK_STAGE=\S+ )?relook (.*?)(?:  +#.*)?$", README, re.M)
+    named = re.findall(r"^\| `relook (.*?)` \|", README, re.M)
+    assert printed
+    assert named
+    for line in printed + named:
         name, *rest = line.split()
         command = root.commands[name]  # type: ignore[attr-defined]
         if rest and rest[0] in getattr(command, "commands", {}):
@@ -66,6 +70,20 @@ def test_the_commands_exist() -> None:
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
 def test_links_lead_somewhere(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def test_every_page_is_linked_once_and_the_first_one_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert README.count(f"](docs/{page.name})") == 1, page
+
+
+def test_the_files_that_the_pages_name_exist() -> None:
+    pages = [README, *(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))]
+    folders = "bench|cli|docs|events|functions|infra|local|tests"
+    named = {path for page in pages for path in re.findall(rf"`((?:{folders})/[\w/.\-]*)`", page)}
+    assert len(named) > 20
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
 
 
 def test_the_repository_map_is_true() -> None:
