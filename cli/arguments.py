@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,22 @@ def parse_duration(text: str) -> timedelta:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no duration; expected minutes, hours or days, such as 90m, 8h or 7d")
     return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
+
+
+def parse_share(text: str) -> float:
+    """Such as `1%` or `0.01`, as 0..1.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        share = float(number) / (100 if number != text.strip() else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"{text!r} is no share; expected 0% to 100%, such as 1% or 0.01")
+    return share
 
 
 By = Annotated[str | None, typer.Option(help="A name in the uploads' metadata to group by, such as camera or line.")]

@@ -15,7 +15,7 @@ from cli.output import out, printable
 from cli.stack import Stack
 from relook.errors import ConflictError
 from relook.registry.checks import ask_for_checks, due_text, find_overdue, list_checks
-from relook.registry.history import HistoryEntry, tell_change
+from relook.registry.history import HistoryEntry
 from relook.registry.projects import describe_project
 from relook.watching.event import duration
 
@@ -46,7 +46,7 @@ def ask(stack: Stack, project: str, every: timedelta | None) -> HistoryEntry | N
         entry = ask_for_checks(stack.registry, project, every, who=stack.clients.caller)
     except ConflictError:
         return None
-    tell_change(stack.clients.events, stack.outputs["EventBus"], entry)
+    stack.tell(entry)
     return entry
 
 

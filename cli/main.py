@@ -16,7 +16,7 @@ import typer
 from rich.text import Text
 
 from cli import local_aws, output
-from cli.arguments import By, Files, Host, Json, Project, Stage, parse_duration
+from cli.arguments import By, Files, Host, Json, Project, Stage, parse_duration, parse_share
 from cli.datasets import LabeledImages, read_dataset
 from cli.files import find_images
 from cli.output import CommandError, err, out, print_json, print_note
@@ -328,6 +328,77 @@ def checks(
         print_json(found.to_json())
     else:
         golden_parts.print_checks(project, found, by)
+
+
+@app.command()
+def threshold(
+    project: Project,
+    show: Annotated[bool, typer.Option("--show", help="What some thresholds would have done; change nothing.")] = False,
+    false_alarms: Annotated[
+        str | None, typer.Option(help="So many of the normal images may be called anomalous, such as 1%.")
+    ] = None,
+    recall: Annotated[
+        str | None, typer.Option(help="So many of the anomalous images are to be found, such as 99%.")
+    ] = None,
+    value: Annotated[float | None, typer.Option(help="Anomaly probability from which an image is anomalous.")] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Go back to the one before.")] = False,
+    model_version: Annotated[
+        str | None, typer.Option(help="Of this model version; the hosted one unless given.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take it without being asked.")] = False,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """See what thresholds would have done, and take one. Example: relook threshold bracket --false-alarms 1%"""
+    from cli import threshold as thresholds
+
+    stack = connect(stage)
+    judge = thresholds.read_judge(stack, project, model_version)
+    shares = {
+        "false_alarms": parse_share(false_alarms) if false_alarms else None,
+        "recall": parse_share(recall) if recall else None,
+    }
+    choice = thresholds.choice_for(judge, **shares, value=value, revoke=revoke)
+    if choice is None or show:
+        if as_json:
+            print_json(
+                thresholds.choices_json(judge)
+                if choice is None
+                else thresholds.change_json(judge, choice, is_taken=False)
+            )
+        elif choice is None:
+            thresholds.print_choices(judge)
+        else:
+            thresholds.print_change(judge, choice)
+        return
+    if not as_json:
+        thresholds.print_change(judge, choice)
+    is_taken = yes or thresholds.confirm()
+    if is_taken:
+        thresholds.take(stack, judge, choice)
+        thresholds.print_taken(judge, choice)
+    if as_json:
+        print_json(thresholds.change_json(judge, choice, is_taken=is_taken))
+
+
+@app.command()
+def history(
+    project: Project,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Who changed what of a project, newest first. Example: relook history bracket"""
+    from cli import history as changes
+
+    entries = changes.read(connect(stage), project, limit)
+    if as_json:
+        for entry in entries:
+            print_json(changes.to_json(entry))
+    elif entries:
+        changes.print_history(entries)
+    else:
+        err.print("No changes yet.")
 
 
 @app.command()

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cli.output import CommandError
+from cli.output import CommandError, print_note
 from local.cloud import LocalCloud
 from relook.aws.bucket import Bucket, S3Uri
 from relook.aws.clients import FRONT_DOOR_S, Clients, known_endpoints, known_profiles
 from relook.aws.errors import translated
 from relook.aws.table import Table
-from relook.errors import AwsError
+from relook.errors import AwsError, EventNotPublishedError
 from relook.lookout import service_model
+from relook.registry.history import HistoryEntry, tell_change
 from relook.registry.projects import HostedModel, describe_project
 
 LOCAL_STAGE = "local"
@@ -71,6 +72,13 @@ class Stack:
     def inspections(self) -> Table:
         """The records."""
         return Table(self.clients.dynamodb, self.outputs["InspectionsTable"])
+
+    def tell(self, entry: HistoryEntry) -> None:
+        """Put the event about a change that was made; it stands, whether the bus takes the event or not."""
+        try:
+            tell_change(self.clients.events, self.outputs["EventBus"], entry)
+        except (AwsError, EventNotPublishedError) as error:
+            print_note(f"The change stands, but the event bus was not told: {error}")
 
     def hosted_model(self, project: str) -> HostedModel:
         """The model version that inspects the project's uploads.

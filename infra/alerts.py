@@ -18,8 +18,8 @@ class Alerts(Construct):
     """The alert topic.
 
     Attributes:
-        topic: anomalies, rejected images, failed trainings, drift, overdue checks and alarms; a mail address is
-            subscribed if the stage names one.
+        topic: anomalies, rejected images, failed trainings, drift, failed or overdue checks, and alarms; a mail address
+            is subscribed if the stage names one.
     """
 
     def __init__(self, scope: Construct, id: str, *, config: StageConfig, bus: events.IEventBus) -> None:
@@ -28,7 +28,8 @@ class Alerts(Construct):
         self._allow_alarms()
         if config.alert_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(config.alert_email))
-        self._tell("Rule", bus, [DetailType.ANOMALY_DETECTED, DetailType.IMAGE_REJECTED], "Image", "image.uri")
+        images = [DetailType.ANOMALY_DETECTED, DetailType.CHECK_FAILED, DetailType.IMAGE_REJECTED]
+        self._tell("Rule", bus, images, "Image", "image.uri")
         self._tell("Trainings", bus, [DetailType.MODEL_TRAINING_FAILED], "Model version", "model_version")
         self._tell("Watching", bus, [DetailType.DRIFT_DETECTED, DetailType.CHECK_OVERDUE], "Seen at", "observed_at")
 

@@ -23,7 +23,6 @@ from relook.quality.thresholds import (
     precision_recall_curve,
     threshold_change,
 )
-from relook.registry.history import tell_change
 from relook.registry.models import ModelVersion, describe_model
 from relook.registry.projects import describe_project
 from relook.registry.thresholds import choose_threshold, list_thresholds, revoke_threshold
@@ -94,7 +93,7 @@ def move_threshold(request: Request, sent: Sent) -> Response:
             who=who,
             borderline=borderline_band(evaluation(console, described), value),
         )
-    tell_change(console.stack.clients.events, console.stack.outputs["EventBus"], entry)
+    console.stack.tell(entry)
     return RedirectResponse(_address(described), 303)
 
 

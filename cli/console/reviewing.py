@@ -11,7 +11,6 @@ from starlette.responses import RedirectResponse, Response
 from cli.console.pages import Console, Sent, address, change, console_of, render
 from relook.aws.table import Item
 from relook.errors import InvalidRequestError
-from relook.registry.history import tell_change
 from relook.registry.inspections import RecordId, Wanted, newest, types_of
 from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, open_reviews, review
 
@@ -73,7 +72,7 @@ def say(request: Request, sent: Sent) -> Response:
         who=console.stack.clients.caller,
     )
     if change_:
-        tell_change(console.stack.clients.events, console.stack.outputs["EventBus"], change_)
+        console.stack.tell(change_)
     following = sent.get("following") or ""
     # Only a page of ours is gone to: an address from a form is somebody's word.
     return RedirectResponse(following if following.startswith("/review?") else f"/inspections/{record_id}", 303)

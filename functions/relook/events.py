@@ -21,6 +21,7 @@ class DetailType(StrEnum):
     """What Relook tells of; each has its schema in `events/outbound`."""
 
     ANOMALY_DETECTED = "Anomaly Detected"
+    CHECK_FAILED = "Check Failed"
     CHECK_OVERDUE = "Check Overdue"
     CHECKS_CHANGED = "Checks Changed"
     DRIFT_DETECTED = "Drift Detected"

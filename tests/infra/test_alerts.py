@@ -30,7 +30,7 @@ def lines_told(template: Template) -> dict[str, list[str]]:
 def test_what_people_should_know_is_told_as_three_readable_lines(synthesize: Synthesize) -> None:
     first = ['"$.detail-type: $.detail.summary"', '"Project: $.detail.project"']
     assert lines_told(synthesize()) == {
-        "Anomaly Detected, Image Rejected": [*first, '"Image: $.detail.image.uri"'],
+        "Anomaly Detected, Check Failed, Image Rejected": [*first, '"Image: $.detail.image.uri"'],
         "Drift Detected, Check Overdue": [*first, '"Seen at: $.detail.observed_at"'],
         "Model Training Failed": [*first, '"Model version: $.detail.model_version"'],
     }

@@ -11,8 +11,11 @@ import pytest
 from PIL import Image
 
 from relook.aws.table import Item
+from relook.registry.history import list_history
+from relook.registry.reviews import open_reviews
+from relook.registry.thresholds import choose_threshold
 from tests.integration.conftest import CLASSIFICATION, SEGMENTATION, Deployed, wait_for
-from tests.unit.parts import HEIGHT, WIDTH, part_png
+from tests.unit.parts import HEIGHT, WIDTH, part_png, register_hosted, segmentation_package
 
 pytestmark = pytest.mark.integration
 
@@ -151,3 +154,26 @@ def test_a_hundred_uploads_all_arrive(deployed: Deployed) -> None:
 
 def test_poison_sent_back_is_a_dead_letter_again_and_only_it(deployed: Deployed, redriven: list[Item]) -> None:
     wait_for(lambda: deployed.dead_letters() == 1 or None, "poison among the dead letters", limit_s=120)
+
+
+def test_a_threshold_moves_and_the_next_upload_is_judged_by_it(deployed: Deployed) -> None:
+    """And a golden part that is missed thereby is told of, and waits for a person."""
+    stack, project = deployed.stack, "moved"
+    register_hosted(stack.registry, stack.clients.s3, stack.outputs["ModelsBucket"], project, segmentation_package())
+    data = part_png(3002)
+    deployed.upload(f"{project}/before.png", data)
+    (before,) = deployed.records(f"{project}/before.png")
+    assert before["is_anomalous"] is False
+
+    below = before["anomaly_probability"] / 2
+    entry = choose_threshold(stack.registry, project, "1", below, how="by hand", who=stack.clients.caller)
+    stack.tell(entry)
+    key = f"{project}/after.png"
+    deployed.upload(key, data, expected="normal")
+
+    (after,) = deployed.records(key)
+    assert (after["is_anomalous"], after["is_expected_met"]) == (True, False)
+    assert after["anomaly_probability"] == before["anomaly_probability"] > after["threshold"] == pytest.approx(below)
+    assert {event["detail-type"] for event in deployed.events_about(key, 2)} == {"Anomaly Detected", "Check Failed"}
+    assert [each["image_uri"] for each in open_reviews(stack.inspections, project)] == [deployed.uri(key)]
+    assert [each.what for each in list_history(stack.registry, project)] == ["Threshold Changed", "Model Hosted"]

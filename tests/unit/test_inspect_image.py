@@ -14,10 +14,16 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAl
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from relook.detection.calibration import confidence
+from relook.detection.model import Model
 from relook.inspection.pipeline import Pipeline
 from relook.inspection.upload import parse_upload
 from relook.observability import logger
+from relook.quality.thresholds import Band
+from relook.registry.checks import list_checks
 from relook.registry.hosting import stop_hosting
+from relook.registry.reviews import open_reviews
+from relook.registry.thresholds import choose_threshold
 from tests.unit.conftest import SETTINGS, Cloud, forget_process_state, message
 from tests.unit.parts import (
     HEIGHT,
@@ -30,6 +36,7 @@ from tests.unit.parts import (
     outdated_package,
     part_png,
     png,
+    segmentation_package,
 )
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -97,6 +104,75 @@ def test_normal_image_gets_a_record_and_no_event(hosted: Cloud) -> None:
     assert record["anomalies"] == []
     assert "anomalous_project" not in record
     assert hosted.published() == []
+
+
+def test_the_record_says_what_was_judged_by_what_and_how_unusual_the_image_is(hosted: Cloud) -> None:
+    hosted.deliver(hosted.upload("bracket/a.png", part_png(2001, is_scratched=True)))
+    (record,) = hosted.records()
+    assert record["anomaly_probability"] == record["confidence"] > record["threshold"] == 0.5
+    expected = Model(segmentation_package()).detect(part_png(2001, is_scratched=True))
+    assert expected.statistics and expected.score is not None
+    assert record["score"] == pytest.approx(expected.score) and record["score"] > 3
+    for name in ("brightness", "contrast", "sharpness"):
+        assert record[name] == pytest.approx(getattr(expected.statistics, name), rel=1e-5)
+    assert "to_review" not in record, "version 1 says nothing of what is borderline"
+
+
+def test_a_moved_threshold_judges_the_next_upload(hosted: Cloud, published: list[dict[str, Any]]) -> None:
+    data = part_png(2002)
+    hosted.deliver(hosted.upload("bracket/a.png", data))
+    usual = hosted.records()[0]
+    p = usual["anomaly_probability"]
+    assert 0 < p < 0.5 and usual["confidence"] == pytest.approx(1 - p)
+
+    move(hosted, p / 2, Band(p / 4, 0.5))
+    hosted.deliver(hosted.upload("bracket/b.png", data))
+    (record,) = (each for each in hosted.records() if each["image_uri"].endswith("b.png"))
+    assert record["is_anomalous"] is True
+    assert (record["anomaly_probability"], record["threshold"]) == (p, pytest.approx(p / 2))
+    assert record["confidence"] == pytest.approx(confidence(p, p / 2), abs=1e-6)
+    assert [each["object_version"] for each in open_reviews(hosted.inspections, "bracket")] == [
+        record["object_version"]
+    ]
+    assert [event["detail-type"] for event in hosted.published()] == ["Anomaly Detected"]
+
+    move(hosted, p / 2, Band(p / 4, p))
+    hosted.deliver(hosted.upload("bracket/c.png", data))
+    assert len(list(open_reviews(hosted.inspections, "bracket"))) == 1, "it is beyond the band now"
+
+
+def move(hosted: Cloud, value: float, borderline: Band) -> None:
+    choose_threshold(hosted.registry, "bracket", "1", value, how="by hand", who=WHO, borderline=borderline)
+
+
+@pytest.mark.parametrize(("expected", "is_met"), [("normal", False), ("anomaly", True), (" Anomaly", True)])
+def test_a_golden_part_is_a_check(hosted: Cloud, published: list[dict[str, Any]], expected: str, is_met: bool) -> None:
+    move(hosted, 0.5, Band(0.0, 1.0))
+    data = part_png(2001, is_scratched=True)
+    hosted.deliver(hosted.upload("bracket/golden.png", data, expected=expected, camera="7"))
+    (record,) = hosted.records()
+    assert (record["expected"], record["is_expected_met"]) == (expected.strip().lower(), is_met)
+    assert list(list_checks(hosted.inspections, "bracket")) == [record]
+    assert list(open_reviews(hosted.inspections, "bracket")) == [record] * (not is_met), "a missed one waits always"
+    told = {event["detail-type"]: event["detail"] for event in hosted.published()}
+    assert told.keys() == {"Anomaly Detected"} | (set() if is_met else {"Check Failed"})
+    assert told["Anomaly Detected"]["is_expected_met"] is is_met
+    if not is_met:
+        assert "expected was normal" in told["Check Failed"]["summary"]
+
+
+def test_a_check_that_cannot_be_read_is_neither_met_nor_missed(hosted: Cloud, published: list[dict[str, Any]]) -> None:
+    hosted.deliver(hosted.upload("bracket/golden.png", b"no image", expected="normal"))
+    (record,) = hosted.records()
+    assert record["expected"] == "normal" and "is_expected_met" not in record and "to_review" not in record
+    assert [event["detail-type"] for event in hosted.published()] == ["Image Rejected"]
+
+
+def test_other_words_expect_nothing(hosted: Cloud) -> None:
+    hosted.deliver(hosted.upload("bracket/a.png", part_png(2002), expected="fine"))
+    (record,) = hosted.records()
+    assert record["metadata"] == {"expected": "fine"}
+    assert "expected" not in record and "checked_project" not in record
 
 
 def test_every_inspection_is_published_when_switched_on(

@@ -91,6 +91,7 @@ class Pipeline:
             upload=upload,
             project=_project(upload),
             model_version=model.version if model else None,
+            borderline=model.borderline if model else None,
             inspected_at=datetime.now(UTC),
             duration_ms=round((time.perf_counter() - started) * 1000),
             outcome=outcome,

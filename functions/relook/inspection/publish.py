@@ -55,6 +55,8 @@ def summary(inspection: Inspection) -> str:
         return f"{inspection.upload.key} was rejected: {rejection}"
     word = "anomalous" if verdict.is_anomalous else "normal"
     line = f"{inspection.upload.key} looks {word} ({verdict.confidence:.1%} sure)"
+    if inspection.is_expected_met is False:
+        line = f"Check failed: {line}, expected was {inspection.expected}"
     anomalies = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in inspection.anomalies)
     return f"{line}: {anomalies} of the image" if anomalies else line
 
@@ -67,7 +69,12 @@ def percent(share: float) -> str:
 def _detail_types(inspection: Inspection, every_inspection: bool) -> list[DetailType]:
     if inspection.outcome.rejection:
         return [DetailType.IMAGE_REJECTED]
-    return [DetailType.ANOMALY_DETECTED] * inspection.is_anomalous + [DetailType.IMAGE_INSPECTED] * every_inspection
+    asked = {
+        DetailType.ANOMALY_DETECTED: inspection.is_anomalous,
+        DetailType.CHECK_FAILED: inspection.is_expected_met is False,
+        DetailType.IMAGE_INSPECTED: every_inspection,
+    }
+    return [detail_type for detail_type, applies in asked.items() if applies]
 
 
 def _applying(values: dict[str, Any]) -> dict[str, Any]:

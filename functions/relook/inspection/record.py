@@ -13,6 +13,8 @@ from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.errors import ImageRejectedError
 from relook.inspection.store import PictureUris
 from relook.inspection.upload import NO_MODEL, Upload
+from relook.quality.thresholds import Band
+from relook.registry.reviews import waiting
 
 
 class InspectionStatus(StrEnum):
@@ -45,11 +47,13 @@ class Inspection:
     Attributes:
         project: None where the key names none.
         model_version: None where no model was chosen.
+        borderline: anomaly probabilities so near the threshold that a person should look; None for none.
     """
 
     upload: Upload
     project: str | None
     model_version: str | None
+    borderline: Band | None
     inspected_at: datetime
     duration_ms: int
     outcome: Outcome
@@ -63,6 +67,27 @@ class Inspection:
     def is_anomalous(self) -> bool:
         """Whether the verdict is anomalous; a rejected image has no verdict."""
         return self.outcome.verdict is not None and self.outcome.verdict.is_anomalous
+
+    @property
+    def expected(self) -> str | None:
+        """Of a check, `normal` or `anomaly`, as the upload's metadata says; None for any other image."""
+        said = self.outcome.metadata.get("expected", "").strip().lower()
+        return said if said in _EXPECTABLE else None
+
+    @property
+    def is_expected_met(self) -> bool | None:
+        """Whether a check has the verdict that it should have; None where there is no check, or no verdict."""
+        if self.expected is None or self.outcome.verdict is None:
+            return None
+        return self.expected == _EXPECTABLE[self.is_anomalous]
+
+    @property
+    def waits_for_review(self) -> bool:
+        """Whether a person should look: at a missed check, or at a verdict that is not sure; not at a check as such."""
+        verdict = self.outcome.verdict
+        if self.expected is not None or verdict is None:
+            return self.is_expected_met is False
+        return self.borderline is not None and self.borderline.holds(verdict.anomaly_probability)
 
     @property
     def anomalies(self) -> list[dict[str, Any]]:
@@ -81,6 +106,8 @@ class Inspection:
             "is_anomalous": verdict.is_anomalous if verdict else None,
             "confidence": verdict.confidence if verdict else None,
             "anomalies": self.anomalies if verdict else None,
+            "expected": self.expected,
+            "is_expected_met": self.is_expected_met,
             "mask_uri": pictures.mask if pictures else None,
             "heat_map_uri": pictures.heat_map if pictures else None,
             "reason": rejection.reason if rejection else None,
@@ -101,13 +128,25 @@ class Inspection:
 
 def record_item(inspection: Inspection) -> dict[str, Any]:
     """The item of the Inspections table; attributes that do not apply are None and left out."""
-    return {
+    verdict = inspection.outcome.verdict
+    record = {
         "image_uri": inspection.upload.uri,
         "object_version": f"{inspection.upload.object_version}#{inspection.model_version or NO_MODEL}",
         # Only anomalous inspections have this attribute, so the index on it holds only them.
         "anomalous_project": inspection.project if inspection.is_anomalous else None,
+        # Only checks have this one; it has an index too.
+        "checked_project": inspection.project if inspection.expected else None,
         "status": InspectionStatus.REJECTED if inspection.outcome.rejection else InspectionStatus.INSPECTED,
         "duration_ms": inspection.duration_ms,
         **inspection.findings(),
         **inspection.image_facts(),
+        "anomaly_probability": verdict.anomaly_probability if verdict else None,
+        "threshold": verdict.threshold if verdict else None,
+        "score": verdict.score if verdict else None,
+        **(asdict(verdict.statistics) if verdict and verdict.statistics else {}),
     }
+    return record | waiting(record) if inspection.waits_for_review else record
+
+
+_EXPECTABLE = ("normal", "anomaly")
+"""By whether the verdict is anomalous."""
