@@ -244,6 +244,37 @@ def review(
     reviewing.print_production(reviewing.production(stack, project))
 
 
+@app.command()
+def retrain(
+    project: Project,
+    host: Annotated[
+        bool, typer.Option("--host", help="Let the new version inspect, whatever the comparison says.")
+    ] = False,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Train on the grown datasets, and compare with what is hosted. Example: relook retrain bracket"""
+    from cli import retraining, training
+
+    stack = connect(stage)
+    with output.progress() as bars:
+        task = bars.add_task("training", total=None)
+        version, found = retraining.retrain(stack, project, lambda text: bars.update(task, description=text))
+    if host:
+        training.host_version(stack, project, version)
+    if as_json:
+        comparison = found.to_json() if found else None
+        print_json({"model": f"{project}/{version}", "is_hosted": host, "comparison": comparison})
+        return
+    out.print(Text("model", "bold"), f"{project}/{version}{' (hosted)' if host else ''}", markup=False)
+    if found:
+        retraining.print_comparison(found)
+    else:
+        out.print(f"{project} hosted no version to compare it with", markup=False)
+    if not host:
+        out.print(f"Let it inspect: relook host {project} {version}", markup=False)
+
+
 @app.command("host")
 def host_command(
     project: Project,

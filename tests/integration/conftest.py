@@ -23,6 +23,8 @@ from relook.registry.projects import create_project
 from tests.unit.parts import classification_package, part_png, register_hosted, segmentation_package
 
 T = TypeVar("T")
+Relook = Callable[..., subprocess.CompletedProcess[str]]
+"""The command; `typed` is what it is given on standard input."""
 
 SEGMENTATION, CLASSIFICATION, UNHOSTED = "bracket", "plain", "unhosted"
 
@@ -119,10 +121,10 @@ def redrive(deployed: Deployed) -> None:
 
 
 @pytest.fixture
-def relook(cloud: LocalCloud, deployed: Deployed, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def relook(cloud: LocalCloud, deployed: Deployed, tmp_path: Path) -> Relook:
     """Runs the `relook` command as a user without an AWS account would, in a folder of its own."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from cli.main import run; run()", *arguments],
             cwd=tmp_path,
@@ -132,6 +134,7 @@ def relook(cloud: LocalCloud, deployed: Deployed, tmp_path: Path) -> Callable[..
                 "RELOOK_LOCAL_PORT": str(cloud.port),
                 "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}",
             },
+            input=typed,
             capture_output=True,
             text=True,
             check=False,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from relook.registry.projects import describe_project
-from tests.integration.conftest import SEGMENTATION, Deployed, json_lines
+from tests.integration.conftest import SEGMENTATION, Deployed, Relook, json_lines
 from tests.unit.parts import part, part_png
 
 pytestmark = pytest.mark.integration
-
-Relook = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
