@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from relook.errors import AwsError, ResourceNotFoundError
 from relook.registry.projects import is_project_name
 
 _POLL_S = 0.2  # a verdict takes about a second
+_NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes a part of a header's name, unlike the value
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ def parse_metadata(texts: list[str]) -> dict[str, str]:
     """NAME=VALUE texts as a mapping.
 
     Raises:
-        CommandError: one of them has no name or no `=`.
+        CommandError: one of them has no `=`, or a name that S3 does not take.
     """
     pairs = [text.partition("=") for text in texts]
-    wrong = [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]
+    wrong = [f"{name}{equals}{value}" for name, equals, value in pairs if not (equals and _NAME.fullmatch(name))]
     if wrong:
-        raise CommandError(f"--metadata {wrong[0]!r} must look like camera=7")
+        raise CommandError(f"--metadata {wrong[0]!r} must look like camera=7, with a name of a-z, 0-9, '.', '_', '-'")
     return {name: value for name, _, value in pairs}
 
 

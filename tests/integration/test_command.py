@@ -35,11 +35,13 @@ def test_train_drop_and_results(relook: Relook, deployed: Deployed, folder: Path
 
     (tmp_path / "good.png").write_bytes(part_png(3010))
     (tmp_path / "bad.png").write_bytes(part_png(3011, is_scratched=True))
-    dropped = relook("drop", "fromfolder", "good.png", "bad.png", "--json", "--metadata", "line=2")
+    dropped = relook(
+        "drop", "fromfolder", "good.png", "bad.png", "--json", "--metadata", "line=2", "--metadata", "operator=Jürgen"
+    )
     assert dropped.returncode == 3, dropped.stderr
     good, bad = json_lines(dropped.stdout)
     assert (good["is_anomalous"], bad["is_anomalous"]) == (False, True)
-    assert bad["metadata"] == {"line": "2"}
+    assert bad["metadata"] == {"line": "2", "operator": "Jürgen"}
     with Image.open(tmp_path / bad["overlay"]) as overlay:
         assert overlay.width == 2 * 160  # the mask, if any, and beside it the heat map
 
@@ -136,6 +138,7 @@ def test_events_tail(deployed: Deployed, tmp_path: Path, relook: Relook) -> None
         (("train", SEGMENTATION, "missing"), "missing does not exist"),
         (("detect", "nothing", "missing.png"), "does not exist"),
         (("drop", SEGMENTATION, ".", "--metadata", "x"), "must look like camera=7"),
+        (("drop", SEGMENTATION, ".", "--metadata", "Prüfer=7"), "must look like camera=7, with a name of a-z"),
         (("results", "--stage", "prod"), "No AWS region is set"),
     ],
 )

@@ -1,10 +1,14 @@
-"""User metadata as S3 hands it back."""
+"""User metadata on its way to S3 and back."""
 
 from __future__ import annotations
 
+from email.header import decode_header, make_header
+
 import pytest
 
-from relook.inspection.metadata import readable
+from relook.aws.bucket import Bucket
+from relook.aws.metadata import decoded, encoded
+from tests.unit.conftest import Cloud
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,7 @@ from relook.inspection.metadata import readable
     ],
 )
 def test_encoded_words_are_decoded(given: str, expected: str) -> None:
-    assert readable({"who": given}) == {"who": expected}
+    assert decoded({"who": given}) == {"who": expected}
 
 
 @pytest.mark.parametrize(
@@ -47,4 +51,36 @@ def test_encoded_words_are_decoded(given: str, expected: str) -> None:
     ],
 )
 def test_what_only_looks_encoded_stays(text: str) -> None:
-    assert readable({"note": text}) == {"note": text}
+    assert decoded({"note": text}) == {"note": text}
+
+
+def test_what_is_not_ascii_is_encoded_in_words_that_mail_programs_read() -> None:
+    assert encoded({"operator": "Jürgen", "line": "2"}) == {"operator": "=?UTF-8?B?SsO8cmdlbg==?=", "line": "2"}
+    words = encoded({"note": "工場の検査員が見つけた小さな傷です" * 4})["note"].split(" ")
+    assert len(words) == 7
+    assert max(map(len, words)) <= 75
+    assert str(make_header(decode_header(" ".join(words)))) == "工場の検査員が見つけた小さな傷です" * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jürgen",
+        "plain, with = and ? in it",
+        " both ends ",
+        "two\nlines",
+        "",
+        "=?UTF-8?B?SsO8cmdlbg==?=",  # as it was written, and not what it would be read as
+        "🔩" * 30,
+    ],
+)
+def test_whatever_is_written_comes_back(cloud: Cloud, text: str) -> None:
+    images = Bucket(cloud.s3, "images")
+    images.write("a.png", b"1", metadata={"note": text})
+    with images.open("a.png") as stored:
+        assert stored.metadata == {"note": text}
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(UnicodeError):
+        encoded({"note": "\udcfc"})

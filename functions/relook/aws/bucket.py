@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from relook.aws.errors import translated
+from relook.aws.metadata import decoded, encoded
 from relook.errors import AwsError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class StoredObject:
     """An object whose headers have arrived, and whose content travels when it is read. Closed by `with`.
 
     Attributes:
-        metadata: the user metadata (x-amz-meta-...).
+        metadata: the user metadata (x-amz-meta-...), as its author wrote it.
     """
 
     metadata: Mapping[str, str]
@@ -115,7 +116,7 @@ class Bucket:
             which["IfMatch"] = f'"{etag}"'
         with translated():
             answer = self.client.get_object(Bucket=self.name, Key=key, **which)
-        return StoredObject(answer.get("Metadata", {}), answer["ContentLength"], answer["Body"])
+        return StoredObject(decoded(answer.get("Metadata", {})), answer["ContentLength"], answer["Body"])
 
     def read(self, key: str) -> bytes:
         """An object's content.
@@ -173,7 +174,7 @@ class Bucket:
         """Make the object, or replace it.
 
         Args:
-            metadata: user metadata (x-amz-meta-...).
+            metadata: user metadata (x-amz-meta-...), of any characters.
             kms_key_id: encrypts it; the bucket's own encryption unless given.
         Returns:
             What tells this content from others under the same key: its version id, or its etag in a bucket without
@@ -182,7 +183,7 @@ class Bucket:
         more: dict[str, Any] = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         with translated():
             answer = self.client.put_object(
-                Bucket=self.name, Key=key, Body=data, ContentType=content_type, Metadata=dict(metadata or {}), **more
+                Bucket=self.name, Key=key, Body=data, ContentType=content_type, Metadata=encoded(metadata or {}), **more
             )
         return answer.get("VersionId") or answer["ETag"].strip('"')
 

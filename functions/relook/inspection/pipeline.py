@@ -17,7 +17,6 @@ from relook.aws.table import ConditionFailedError, Table
 from relook.errors import ImageRejectedError, RejectionReason, ResourceNotFoundError
 from relook.inspection.detect import create_detector
 from relook.inspection.fetch import open_object, read_image
-from relook.inspection.metadata import readable
 from relook.inspection.publish import publish
 from relook.inspection.record import Inspection, Outcome, record_item
 from relook.inspection.store import store_pictures
@@ -110,7 +109,7 @@ class Pipeline:
         try:
             with tracer.provider.in_subsegment("## fetch"):
                 stored = open_object(Bucket(self._s3, upload.bucket), upload)
-                metadata = readable(stored.metadata)
+                metadata = stored.metadata
                 image = read_image(stored)
             with tracer.provider.in_subsegment("## detect"):
                 verdict = self._detector.detect(model, image.data, image.header.content_type)

@@ -1,4 +1,4 @@
-"""The uploader's own words: S3 hands metadata that is not ASCII back as encoded words (RFC 2047)."""
+"""User metadata on its way to S3 and back: in headers, text that is not ASCII is encoded words (RFC 2047)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,38 @@ from itertools import groupby
 _WORD = r"=\?([A-Za-z0-9\-_:.+]+)(?:\*[A-Za-z\-]+)?\?([BbQq])\?([!->@-~]*)\?="
 _WORDS = re.compile(rf"(?<!\S){_WORD}(?:\s+{_WORD})*(?!\S)")
 _ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
+_CHARACTERS = 11
+"""Of one word: a word may have 75 characters, and these have at most 44 bytes in UTF-8, which are 60 in base64."""
 
 
-def readable(metadata: Mapping[str, str]) -> dict[str, str]:
+def encoded(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The same as headers can carry it; what they carry as it is stays readable for everybody.
+
+    Raises:
+        UnicodeError: half a character, a surrogate without its other half.
+    """
+    return {name: value if _travels(value) else _encoded(value) for name, value in metadata.items()}
+
+
+def decoded(metadata: Mapping[str, str]) -> dict[str, str]:
     """User metadata as it was given at the upload; a value that only looks encoded stays as it is."""
-    return {name: _WORDS.sub(_decoded, value) for name, value in metadata.items()}
+    return {name: _decoded(value) for name, value in metadata.items()}
 
 
-def _decoded(words: re.Match[str]) -> str:
+def _travels(value: str) -> bool:
+    return value.isascii() and value.isprintable() and value == value.strip() and value == _decoded(value)
+
+
+def _encoded(value: str) -> str:
+    pieces = (value[start : start + _CHARACTERS] for start in range(0, len(value), _CHARACTERS))
+    return " ".join(f"=?UTF-8?B?{base64.b64encode(piece.encode()).decode()}?=" for piece in pieces)
+
+
+def _decoded(value: str) -> str:
+    return _WORDS.sub(_text, value)
+
+
+def _text(words: re.Match[str]) -> str:
     try:
         parts = [(charset.lower(), _bytes(kind, text)) for charset, kind, text in re.findall(_WORD, words[0])]
         # A character may have been cut in two where one word ends and the next begins
