@@ -176,14 +176,15 @@ def _import(service: Service, folder: str, dataset_type: DatasetType, source: Ma
         if not checked.count:
             raise _UnusableError(f"{place} is empty; expected one JSON object in a line for each image")
         _refuse_problems(service, folder, checked, checked.problems, place)
-        _refuse_problems(service, folder, checked, Objects(service.s3).problems(checked.usable.values()), place)
+        seen = Objects(service.s3).look(checked.usable.values())
+        _refuse_problems(service, folder, checked, seen.problems, place)
     except UnicodeError as error:
         return _Imported(DatasetStatus.CREATE_FAILED, f"{place}: {error}; save the manifest as UTF-8")
     except _UnusableError as error:
         return _Imported(DatasetStatus.CREATE_FAILED, str(error))
     entries = list(_new_entries(checked).values())
     key = datasets.save_entries(service.datasets_bucket, folder, entries)
-    return _Imported(message=_CREATED + _left_out(checked), stats=_stats(entries), entries_key=key)
+    return _Imported(message=_CREATED + _left_out(checked) + seen.left_out, stats=_stats(entries), entries_key=key)
 
 
 def _manifest_lines(service: Service, place: S3Uri, version_id: str | None) -> Iterator[str]:
@@ -235,7 +236,8 @@ def _update(service: Service, dataset: Dataset, changes: bytes, objects: Objects
         raise InvalidRequestError("Changes hold no lines; expected one JSON object in a line for each image")
     try:
         _refuse_problems(service, dataset.folder, checked, checked.problems, None)
-        _refuse_problems(service, dataset.folder, checked, objects.problems(checked.usable.values()), None)
+        seen = objects.look(checked.usable.values())
+        _refuse_problems(service, dataset.folder, checked, seen.problems, None)
         entries |= _new_entries(checked)  # a known image keeps its place, new ones come last
         limit = _max_images(service, dataset.type)
         if len(entries) > limit:
@@ -249,7 +251,7 @@ def _update(service: Service, dataset: Dataset, changes: bytes, objects: Objects
         return
     key = datasets.save_entries(bucket, dataset.folder, entries.values())
     try:
-        message = _UPDATED + _left_out(checked)
+        message = _UPDATED + _left_out(checked) + seen.left_out
         datasets.replace_entries(service.registry, dataset, key, _stats(entries.values()), message)
     except ThrottledError:  # and no other: after a time-out, say, nobody knows whether the dataset points to it
         _delete_object(service, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relook.aws.bucket import Bucket, S3Uri
@@ -30,6 +31,30 @@ _AT_ONCE = 10  # as many connections as a client keeps open
 _START_BYTES = 32  # more than any signature of an image format is long
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """What was seen of the objects that lines name.
+
+    Attributes:
+        problems: images and masks that are missing, may not be read, are too large or of a wrong format.
+        named, looked_at: how many images and masks there are, each counted once.
+    """
+
+    problems: list[LineProblem]
+    named: int
+    looked_at: int
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on what nobody has looked at yet, if there is any."""
+        if self.looked_at == self.named:
+            return ""
+        return (
+            f" Of {self.named:,} images and masks that the lines name, {self.looked_at:,} were looked at; whether the"
+            " others are there and can be read, training finds out."
+        )
+
+
 class Objects:
     """What was found of objects, each looked at once.
 
@@ -41,8 +66,8 @@ class Objects:
         self._s3 = s3
         self._answers: dict[tuple[str, bool], str | None] = {}
 
-    def problems(self, lines: Iterable[UsableLine]) -> list[LineProblem]:
-        """Of labelled lines: images and masks that are missing, may not be read, are too large or of a wrong format.
+    def look(self, lines: Iterable[UsableLine]) -> Sighting:
+        """Look at what labelled lines name.
 
         Raises:
             AwsUnavailableError: it may pass.
@@ -59,7 +84,9 @@ class Objects:
             for _ in pool.map(look, named[::step]):
                 pass
         answers = ((number, self._answers.get((uri, is_mask))) for number, uri, is_mask in named)
-        return [LineProblem(number, problem) for number, problem in answers if problem is not None]
+        problems = [LineProblem(number, problem) for number, problem in answers if problem is not None]
+        places = {place[1:] for place in named}
+        return Sighting(problems, len(places), len(places & self._answers.keys()))
 
     def _look(self, uri: str, is_mask: bool) -> str | None:
         place = S3Uri.parse(uri)

@@ -719,7 +719,23 @@ def test_of_many_images_some_at_even_distances_are_looked_at(service: Service, m
     assert described(service)["StatusMessage"].startswith("1 of 10 lines of s3://images/train.manifest cannot be used;")
 
 
+def test_it_is_said_when_only_some_images_were_looked_at(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "MAX_LOOKED_AT", 5)
+    lines = [line(f"{number}.jpg") for number in range(10)]
+    create_dataset(service, {**TRAIN, "DatasetSource": upload(service, *lines)})
+    found = described(service)
+    assert (found["Status"], found["StatusMessage"]) == (
+        "CREATE_COMPLETE",
+        "The dataset was created successfully. Of 10 images and masks that the lines name, 5 were looked at; whether "
+        "the others are there and can be read, training finds out.",
+    )
+    update_dataset_entries(service, {**TRAIN, "Changes": "\n".join(lines[:5]).encode()})
+    assert described(service)["StatusMessage"] == "The dataset was updated successfully."
+
+
 def test_slow_storage_costs_no_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "_BUDGET_S", 0)
     create_dataset(service, {**TRAIN, "DatasetSource": upload(service, line("a.jpg"))})
-    assert described(service)["Status"] == "CREATE_COMPLETE"
+    found = described(service)
+    assert found["Status"] == "CREATE_COMPLETE"
+    assert "Of 1 images and masks that the lines name, 0 were looked at" in found["StatusMessage"]
