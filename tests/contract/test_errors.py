@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from relook.lookout.contract import ERRORS
+from relook.lookout.models import NOT_MEASURED
 from tests.contract.clients import Caller, CallError
 from tests.contract.front_door import FrontDoor
 from tests.contract.samples import classification_line
-from tests.unit.parts import part_png
+from tests.unit.parts import OUTDATED, outdated_package, part_png, register_hosted, segmentation_package
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +139,69 @@ def test_arns_in_paths_and_endpoints_with_a_slash_are_understood(
 def test_what_no_operation_is_has_no_error_of_the_contract(door: FrontDoor) -> None:
     answer = door.send("GET", "/2020-11-20/nothing")
     assert (answer.status, answer.error) == (404, "UnknownOperationException")
-    assert "GET /2020-11-20/nothing" in answer.body["Message"]
+    assert "GET /2020-11-20/nothing is not an operation of Lookout for Vision" in answer.body["Message"]
+
+
+def test_a_request_for_s3_learns_where_s3_is(door: FrontDoor) -> None:
+    """As with AWS_ENDPOINT_URL in place of AWS_ENDPOINT_URL_LOOKOUTVISION."""
+    s3 = boto3.client("s3", endpoint_url=door.endpoint, config=Config(retries={"total_max_attempts": 1}))
+    with pytest.raises(ClientError) as caught:
+        s3.list_objects_v2(Bucket="data", Prefix="a&b")
+    words = caught.value.response["Error"]["Message"]
+    assert "GET /data is not an operation of Lookout for Vision" in words
+    assert "the endpoint for S3 is https://s3.amazonaws.com, and AWS_ENDPOINT_URL_LOOKOUTVISION names this one" in words
+
+
+@pytest.fixture(scope="module")
+def scratches(door: FrontDoor) -> str:
+    """A project with a hosted model that no anomalies were there to measure."""
+    return register_hosted(door.registry, door.cloud.s3, "models", "scratches", segmentation_package())
+
+
+def test_a_model_without_anomalies_says_why_its_performance_is_zero(call: Caller, scratches: str) -> None:
+    given = {"ProjectName": "scratches", "ModelVersion": scratches}
+    for found in (
+        call("DescribeModel", **given)["ModelDescription"],
+        *call("ListModels", ProjectName="scratches")["Models"],
+    ):
+        assert found["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
+        assert found["StatusMessage"] == f"The model is running. {NOT_MEASURED}"
+
+
+def test_stopping_what_is_not_hosted_says_so(call: Caller, door: FrontDoor) -> None:
+    name = f"stopped-{''.join(filter(str.isalnum, call.client.name))}"
+    version = register_hosted(door.registry, door.cloud.s3, "models", name, segmentation_package())
+    given = {"ProjectName": name, "ModelVersion": version}
+    call("StopModel", **given)
+    error = raised(lambda: call("StopModel", **given), "ConflictException")
+    assert f"Model {name}/1 is not hosted, so there is nothing to stop" in error.message
+    assert has(error, ResourceId=f"{name}/1", ResourceType="MODEL")
+
+
+def test_a_hosted_model_of_an_older_relook_is_a_conflict_that_says_to_train_again(
+    call: Caller, door: FrontDoor
+) -> None:
+    name = f"old-{''.join(filter(str.isalnum, call.client.name))}"
+    version = register_hosted(door.registry, door.cloud.s3, "models", name, outdated_package())
+    image = {"Body": part_png(1000), "ContentType": "image/png"}
+    before = len(door.requests)
+    error = raised(
+        lambda: Caller(call.client, door.endpoint, attempts=3)(
+            "DetectAnomalies", ProjectName=name, ModelVersion=version, **image
+        ),
+        "ConflictException",
+    )
+    assert f"Model {name}/1 cannot be asked any more: {OUTDATED}" in error.message
+    assert len(door.requests) == before + 1, "what does not help is not tried again"
+
+
+def test_a_body_that_is_no_image_learns_which_kinds_are_accepted(call: Caller, scratches: str) -> None:
+    given = {"ProjectName": "scratches", "ModelVersion": scratches, "ContentType": "image/png"}
+    error = raised(lambda: call("DetectAnomalies", **given, Body=b'{"image": 1}'), "ValidationException")
+    assert "The content looks like no image; PNG and JPEG are accepted" in error.message
+    text = base64.b64encode(part_png(1000))
+    error = raised(lambda: call("DetectAnomalies", **given, Body=text), "ValidationException")
+    assert "looks like base64 text, and not the image itself; PNG and JPEG are accepted" in error.message
 
 
 def test_errors_carry_what_the_contract_says_and_nothing_else(door: FrontDoor) -> None:

@@ -269,18 +269,18 @@ def test_how_far_a_training_is_can_be_said_while_it_lasts(table: Table) -> None:
 def test_states_change_only_along_their_life(table: Table) -> None:
     failed = create_model(table, "bracket").version
     fail_training(table, "bracket", failed, "too few images")
-    with pytest.raises(ConflictError, match="is TRAINING_FAILED; it can become STARTING_HOSTING only from"):
+    with pytest.raises(ConflictError, match="bracket/1 could not be trained, so there is nothing to start"):
         start_hosting(table, "bracket", failed)
     version = trained(table)
-    calls: list[Callable[[], object]] = [
-        lambda: finish_training(table, "bracket", version, "sha", None, ""),
-        lambda: fail_training(table, "bracket", version, ""),
-        lambda: finish_hosting(table, "bracket", version, who=WHO),
-        lambda: fail_hosting(table, "bracket", version, ""),
-        lambda: stop_hosting(table, "bracket", version, who=WHO),
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: finish_training(table, "bracket", version, "sha", None, ""), "is not being trained any more"),
+        (lambda: fail_training(table, "bracket", version, ""), "is not being trained any more"),
+        (lambda: finish_hosting(table, "bracket", version, who=WHO), "is not being started any more"),
+        (lambda: fail_hosting(table, "bracket", version, ""), "is not being started any more"),
+        (lambda: stop_hosting(table, "bracket", version, who=WHO), "is not hosted, so there is nothing to stop"),
     ]
-    for call in calls:
-        with pytest.raises(ConflictError, match=f"Model bracket/{version} is TRAINED"):
+    for call, words in calls:
+        with pytest.raises(ConflictError, match=rf"Model bracket/{version} {words} \(it is TRAINED\)"):
             call()
     start_hosting(table, "bracket", version)
     fail_hosting(table, "bracket", version, "the package is damaged")

@@ -65,7 +65,7 @@ def check_size(size_bytes: int) -> None:
         ImageRejectedError: EMPTY or TOO_LARGE.
     """
     if not size_bytes:
-        raise ImageRejectedError(RejectionReason.EMPTY, "The image has 0 bytes; upload it again")
+        raise ImageRejectedError(RejectionReason.EMPTY, "The image has 0 bytes; PNG and JPEG are accepted")
     if size_bytes > MAX_IMAGE_BYTES:
         message = f"The image has {size_bytes:,} bytes; at most {MAX_IMAGE_BYTES:,} are accepted"
         raise ImageRejectedError(RejectionReason.TOO_LARGE, message)
@@ -160,6 +160,7 @@ _OTHER_MAGICS = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a ZIP archive",
     b"\0\0\0": "a HEIC, AVIF or video file",
+    **dict.fromkeys((b"iVBORw0KGgo", b"/9j/"), "base64 text, and not the image itself"),
 }
 _CONVERTIBLE = ("a BMP", "a TIFF")
 _LARGEST_DRAFT = 8  # libjpeg leaves out all but one of 8 x 8 coefficients at most
@@ -239,7 +240,7 @@ def check_start(data: bytes, *, is_mask: bool = False) -> None:
     if is_mask and data.startswith(_JPEG_MAGIC):
         raise ImageRejectedError(RejectionReason.UNSUPPORTED_FORMAT, "The content is a JPEG; masks must be PNG")
     if not data.startswith((PNG_MAGIC, _JPEG_MAGIC)):
-        looks_like = next((name for magic, name in _OTHER_MAGICS.items() if data.startswith(magic)), "something else")
+        looks_like = next((name for magic, name in _OTHER_MAGICS.items() if data.startswith(magic)), "no image")
         message = f"The content looks like {looks_like}; PNG and JPEG are accepted, whatever the file's name"
         if looks_like in _CONVERTIBLE:
             message += ". Save it as PNG, which keeps every pixel, such as with: magick IMAGE IMAGE.png"

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from relook.errors import AwsError, AwsThrottledError, RelookError, ThrottledError
+from relook.errors import AwsError, AwsThrottledError, RelookError, ThrottledError, UnknownOperationError
 from relook.lookout import datasets, detect, models, packaging, projects, tags
 from relook.lookout.replays import Replays
 from relook.lookout.service import Operate, Service
@@ -58,15 +58,20 @@ def answer(service: Service, replays: Replays, request: Request, context: Lambda
         done = replays.once(service, operation, given, run, context) if "ClientToken" in given else run()
         return write_answer(operation, done, request_id)
     except Exception as error:
-        translated = _translated(error)
+        translated = _translated(service, error)
         if not isinstance(translated, RelookError) or isinstance(translated, AwsError) or translated.is_transient:
             logger.exception("failed")
         else:
             logger.info("refused", error=type(translated).__name__, reason=str(translated))
-        return write_error(translated, request_id)
+        return write_error(translated, request_id, is_for_s3=request.is_of_s3)
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(service: Service, error: Exception) -> Exception:
+    if isinstance(error, UnknownOperationError):  # AWS_ENDPOINT_URL, say, brings every client's requests here
+        return UnknownOperationError(
+            f"{error}; the endpoint for S3 is {service.s3.meta.endpoint_url}, and AWS_ENDPOINT_URL_LOOKOUTVISION names"
+            " this one to clients of Lookout for Vision alone"
+        )
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, AwsThrottledError):

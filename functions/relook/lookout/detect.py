@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relook.detection.result import DetectAnomalyResult
-from relook.errors import ConflictError, ImageRejectedError, InvalidRequestError, ResourceType
+from relook.errors import ConflictError, ImageRejectedError, InvalidRequestError, PackageError, ResourceType
 from relook.lookout.result import write_result
 
 if TYPE_CHECKING:
@@ -29,9 +29,16 @@ def detect_anomalies(service: Service, given: Mapping[str, Any]) -> dict[str, An
     model = describe_model(service.registry, project, version)
     check_content_type(given["ContentType"])
     if model.status is not ModelStatus.HOSTED or model.package_sha256 is None:
-        message = f"Model {project}/{version} is {model.status}; start it with StartModel before it detects anomalies"
+        message = (
+            f"Model {project}/{version} is not hosted, so it detects nothing; it is {model.status}, and StartModel"
+            " hosts what is trained"
+        )
         raise ConflictError(ResourceType.MODEL, f"{project}/{version}", message)
-    loaded = service.models.get(project, version, model.package_sha256)
+    try:
+        loaded = service.models.get(project, version, model.package_sha256)
+    except PackageError as error:  # hosted by an older Relook, or damaged since: asking again would not help
+        message = f"Model {project}/{version} cannot be asked any more: {error}"
+        raise ConflictError(ResourceType.MODEL, f"{project}/{version}", message) from error
 
     def measure(result: DetectAnomalyResult | None) -> None:
         emit_inspection_metrics(

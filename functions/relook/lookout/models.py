@@ -34,6 +34,9 @@ from relook.registry.projects import describe_project, list_projects
 LATEST = "latest"
 INFERENCE_UNIT_QUOTA = "InferenceUnits"
 """Quota code of the error for too many inference units. Those of the original service are not known."""
+NOT_MEASURED = (
+    "Performance reads 0 because there were no anomalous images to measure it with; it says nothing about the model."
+)
 
 
 def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,18 +299,22 @@ def _metadata(service: Service, model: ModelVersion) -> dict[str, Any]:
         "Description": model.description,
         "Status": model.status,
         "StatusMessage": model.status_message,
-        "Performance": _performance(model) if _is_trained(model) else None,
+        **(_performance(model) if _is_trained(model) else {}),
     }
 
 
-def _performance(model: ModelVersion) -> dict[str, float]:
-    """Clients read these of every trained model, so that leaving them out would break programs.
+def _performance(model: ModelVersion) -> dict[str, Any]:
+    """`Performance`, and a status message that says why where it was not measured.
 
-    Zeros where nothing anomalous was there to measure them on: whoever compares them with a limit is stopped rather
-    than let through. The evaluation says null, and the status message of the training says why.
+    Every client reads an answer without it, but their users' programs do not: AWS's own examples take its members of
+    each trained model, which would end them with a KeyError, or at a null in Java and Go. So it is zeros where nothing
+    anomalous was there to measure it with: whoever compares them with a limit is stopped rather than let through.
     """
-    measured = model.performance or models.Performance(0.0, 0.0, 0.0)
-    return {"F1Score": measured.f1_score, "Recall": measured.recall, "Precision": measured.precision}
+    measured = model.performance
+    if measured is None:
+        zeros = dict.fromkeys(("F1Score", "Recall", "Precision"), 0.0)
+        return {"Performance": zeros, "StatusMessage": f"{model.status_message.removesuffix('.')}. {NOT_MEASURED}"}
+    return {"Performance": {"F1Score": measured.f1_score, "Recall": measured.recall, "Precision": measured.precision}}
 
 
 def _trained_facts(service: Service, model: ModelVersion) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError, UnknownOperationError
@@ -51,13 +52,23 @@ class Request:
     @property
     def signed_region(self) -> str:
         """Whom the caller believes to talk to; empty where the signature does not say."""
+        return self._signed_for[0]
+
+    @property
+    def is_of_s3(self) -> bool:
+        """Whether a client of S3 sent it, to the wrong endpoint."""
+        return self._signed_for[1] == "s3"
+
+    @property
+    def _signed_for(self) -> tuple[str, str]:
+        """Region and service."""
         scope = self.headers.get("authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
-        return scope[2] if len(scope) == 5 else ""
+        return (scope[2], scope[3]) if len(scope) == 5 else ("", "")
 
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer, its body being JSON."""
+    """An HTTP answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -73,7 +84,7 @@ def route(method: str, path: str) -> tuple[Operation, dict[str, str]]:
     for operation, pattern in _patterns():
         if operation.method == method and (match := pattern.fullmatch(path)):
             return operation, {name: unquote(value) for name, value in match.groupdict().items()}
-    raise UnknownOperationError(f"No operation of API version {API_VERSION} is {method} {path}")
+    raise UnknownOperationError(f"{method} {path} is not an operation of Lookout for Vision ({API_VERSION})")
 
 
 def read_input(operation: Operation, in_path: Mapping[str, str], request: Request) -> dict[str, Any]:
@@ -109,13 +120,21 @@ def write_answer(operation: Operation, answer: Mapping[str, Any], request_id: st
     return Response(operation.status, _headers(request_id), json.dumps(answer, allow_nan=False))
 
 
-def write_error(error: Exception, request_id: str) -> Response:
-    """What a client sees of an exception; of one that is not ours, no more than that there was one."""
+def write_error(error: Exception, request_id: str, *, is_for_s3: bool = False) -> Response:
+    """What a client sees of an exception; of one that is not ours, no more than that there was one.
+
+    Args:
+        is_for_s3: in XML, for clients of S3 show no other error's message.
+    """
     shape, members = error_shape(error)
     headers = {**_headers(request_id), "x-amzn-errortype": shape.name}
     if "RetryAfterSeconds" in shape.members:
         headers["Retry-After"] = str(_RETRY_AFTER_S)
-    return Response(shape.status or 500, headers, json.dumps(members))
+    body = json.dumps(members)
+    if is_for_s3:
+        headers["Content-Type"] = "application/xml"
+        body = f"<Error><Code>{shape.name}</Code><Message>{escape(members['Message'])}</Message></Error>"
+    return Response(shape.status or 500, headers, body)
 
 
 def check(shape: Shape, value: Any, name: str) -> None:

@@ -142,7 +142,10 @@ def refuse_existing(table: Table, project: str, dataset_type: DatasetType) -> No
     """
     describe_project(table, project)
     if table.get(_key(project, dataset_type)) is not None:
-        message = f"Project {project} already has a {dataset_type} dataset"
+        message = (
+            f"Project {project} already has a {dataset_type} dataset; change it with UpdateDatasetEntries, or delete it"
+            " first"
+        )
         raise ConflictError(ResourceType.DATASET, _id(project, dataset_type), message)
 
 

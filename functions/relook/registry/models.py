@@ -198,7 +198,7 @@ def delete_model(table: Table, project: str, version: str) -> None:
     idle = (ModelStatus.TRAINED, ModelStatus.TRAINING_FAILED, ModelStatus.HOSTING_FAILED)
     model = describe_model(table, project, version)
     if model.status not in idle:
-        raise _wrong_state(model, ModelStatus.DELETING, idle)
+        raise _wrong_state(model, idle, ModelStatus.DELETING)
     try:
         table.write(Delete(model_key(project, version), expect={"status": idle}), count_children(project, -1))
     except ConditionFailedError:
@@ -238,7 +238,7 @@ def change_model(
     except ConditionFailedError:
         model = read_model(table, project, version)
         if model.status not in before:
-            raise _wrong_state(model, after, before) from None
+            raise _wrong_state(model, before, after) from None
         raise foiled(project, version) from None
     return read_model(table, project, version)
 
@@ -346,10 +346,29 @@ def _without_the_dead(table: Table, model: ModelVersion) -> ModelVersion:
         return read_model(*which)
 
 
-def _wrong_state(model: ModelVersion, after: ModelStatus, before: tuple[ModelStatus, ...]) -> ConflictError:
+def _wrong_state(model: ModelVersion, before: tuple[ModelStatus, ...], after: ModelStatus) -> ConflictError:
     resource_id = f"{model.project}/{model.version}"
-    message = f"Model {resource_id} is {model.status}; it can become {after} only from {' or '.join(before)}"
+    message = f"Model {resource_id} {_obstacle(model.status, before, after)} (it is {model.status})"
     return ConflictError(ResourceType.MODEL, resource_id, message)
+
+
+def _obstacle(status: ModelStatus, before: tuple[ModelStatus, ...], after: ModelStatus) -> str:
+    """What is in the way of a change, and what would be right."""
+    match before:
+        case (ModelStatus.HOSTED,):
+            return "is not hosted, so there is nothing to stop"
+        case (ModelStatus.TRAINING,):
+            return "is not being trained any more"
+        case (ModelStatus.STARTING_HOSTING,):
+            return "is not being started any more"
+    match status:
+        case ModelStatus.TRAINING:
+            return "is being trained; wait until that has ended"
+        case ModelStatus.TRAINING_FAILED:
+            return "could not be trained, so there is nothing to start; train a new version"
+        case ModelStatus.HOSTED if after is ModelStatus.STARTING_HOSTING:
+            return "is hosted already; stop it first to start it with other inference units"
+    return "is in use; stop it before it is deleted"
 
 
 def _time(text: str | None) -> datetime | None:

@@ -41,11 +41,8 @@ def performance(evaluation: Evaluation) -> Performance | None:
     return Performance(evaluation.f1, evaluation.recall, evaluation.precision)
 
 
-def status_message(evaluation: Evaluation, notes: Sequence[str]) -> str:
-    sentences = ["The model is trained."]
-    if evaluation.f1 is None:
-        sentences.append("Without anomalous images, how well it finds them could not be measured.")
-    sentences += [f"{note}." for note in notes[:_SHOWN_NOTES]]
+def status_message(notes: Sequence[str]) -> str:
+    sentences = ["The model is trained.", *(f"{note}." for note in notes[:_SHOWN_NOTES])]
     if len(notes) > _SHOWN_NOTES:
         sentences.append(f"The training report has {len(notes) - _SHOWN_NOTES} more notes.")
     return " ".join(sentences)

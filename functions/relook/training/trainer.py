@@ -139,7 +139,7 @@ class Trainer:
             model.version,
             sha256,
             performance(evaluation),
-            status_message(evaluation, trained.notes),
+            status_message(trained.notes),
             evaluation=files,
             borderline=borderline_band(image_outcomes(evaluation), trained.package.manifest.threshold),
             ended_at=ended_at,

@@ -44,6 +44,7 @@ func inspect(project, photo string) error {
 			return err
 		}
 		if *described.ModelDescription.Status == lookoutforvision.ModelStatusHosted {
+			fmt.Printf("f1 %.1f\n", *described.ModelDescription.Performance.F1Score)
 			break
 		}
 		time.Sleep(100 * time.Millisecond)

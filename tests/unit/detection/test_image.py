@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import struct
 import subprocess
@@ -303,7 +304,9 @@ def test_too_many_bytes_are_refused() -> None:
         (encode(quadrants(), "WEBP"), "a WebP"),
         (encode(quadrants(), "BMP"), "a BMP"),
         (b"%PDF-1.7", "a PDF"),
-        (b"just text", "something else"),
+        (b"just text", "no image"),
+        (base64.b64encode(b"\x89PNG\r\n\x1a\n"), "base64 text, and not the image itself"),
+        (base64.b64encode(b"\xff\xd8\xff\xe0"), "base64 text, and not the image itself"),
     ],
 )
 def test_other_formats_are_refused_by_content(data: bytes, looks_like: str) -> None:

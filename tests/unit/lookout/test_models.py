@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from threading import Lock
 from typing import Any
 
@@ -132,7 +132,7 @@ def test_a_new_version_is_in_training_and_its_request_in_the_queue(ready: Servic
     metadata = operations.create_model(ready, given)["ModelMetadata"]
     assert (metadata["ModelVersion"], metadata["ModelArn"]) == ("1", f"{ARN}/1")
     assert (metadata["Status"], metadata["StatusMessage"]) == ("TRAINING", "The model is being trained.")
-    assert (metadata["Description"], metadata["Performance"]) == ("first", None)
+    assert (metadata["Description"], "Performance" in metadata) == ("first", False)
     assert datetime.now(UTC) - metadata["CreationTimestamp"] < timedelta(minutes=1)
     assert messages(ready) == [{"project": "bracket", "version": "1"}]
     found = described(ready)
@@ -316,6 +316,7 @@ def test_what_old_clients_read_unconditionally_is_never_missing(service: Service
     finish_training(service.registry, "bracket", registered, "sha", None, "The model was registered from a.onnx.")
     found = described(service, registered)
     assert found["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
+    assert found["StatusMessage"] == f"The model was registered from a.onnx. {operations.NOT_MEASURED}"
     assert found["OutputConfig"] == {"S3Location": {"Bucket": "models", "Prefix": "bracket/1/"}}
     assert isinstance(found["EvaluationEndTimestamp"], datetime)
     assert "EvaluationResult" not in found
@@ -423,8 +424,8 @@ def test_a_package_that_cannot_be_deleted_does_not_bring_the_version_back(servic
 def test_versions_in_use_are_not_deleted(ready: Service) -> None:
     start(ready, trained(ready))
     operations.create_model(ready, REQUEST)
-    for version, state in (("1", "HOSTED"), ("2", "TRAINING")):
-        with pytest.raises(ConflictError, match=f"Model bracket/{version} is {state}") as caught:
+    for version, words in (("1", "in use; stop it before it is deleted"), ("2", "being trained; wait until that has")):
+        with pytest.raises(ConflictError, match=f"Model bracket/{version} is {words}") as caught:
             operations.delete_model(ready, asked(version))
         assert caught.value.resource_id == f"bracket/{version}"
 
@@ -444,19 +445,24 @@ def test_a_started_version_is_hosted_with_its_units_and_inspects_uploads(service
     assert operations.stop_model(service, asked()) == {"Status": "STOPPING_HOSTING"}
     found = described(service)
     assert (found["Status"], found["StatusMessage"]) == ("TRAINED", "The model is trained.")
+    assert found["Performance"] == {"F1Score": 1, "Recall": 1, "Precision": 1}
     assert not found.keys() & {"MinInferenceUnits", "MaxInferenceUnits"}
     assert describe_project(service.registry, "bracket").hosted is None
 
 
 def test_states_that_do_not_allow_it_are_conflicts(ready: Service) -> None:
     version = trained(ready)
-    with pytest.raises(ConflictError, match="is TRAINED; it can become TRAINED only from HOSTED"):
+    refused = partial(pytest.raises, ConflictError)
+    with refused(match=r"Model bracket/1 is not hosted, so there is nothing to stop \(it is TRAINED\)"):
         operations.stop_model(ready, asked(version))
     start(ready, version)
-    with pytest.raises(ConflictError, match="is HOSTED"):
+    with refused(match=r"Model bracket/1 is hosted already; stop it first to start it with other .* \(it is HOSTED\)"):
         start(ready, version)
     operations.create_model(ready, REQUEST)
-    with pytest.raises(ConflictError, match="is TRAINING"):
+    with refused(match=r"Model bracket/2 is being trained; wait until that has ended \(it is TRAINING\)"):
+        start(ready, "2")
+    fail_training(ready.registry, "bracket", "2", "no")
+    with refused(match=r"Model bracket/2 could not be trained, so there is nothing to start; train a new version"):
         start(ready, "2")
 
 
@@ -495,7 +501,7 @@ def test_a_model_of_an_older_relook_is_a_failed_start_that_says_to_train_again(s
     trained(service, package=outdated_package())
     start(service)
     found = described(service)
-    assert (found["Status"], found["StatusMessage"]) == ("HOSTING_FAILED", OUTDATED)
+    assert (found["Status"], found["StatusMessage"]) == ("HOSTING_FAILED", f"{OUTDATED}. {operations.NOT_MEASURED}")
     assert describe_project(service.registry, "bracket").hosted is None
 
 

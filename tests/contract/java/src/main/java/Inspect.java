@@ -10,6 +10,7 @@ import software.amazon.awssdk.core.sync.RequestBody;
 import software.amazon.awssdk.services.lookoutvision.LookoutVisionClient;
 import software.amazon.awssdk.services.lookoutvision.model.DetectAnomaliesRequest;
 import software.amazon.awssdk.services.lookoutvision.model.DetectAnomalyResult;
+import software.amazon.awssdk.services.lookoutvision.model.ModelDescription;
 import software.amazon.awssdk.services.lookoutvision.model.ModelHostingStatus;
 import software.amazon.awssdk.services.lookoutvision.model.ModelMetadata;
 import software.amazon.awssdk.services.lookoutvision.model.ModelStatus;
@@ -30,9 +31,11 @@ public class Inspect {
             ModelHostingStatus starting =
                     client.startModel(r -> r.projectName(project).modelVersion(VERSION).minInferenceUnits(1)).status();
             System.out.println("start " + starting);
-            while (status(client, project) != ModelStatus.HOSTED) {
+            while (model(client, project).status() != ModelStatus.HOSTED) {
                 Thread.sleep(100);
             }
+
+            System.out.println(String.format(Locale.ROOT, "f1 %.1f", model(client, project).performance().f1Score()));
 
             SdkBytes bytes;
             try (InputStream stream = Files.newInputStream(photo)) {
@@ -57,8 +60,8 @@ public class Inspect {
         }
     }
 
-    private static ModelStatus status(LookoutVisionClient client, String project) {
-        return client.describeModel(r -> r.projectName(project).modelVersion(VERSION)).modelDescription().status();
+    private static ModelDescription model(LookoutVisionClient client, String project) {
+        return client.describeModel(r -> r.projectName(project).modelVersion(VERSION)).modelDescription();
     }
 
     private static void print(String how, DetectAnomalyResult result) {
