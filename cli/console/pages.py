@@ -114,11 +114,6 @@ def local_time(text: str) -> str:
     return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M:%S")
 
 
-def day_of(text: str) -> str:
-    """`2026-11-26` of a time in UTC."""
-    return text[:10]
-
-
 def swatch(color: str) -> Markup:
     """A small square in a type's colour, outlined so that it shows on any ground."""
     return Markup(

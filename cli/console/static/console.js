@@ -2,22 +2,12 @@
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-export const token = $('meta[name="relook-token"]').content;
-
 /** Tell what happened, where screen readers hear it too. */
-export function say(text) {
+function say(text) {
   const status = $("#status");
   status.textContent = text;
   clearTimeout(say.timer);
   say.timer = setTimeout(() => { status.textContent = ""; }, 4000);
-}
-
-/** A change, with the token that only our own pages know; throws with the server's sentence. */
-export async function change(address, fields) {
-  const body = fields instanceof FormData ? fields : new URLSearchParams(fields);
-  const answer = await fetch(address, { method: "POST", body, headers: { "x-relook-token": token } });
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer;
 }
 
 // Cards: next, previous, open
@@ -72,7 +62,6 @@ if (layers) {
   }, { passive: false });
   const fingers = new Map();
   area.addEventListener("pointerdown", (event) => {
-    if (area.dataset.paints) return;
     fingers.set(event.pointerId, event);
     area.setPointerCapture(event.pointerId);
   });
