@@ -59,7 +59,7 @@ def test_the_same_requests_unbroken_are_not_refused_for_their_form(door: FrontDo
         "ResourceArn": valid(operation).get("ResourceArn", "").replace("any", "no"),
     }
     answer = send(door, operation, {**valid(operation), **elsewhere})
-    assert answer.status in (200, 404), answer
+    assert answer.status in (200, 202, 404), answer
 
 
 @pytest.mark.parametrize("operation", PAGED, ids=lambda operation: operation.name)

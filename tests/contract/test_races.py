@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import pytest
 
 from relook.aws.bucket import Bucket
@@ -20,7 +21,7 @@ from relook.registry.trainings import finish_training
 from tests.contract.front_door import Answer, FrontDoor
 from tests.contract.requests import send
 from tests.contract.samples import classification_line
-from tests.unit.parts import classification_package, register_hosted
+from tests.unit.parts import classification_package, part_png, register_hosted
 
 WRITERS = 6
 
@@ -73,8 +74,16 @@ def hosted_version(door: FrontDoor, project: str) -> str | None:
     return None if version is None else str(version)
 
 
+def put_images(*keys: str) -> None:
+    """Into the bucket that manifests name: entries whose image is missing are refused."""
+    s3 = boto3.client("s3")
+    for key in keys:
+        s3.put_object(Bucket="data", Key=key, Body=part_png(1))
+
+
 def labeled(door: FrontDoor, project: str) -> None:
     """A training dataset with enough normal images."""
+    put_images(*(f"{i}.png" for i in range(20)))
     lines = "\n".join(classification_line(f"s3://data/{i}.png", is_anomalous=False) for i in range(20))
     assert ask(door, "CreateDataset", ProjectName=project, DatasetType="train").status == 202
     changes = base64.b64encode(lines.encode()).decode()
@@ -112,6 +121,7 @@ def test_one_of_many_makes_and_deletes_the_dataset(door: FrontDoor, project: str
 def test_updates_of_one_dataset_lose_no_line(door: FrontDoor, project: str) -> None:
     names = {"ProjectName": project, "DatasetType": "train"}
     ask(door, "CreateDataset", **names)
+    put_images(*(f"{writer}-{i}.png" for writer in range(WRITERS) for i in range(5)))
     batches = [
         [classification_line(f"s3://data/{writer}-{i}.png", is_anomalous=writer % 2 == 0) for i in range(5)]
         for writer in range(WRITERS)
