@@ -17,7 +17,7 @@ from relook.aws.bucket import Bucket, S3Uri
 from relook.aws.errors import translated
 from relook.errors import ConflictError, InvalidRequestError
 from relook.registry.datasets import DatasetType
-from relook.registry.history import HistoryEntry, tell_change
+from relook.registry.history import HistoryEntry
 from relook.registry.manifest import ManifestEntry, entry_line, parse_entry
 from relook.registry.reviewed_entries import (
     ReviewedEntry,
@@ -134,4 +134,4 @@ def _has(stack: Stack, which: Mapping[str, str], entry: ManifestEntry) -> bool:
 
 def _tell(stack: Stack, change: HistoryEntry | None) -> None:
     if change is not None:
-        tell_change(stack.clients.events, stack.outputs["EventBus"], change)
+        stack.tell(change)

@@ -21,7 +21,6 @@ from relook.errors import ConflictError, InvalidRequestError, NoSuchObjectError,
 from relook.quality.rates import Rate
 from relook.quality.summary import Reviews, summarize
 from relook.registry.datasets import DatasetType
-from relook.registry.history import tell_change
 from relook.registry.inspections import RecordId, types_of
 from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, latest_reviews, open_reviews, review
 
@@ -84,7 +83,7 @@ def say(stack: Stack, record: Record, opinion: Opinion) -> dict[str, Any]:
         who=stack.clients.caller,
     )
     if change is not None:
-        tell_change(stack.clients.events, stack.outputs["EventBus"], change)
+        stack.tell(change)
     if opinion.dataset is not None:
         join_dataset(stack, after, opinion.dataset)
         return stack.inspections.get(RecordId.of(after).key) or after

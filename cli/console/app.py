@@ -47,7 +47,7 @@ def create_app(stack: Stack, stage: str, port: int) -> Starlette:
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(OwnPagesOnly, port=port)],
-        exception_handlers={RelookError: _explain, 404: _not_found},
+        exception_handlers={RelookError: _explain, CommandError: _explain, 404: _not_found},
     )
     app.state.console = Console(stack, stage)
     return app

@@ -5,31 +5,29 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from cli.console import charts
-from cli.console.pages import Console, Sent, change, console_of, render
+from cli.console.pages import Sent, change, console_of, render
 from cli.console.pictures import THUMBNAIL_PX, jpeg, reduced
+from cli.threshold import Choice, Judge, choice_for, read_judge, take
 from relook.aws.bucket import S3Uri
 from relook.errors import ImageRejectedError, InvalidRequestError, NoSuchObjectError
 from relook.quality.thresholds import (
     OperatingPoint,
     Outcome,
-    borderline_band,
     operating_point,
     precision_recall_curve,
     threshold_change,
 )
-from relook.registry.models import ModelVersion, describe_model
+from relook.registry.models import describe_model
 from relook.registry.projects import describe_project
-from relook.registry.thresholds import choose_threshold, list_thresholds, revoke_threshold
-from relook.training.evaluation import read_outcomes
+from relook.registry.thresholds import list_thresholds
 
-_OWN_THRESHOLD = 0.5
-"""Of a model that nobody has moved: training puts it there."""
 _MISTAKES = 12
 _BINS = 20
 
@@ -45,27 +43,29 @@ class _Shown:
 def model(request: Request) -> Response:
     """GET /projects/{project}/models/{version}: with `threshold`, what that one would do."""
     console = console_of(request)
-    described = _described(request)
+    registry = console.stack.registry
+    described = describe_model(registry, request.path_params["project"], request.path_params["version"])
+    shown: dict[str, Any] = {"project": describe_project(registry, described.project), "model": described}
+    if described.package_sha256 is None:
+        return render(request, "model.html", **shown, outcomes=0, chosen=[])
+    judge = _judge(request)
     asked = request.query_params.get("threshold")
-    current = described.threshold if described.threshold is not None else _OWN_THRESHOLD
-    tried = _threshold(asked) if asked else current
-    outcomes = evaluation(console, described)
+    tried = _threshold(asked) if asked else judge.in_force
+    evaluated = _evaluated(judge, tried) if judge.outcomes else {"outcomes": 0}
     return render(
         request,
         "model.html",
-        project=describe_project(console.stack.registry, described.project),
-        model=described,
-        current=current,
+        **shown,
+        current=judge.in_force,
         tried=tried,
-        chosen=list_thresholds(console.stack.registry, described.project, described.version),
-        **(_evaluated(outcomes, current, tried) if outcomes else {"outcomes": 0}),
+        chosen=list_thresholds(registry, described.project, described.version),
+        **evaluated,
     )
 
 
 def image(request: Request) -> Response:
     """GET /projects/{project}/models/{version}/images/{number}: a thumbnail of an image of the evaluation."""
-    console = console_of(request)
-    outcomes = evaluation(console, _described(request))
+    console, outcomes = console_of(request), _judge(request).outcomes
     number = request.path_params["number"]
     if number >= len(outcomes):
         return PlainTextResponse("The evaluation has no such image", 404)
@@ -78,36 +78,18 @@ def image(request: Request) -> Response:
 @change
 def move_threshold(request: Request, sent: Sent) -> Response:
     """POST /projects/{project}/models/{version}/threshold: `threshold`, or `revoke` for the one before."""
-    console, described = console_of(request), _described(request)
-    who, registry = console.stack.clients.caller, console.stack.registry
+    judge = _judge(request)
     if sent.get("revoke"):
-        entry = revoke_threshold(registry, described.project, described.version, who=who)
+        choice = choice_for(judge, false_alarms=None, recall=None, value=None, revoke=True)
     else:
-        value = _threshold(sent.get("threshold") or "")
-        entry = choose_threshold(
-            registry,
-            described.project,
-            described.version,
-            value,
-            how="moved in the console",
-            who=who,
-            borderline=borderline_band(evaluation(console, described), value),
-        )
-    console.stack.tell(entry)
-    return RedirectResponse(_address(described), 303)
+        choice = Choice(_threshold(sent.get("threshold") or ""), "moved in the console")
+    assert choice is not None
+    take(console_of(request).stack, judge, choice)
+    return RedirectResponse(f"/projects/{judge.name.replace('/', '/models/')}", 303)
 
 
-def evaluation(console: Console, described: ModelVersion) -> list[Outcome]:
-    """What the version said of images that it did not learn from; empty where nobody evaluated it."""
-    if described.output is None or described.evaluation is None:
-        return []
-    try:
-        return read_outcomes(console.stack.bucket(described.output.bucket).read(described.evaluation.manifest_key))
-    except NoSuchObjectError:
-        return []
-
-
-def _evaluated(outcomes: Sequence[Outcome], current: float, tried: float) -> dict[str, object]:
+def _evaluated(judge: Judge, tried: float) -> dict[str, Any]:
+    outcomes, current = judge.outcomes, judge.in_force
     moved = threshold_change(outcomes, current, tried)
     numbers = {outcome: number for number, outcome in enumerate(outcomes)}
     shown = [_Shown(numbers[each], each) for each in moved.changed]
@@ -149,9 +131,9 @@ def _curve(outcomes: Sequence[Outcome], point: OperatingPoint) -> Markup | None:
     return charts.curve(points, chosen, title="Precision against recall")
 
 
-def _described(request: Request) -> ModelVersion:
+def _judge(request: Request) -> Judge:
     names = request.path_params
-    return describe_model(console_of(request).stack.registry, names["project"], names["version"])
+    return read_judge(console_of(request).stack, names["project"], names["version"])
 
 
 def _threshold(text: str) -> float:
@@ -162,7 +144,3 @@ def _threshold(text: str) -> float:
     if not 0 <= value <= 1:
         raise InvalidRequestError(f"{text!r} is no threshold; it is a probability between 0 and 1, such as 0.4")
     return value
-
-
-def _address(described: ModelVersion) -> str:
-    return f"/projects/{described.project}/models/{described.version}"

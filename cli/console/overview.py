@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from cli.console import charts
 from cli.console.pages import console_of, render
-from relook.quality.rates import control_chart
+from relook.aws.table import Item
+from relook.quality.rates import ControlChart, control_chart
 from relook.quality.summary import Summary, summarize
 from relook.registry.inspections import Wanted, newest
 
@@ -34,6 +35,7 @@ def overview(request: Request) -> Response:
     colors: dict[str, str] = {}
     records = newest(console.stack.inspections, [project] if project else names, wanted)
     summary = summarize(_noting_colors(records, colors), group_by=by or None)
+    control = control_chart({day: counts.anomaly_rate for day, counts in summary.by_day.items()})
     return render(
         request,
         "overview.html",
@@ -42,15 +44,14 @@ def overview(request: Request) -> Response:
         since=since,
         by=by,
         summary=summary,
-        charts=draw(summary, colors),
-        control=control_chart({day: counts.anomaly_rate for day, counts in summary.by_day.items()}),
+        charts=draw(summary, control, colors),
+        control=control,
     )
 
 
-def draw(summary: Summary, colors: Mapping[str, str]) -> dict[str, Any]:
+def draw(summary: Summary, control: ControlChart, colors: Mapping[str, str]) -> dict[str, Any]:
     """The page's charts, by name; without those that have nothing to show."""
-    days = list(summary.by_day)
-    labels = [f"{day[8:]}.{day[5:7]}." for day in days]
+    labels = [_short(day) for day in summary.by_day]
     counts = list(summary.by_day.values())
     drawn: dict[str, Any] = {}
     if counts:
@@ -60,11 +61,10 @@ def draw(summary: Summary, colors: Mapping[str, str]) -> dict[str, Any]:
             ("rejected", [each.rejected for each in counts]),
         ]
         drawn["images"] = charts.bars(labels, stacks, title="Images a day", unit="images")
-        control = control_chart({day: each.anomaly_rate for day, each in summary.by_day.items()})
         points = [point for point in control.points if point.rate.share is not None]
         if control.center is not None and len(points) > 1:
             drawn["control"] = charts.p_chart(
-                [f"{point.name[8:]}.{point.name[5:7]}." for point in points],
+                [_short(point.name) for point in points],
                 [point.rate.share or 0.0 for point in points],
                 [(point.lower or 0.0, point.upper or 1.0) for point in points],
                 control.center,
@@ -85,7 +85,12 @@ def draw(summary: Summary, colors: Mapping[str, str]) -> dict[str, Any]:
     return drawn
 
 
-def _noting_colors(records: Any, colors: dict[str, str]) -> Any:
+def _short(day: str) -> str:
+    """`2026-11-26` as `26.11.`"""
+    return f"{day[8:]}.{day[5:7]}."
+
+
+def _noting_colors(records: Iterable[Item], colors: dict[str, str]) -> Iterator[Item]:
     for number, record in enumerate(records):
         if number < _TYPE_COLORS:
             for each in record.get("anomalies") or ():

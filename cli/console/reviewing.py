@@ -8,11 +8,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from cli import reviewing
 from cli.console.pages import Console, Sent, address, change, console_of, render
 from relook.aws.table import Item
 from relook.errors import InvalidRequestError
 from relook.registry.inspections import RecordId, Wanted, newest, types_of
-from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, open_reviews, review
+from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, open_reviews
 
 _RECENT = 500
 """Newest records that are asked which types there are."""
@@ -58,21 +59,14 @@ def say(request: Request, sent: Sent) -> Response:
     said, _, label = (sent.get("said") or "").partition(":")
     if said not in list(ReviewVerdict):
         raise InvalidRequestError(f"{said!r} is no review; say one of {', '.join(ReviewVerdict)}")
-    seen = {name: value for name, value in record.items() if not name.startswith("review")}
-    if sent.get("seen"):  # what the reviewer saw; if another one was faster, they are told
-        seen |= {name: record[name] for name in record if name.startswith("review")}
-        seen["reviewed_at"] = sent.get("seen")
-    _, change_ = review(
-        console.stack.inspections,
-        console.stack.registry,
-        seen,
-        ReviewVerdict(said),
-        label=(label or sent.get("label")) if said == ReviewVerdict.WRONG else None,
-        note=sent.get("note"),
-        who=console.stack.clients.caller,
-    )
-    if change_:
-        console.stack.tell(change_)
+    # As the reviewer saw it: if another one was faster since, they are told.
+    if sent.get("seen"):
+        seen = record | {"reviewed_at": sent.get("seen")}
+    else:
+        seen = {name: value for name, value in record.items() if name != "review"}
+    verdict = ReviewVerdict(said)
+    what = (label or sent.get("label")) if verdict is ReviewVerdict.WRONG else None
+    reviewing.say(console.stack, seen, reviewing.Opinion(verdict, what, sent.get("note")))
     following = sent.get("following") or ""
     # Only a page of ours is gone to: an address from a form is somebody's word.
     return RedirectResponse(following if following.startswith("/review?") else f"/inspections/{record_id}", 303)

@@ -7,12 +7,15 @@ import re
 
 import pytest
 
+from cli.threshold import Choice, change_to, read_judge
 from relook.aws.bucket import Bucket
 from relook.quality.thresholds import Outcome, operating_point
 from relook.registry.history import list_history
 from relook.registry.models import EvaluationFiles, OutputPlace, describe_model
+from relook.registry.packages import save_package
 from relook.registry.trainings import create_model, finish_training
 from tests.console.conftest import Seen, png
+from tests.unit.parts import classification_package
 
 HERE = "/projects/bracket/models/1"
 OUTCOMES = [("a", False, 0.1), ("b", False, 0.45), ("c", True, 0.4), ("d", True, 0.9)]
@@ -37,7 +40,8 @@ def evaluated(seen: Seen) -> Seen:
     models = Bucket(seen.stack.clients.s3, "models")
     models.write("out/manifest", "".join(json.dumps(each) + "\n" for each in lines).encode())
     files = EvaluationFiles("out/manifest", "out/result", "out/report")
-    finish_training(seen.stack.registry, "bracket", "1", "0" * 64, None, "The model is trained.", evaluation=files)
+    sha256 = save_package(models, "bracket", "1", classification_package())
+    finish_training(seen.stack.registry, "bracket", "1", sha256, None, "The model is trained.", evaluation=files)
     return seen
 
 
@@ -87,3 +91,20 @@ def test_pictures_of_the_evaluation(evaluated: Seen) -> None:
 def test_a_version_that_was_not_evaluated_says_so(seen: Seen) -> None:
     create_model(seen.stack.registry, "bracket")
     assert "was not evaluated" in seen.browser.get(HERE).text
+
+
+def test_the_page_and_the_command_tell_the_same(evaluated: Seen) -> None:
+    judge = read_judge(evaluated.stack, "bracket", "1")
+    change = change_to(judge, Choice(0.42, "tried"))
+    text = evaluated.browser.get(f"{HERE}?threshold=0.42").text
+    assert changed(text) == [each.name.rpartition("/")[2][0] for each in change.changed] == ["b"]
+    shown = [int(hits) for hits, _ in re.findall(r"(\d+) of (\d+);", text)]
+    points = (change.before.confusion, change.after.confusion)
+    rates = [[each.false_alarm_rate.hits for each in points], [each.recall.hits for each in points]]
+    assert shown[:4] == [hits for pair in rates for hits in pair]
+
+
+def test_there_is_nothing_to_take_back(evaluated: Seen) -> None:
+    answer = evaluated.change(f"{HERE}/threshold", data={"revoke": "yes"})
+    assert answer.status_code == 400
+    assert "none to revoke" in answer.text

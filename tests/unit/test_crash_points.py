@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 
 import inspect_image
 from tests.unit.conftest import Cloud, forget_process_state
+from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
 
 OWN_CALLS = {
@@ -24,38 +23,16 @@ OWN_CALLS = {
 MAX_CALLS = 12
 
 
-class ProcessKilled(BaseException):
-    """The container goes away: no `except Exception` and no clean-up sees it."""
-
-
-def soft_error() -> BaseException:
-    error: BaseException = ClientError({"Error": {"Code": "InternalError", "Message": "injected"}}, "injected")
-    return error
-
-
 def run(
     cloud: Cloud, upload: dict[str, Any], fail_at: int | None, *, after: bool, error: Callable[[], BaseException]
 ) -> int:
     """Deliver once, with the fail_at-th AWS call failing; how many calls there were."""
-    original, calls = BaseClient._make_api_call, 0
-
-    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == fail_at and not after:
-            raise error()
-        answer = original(self, name, arguments)
-        if calls == fail_at:
-            raise error()
-        return answer
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", call)
+    with failing_call(fail_at, error, after=after) as names:
         try:
             cloud.deliver(upload)
         except ProcessKilled:
             forget_process_state()
-    return calls
+    return len(names)
 
 
 def final_state(cloud: Cloud) -> tuple[Any, ...]:
@@ -104,16 +81,8 @@ def test_redelivery_ends_in_the_same_state(hosted: Cloud, error: Callable[[], Ba
 
 
 def test_the_calls_are_the_ones_we_know(hosted: Cloud) -> None:
-    names: list[str] = []
-    original = BaseClient._make_api_call
-
-    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        names.append(name)
-        return original(self, name, arguments)
-
     upload = hosted.upload("bracket/a.png", part_png(2001, is_scratched=True))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", call)
+    with failing_call(None) as names:
         assert hosted.deliver(upload) == []
     assert set(names) == OWN_CALLS
     assert inspect_image.pipeline.cache_info().currsize == 1

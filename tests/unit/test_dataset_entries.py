@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 from jsonschema import Draft202012Validator
 
 from cli.dataset_entries import join_dataset, leave_dataset
@@ -28,8 +27,8 @@ from relook.registry.reviewed_entries import ReviewedEntry
 from relook.registry.reviews import ReviewVerdict, waiting
 from tests.contract.front_door import opened
 from tests.unit.conftest import SETTINGS, Cloud
+from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import SCRATCH_COLOR, classification_package, hosted_package, part, part_png, png
-from tests.unit.test_crash_points import ProcessKilled, soft_error
 
 TRAIN, TEST = DatasetType.TRAIN, DatasetType.TEST
 RIGHT, WRONG, UNSURE = ReviewVerdict.RIGHT, ReviewVerdict.WRONG, ReviewVerdict.UNSURE
@@ -188,34 +187,18 @@ def test_a_join_that_is_cut_off_anywhere_ends_in_one_entry(
     stack: Stack, project: str, error: Callable[[], BaseException], is_after: bool
 ) -> None:
     """Every call of the person's own process fails once; they say it again."""
-    original = BaseClient._make_api_call
     own = stack.clients.dynamodb, stack.clients.s3, stack.clients.events, stack.lookout
-    names: list[str] = []
-
-    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        if self not in own:
-            return original(self, name, arguments)
-        names.append(name)
-        if len(names) == fail_at and not is_after:
-            raise error()
-        try:
-            return original(self, name, arguments)
-        finally:  # also where the answer is an error, such as that there is a dataset
-            if len(names) == fail_at:
-                raise error()
-
     fail_at, count = 0, 0
     while fail_at == 0 or fail_at <= count:
         record = say(stack, inspected(stack, project, f"{fail_at}.png"), Opinion(RIGHT))
-        names.clear()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(BaseClient, "_make_api_call", call)
-            if fail_at:
-                with pytest.raises((ProcessKilled, AwsError)):
-                    join_dataset(stack, record, TRAIN)
-            else:
+        with failing_call(fail_at, error, after=is_after, of=own) as names:
+            try:
                 join_dataset(stack, record, TRAIN)
-                count = len(names)
+            except (ProcessKilled, AwsError):
+                assert len(names) == fail_at
+            else:  # a change stands even where the bus does not take its event, which is told
+                assert not fail_at or names[fail_at - 1] == "PutEvents"
+                count = count or len(names)
         join_dataset(stack, record_of(stack, record), TRAIN)
         fail_at += 1
         assert len(entries(stack, project)) == fail_at
@@ -282,25 +265,10 @@ def test_a_switch_that_is_cut_off_anywhere_leaves_a_version_that_answers(
     for _ in range(2):
         hosted_package(stack.registry, account[1].s3, project, classification_package())
     host_version(stack, project, "1")
-    original = BaseClient._make_api_call
-    calls = 0
-
-    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        nonlocal calls
-        answer = original(self, name, arguments)
-        if self is stack.lookout:
-            calls += 1
-            if calls == fail_at:
-                raise ProcessKilled
-        return answer
-
     for fail_at in range(1, 7):
         target = "2" if fail_at % 2 else "1"
-        calls = 0
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(BaseClient, "_make_api_call", call)
-            with pytest.raises(ProcessKilled):
-                host_version(stack, project, target)
+        with failing_call(fail_at, after=True, of=(stack.lookout,)), pytest.raises(ProcessKilled):
+            host_version(stack, project, target)
         assert describe_project(stack.registry, project).hosted is not None
         host_version(stack, project, target)
         hosted = describe_project(stack.registry, project).hosted

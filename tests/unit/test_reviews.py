@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 from jsonschema import Draft202012Validator
 
 from relook.aws.table import Item, Table
@@ -17,8 +16,8 @@ from relook.registry.history import event_detail, list_history
 from relook.registry.inspections import RecordId
 from relook.registry.reviews import Review, ReviewVerdict, open_reviews, review, waiting
 from tests.unit.conftest import SETTINGS, Cloud
+from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
-from tests.unit.test_crash_points import ProcessKilled, soft_error
 
 RIGHT, WRONG, UNSURE = ReviewVerdict.RIGHT, ReviewVerdict.WRONG, ReviewVerdict.UNSURE
 JO, KIM = "arn:aws:iam::123456789012:user/jo", "arn:aws:iam::123456789012:user/kim"
@@ -160,23 +159,9 @@ def test_a_review_cut_off_anywhere_is_whole_or_not_there(
     cloud: Cloud, error: Callable[[], BaseException], after: bool
 ) -> None:
     """And saying it again ends in one review with one history item."""
-    original = BaseClient._make_api_call
-    names: list[str] = []
-
-    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        names.append(name)
-        if len(names) == fail_at and not after:
-            raise error()
-        answer = original(self, name, arguments)
-        if len(names) == fail_at:
-            raise error()
-        return answer
-
     for fail_at in (1, 2, 0):
         record = inspected(cloud, 10 + fail_at)
-        names.clear()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(BaseClient, "_make_api_call", call)
+        with failing_call(fail_at, error, after=after) as names:
             if fail_at:
                 with pytest.raises((ProcessKilled, AwsError)):
                     say(cloud, record, WRONG, label="scratch")

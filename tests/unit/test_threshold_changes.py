@@ -24,8 +24,8 @@ from relook.registry.projects import create_project, delete_project, describe_pr
 from relook.registry.thresholds import KEPT, choose_threshold, list_thresholds, revoke_threshold
 from relook.registry.trainings import create_model, finish_training
 from tests.unit.conftest import Cloud
+from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import WHO
-from tests.unit.test_crash_points import ProcessKilled, soft_error
 
 OUTBOUND = Path(__file__).parents[2] / "events" / "outbound"
 OTHER = "arn:aws:iam::123456789012:user/kim"
@@ -267,26 +267,13 @@ def test_wherever_a_change_is_cut_off_it_is_whole(
 
 def cut_off(act: Callable[[], object], fail_at: int, error: Callable[[], BaseException], *, after: bool) -> bool:
     """Whether there was such a call."""
-    original, calls = BaseClient._make_api_call, 0
-
-    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == fail_at and not after:
-            raise error()
-        answer = original(self, name, arguments)
-        if calls == fail_at:
-            raise error()
-        return answer
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", call)
+    with failing_call(fail_at, error, after=after) as names:
         try:
             act()
         except (ProcessKilled, Exception):
-            assert calls == fail_at
+            assert len(names) == fail_at
             return True
-    return calls >= fail_at
+    return len(names) >= fail_at
 
 
 def assert_whole(table: Table) -> None:
