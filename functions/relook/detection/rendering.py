@@ -76,21 +76,30 @@ def heat_map_png(anomaly_map: FloatArray, value_range: HeatMapRange, cut: Cut) -
     return _palette_png((unit.clip(0, 1) * 255).astype(np.uint8), _heat_palette())
 
 
-# zlib's. Masks are few colours in long runs: 0.3 s for 4096 x 4096 pixels, 7 ms for 768 x 576. Noise of 20 types in
-# cells of 16 pixels has 3.9 MiB (4.7 at level 1), and level 6 takes twice as long over it
-_MASK_LEVEL = 3
-_BAND_ROWS = 64  # so that colours are compressed while they are in the cache
+_MASK_LEVEL = 1  # zlib's; what remains of a mask is zeros, over which higher ones take longer for nothing
+_BAND_ROWS = 64  # so that rows are compressed while they are in the cache
+_UP = 2  # PNG's filter that tells how a row differs from the one above
 
 
 def _rgb_png(labels: ByteArray, table: ByteArray) -> bytes:
-    """Written by hand: Pillow tries all five filters on each row, which takes twice the time and helps no mask."""
+    """Written by hand: a mask's row is mostly the one above, so only pixels that differ are looked up, which makes it
+    twice as fast as looking up all, and eight times as small for noise in cells of 16 pixels."""
     height, width = labels.shape
     packer = zlib.compressobj(_MASK_LEVEL)
     packed = []
     for top in range(0, height, _BAND_ROWS):
         band = labels[top : top + _BAND_ROWS]
-        rows = np.zeros((len(band), 1 + 3 * width), np.uint8)  # each begins with the number of its filter, none
-        rows[:, 1:] = table[band].reshape(len(band), -1)
+        rows = np.zeros((len(band), 1 + 3 * width), np.uint8)  # each begins with the number of its filter
+        rows[:, 0] = _UP
+        start = 0 if top else 1
+        above = labels[top + start - 1 : top + len(band) - 1]
+        y, x = np.divmod(np.flatnonzero(band[start:] != above), width)
+        change = table[band[start:][y, x]] - table[above[y, x]]  # modulo 256, as the filter is defined
+        first = (y + start) * rows.shape[1] + 1 + 3 * x
+        for channel in range(3):
+            rows.reshape(-1)[first + channel] = change[:, channel]
+        if start:
+            rows[0, 1:] = table[band[0]].reshape(-1)
         packed.append(packer.compress(rows.data))
     packed.append(packer.flush())
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
