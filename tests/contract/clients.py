@@ -7,6 +7,7 @@ its own, because this one has today's boto3. A small driver beside this file pas
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -227,13 +228,15 @@ def _npm_ci(folder: Path) -> None:
 
 
 def _installed(name: str, install: Callable[[Path], None]) -> Path:
-    """The folder of that name, filled once; a half-finished one never has the name."""
+    """The folder of that name, filled once by whichever process asks first; a half-finished one never has the name."""
     folder, unfinished = INSTALLED / name, INSTALLED / f"{name}.unfinished"
-    if not folder.exists():
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        install(unfinished)
-        unfinished.rename(folder)
+    INSTALLED.mkdir(parents=True, exist_ok=True)
+    with unfinished.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            install(unfinished)
+            unfinished.rename(folder)
     return folder
 
 

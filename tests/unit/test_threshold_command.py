@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli.main
+import cli.quality
 from cli import threshold
 from cli.stack import Stack
 from relook.aws.bucket import Bucket
@@ -56,7 +57,7 @@ def line(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     start_hosting(cloud.registry, "bracket", "1")
     finish_hosting(cloud.registry, "bracket", "1", who=WHO)
     outputs = {"RegistryTable": "registry", "ModelsBucket": "models", "EventBus": "relook"}
-    monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, Clients()))
+    monkeypatch.setattr(cli.quality, "connect", lambda stage: Stack(outputs, Clients()))
     return cloud
 
 

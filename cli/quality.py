@@ -1,0 +1,211 @@
+"""The commands of a quality engineer's day: thresholds, reviews, golden parts, drift and who changed what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from cli import output
+from cli.arguments import By, Json, Project, Stage, parse_duration, parse_share
+from cli.output import err, out, print_json
+from cli.stack import LOCAL_STAGE, connect
+from relook.registry.datasets import DatasetType
+
+app = typer.Typer()
+PANEL = "Quality"
+
+
+@app.command(rich_help_panel=PANEL)
+def review(
+    project: Project,
+    image: Annotated[
+        str | None, typer.Argument(help="An inspected image, s3://bucket/key; else all that wait.")
+    ] = None,
+    right: Annotated[bool, typer.Option("--right", help="The verdict is right.")] = False,
+    wrong: Annotated[
+        str | None, typer.Option(help="It is wrong, and this is right: normal, anomaly, or a type.")
+    ] = None,
+    unsure: Annotated[bool, typer.Option("--unsure", help="Nobody can tell.")] = False,
+    note: Annotated[str | None, typer.Option(help="In your own words; kept with it.")] = None,
+    add: Annotated[DatasetType | None, typer.Option(help="Have the image join this dataset.")] = None,
+    leave: Annotated[bool, typer.Option("--leave", help="Have the image leave the dataset that it joined.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, nearest the threshold first.")] = 20,
+    pictures: Annotated[Path, typer.Option(help="Where the overlays go.")] = Path("relook-pictures"),
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Say of verdicts whether they are right, borderline ones first. Example: relook review bracket"""
+    from cli import dataset_entries, reviewing
+
+    stack = connect(stage)
+    opinion = reviewing.opinion(is_right=right, wrong=wrong, is_unsure=unsure, note=note, dataset=add)
+    if image is None:
+        if opinion or leave:
+            raise typer.BadParameter("names no image; give its s3:// location, as relook results --json prints it")
+        if as_json:
+            for record in reviewing.waiting_reviews(stack, project, limit):
+                print_json(record)
+            return
+        if not reviewing.go_through(stack, project, limit, pictures):
+            err.print("Nothing was reviewed.")
+    else:
+        record = reviewing.find_record(stack, project, image)
+        if leave:
+            record = dataset_entries.leave_dataset(stack, record)
+        elif opinion:
+            record = reviewing.say(stack, record, opinion)
+        if as_json:
+            print_json(record)
+            return
+        if not (leave or opinion):
+            reviewing.print_case(stack, record, "1 of 1", pictures)
+    reviewing.print_production(reviewing.production(stack, project))
+
+
+@app.command(rich_help_panel=PANEL)
+def retrain(
+    project: Project,
+    host: Annotated[
+        bool, typer.Option("--host", help="Let the new version inspect, whatever the comparison says.")
+    ] = False,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Train on the grown datasets, and compare with what is hosted. Example: relook retrain bracket"""
+    from cli import retraining, training
+
+    stack = connect(stage)
+    with output.progress() as bars:
+        task = bars.add_task("training", total=None)
+        version, found = retraining.retrain(stack, project, lambda text: bars.update(task, description=text))
+    if host:
+        training.host_version(stack, project, version)
+    if as_json:
+        comparison = found.to_json() if found else None
+        print_json({"model": f"{project}/{version}", "is_hosted": host, "comparison": comparison})
+        return
+    out.print(Text("model", "bold"), f"{project}/{version}{' (hosted)' if host else ''}", markup=False)
+    if found:
+        retraining.print_comparison(found)
+    else:
+        out.print(f"{project} hosted no version to compare it with", markup=False)
+    if not host:
+        out.print(f"Let it inspect: relook host {project} {version}", markup=False)
+
+
+@app.command(rich_help_panel=PANEL)
+def threshold(
+    project: Project,
+    show: Annotated[bool, typer.Option("--show", help="What some thresholds would have done; change nothing.")] = False,
+    false_alarms: Annotated[
+        str | None, typer.Option(help="So many of the normal images may be called anomalous, such as 1%.")
+    ] = None,
+    recall: Annotated[
+        str | None, typer.Option(help="So many of the anomalous images are to be found, such as 99%.")
+    ] = None,
+    value: Annotated[float | None, typer.Option(help="Anomaly probability from which an image is anomalous.")] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Go back to the one before.")] = False,
+    model_version: Annotated[
+        str | None, typer.Option(help="Of this model version; the hosted one unless given.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take it without being asked.")] = False,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """See what thresholds would have done, and take one. Example: relook threshold bracket --false-alarms 1%"""
+    from cli import threshold as thresholds
+
+    stack = connect(stage)
+    judge = thresholds.read_judge(stack, project, model_version)
+    shares = {
+        "false_alarms": parse_share(false_alarms) if false_alarms else None,
+        "recall": parse_share(recall) if recall else None,
+    }
+    choice = thresholds.choice_for(judge, **shares, value=value, revoke=revoke)
+    if choice is None or show:
+        if as_json:
+            print_json(
+                thresholds.choices_json(judge)
+                if choice is None
+                else thresholds.change_json(judge, choice, is_taken=False)
+            )
+        elif choice is None:
+            thresholds.print_choices(judge)
+        else:
+            thresholds.print_change(judge, choice)
+        return
+    if not as_json:
+        thresholds.print_change(judge, choice)
+    is_taken = yes or thresholds.confirm()
+    if is_taken:
+        thresholds.take(stack, judge, choice)
+        thresholds.print_taken(judge, choice)
+    if as_json:
+        print_json(thresholds.change_json(judge, choice, is_taken=is_taken))
+
+
+@app.command(rich_help_panel=PANEL)
+def checks(
+    project: Project,
+    every: Annotated[str | None, typer.Option(help="Ask for a golden part this often, such as 8h.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Ask for none any more.")] = False,
+    by: By = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """List golden parts and ask for them regularly. Example: relook checks bracket --every 8h"""
+    from cli import checks as golden_parts
+
+    if every and off:
+        raise typer.BadParameter("--every asks for checks and --off for none; give one of them")
+    stack = connect(stage)
+    if every or off:
+        golden_parts.ask(stack, project, parse_duration(every) if every else None)
+    found = golden_parts.find(stack, project, limit=limit)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        golden_parts.print_checks(project, found, by)
+
+
+@app.command(rich_help_panel=PANEL)
+def drift(
+    project: Project,
+    since: Annotated[str, typer.Option(help="How far back, such as 24h or 7d; the newest 500 images decide.")] = "7d",
+    by: By = None,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Whether images still look like those it was trained on. Example: relook drift bracket --by camera"""
+    from cli import drift as drifting
+
+    streams = drifting.measure(connect(stage), project, parse_duration(since), by)
+    if as_json:
+        for stream in streams:
+            print_json(drifting.to_json(stream))
+    else:
+        drifting.print_drift(project, streams, by)
+
+
+@app.command(rich_help_panel=PANEL)
+def history(
+    project: Project,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Who changed what of a project, newest first. Example: relook history bracket"""
+    from cli import history as changes
+
+    entries = changes.read(connect(stage), project, limit)
+    if as_json:
+        for entry in entries:
+            print_json(changes.to_json(entry))
+    elif entries:
+        changes.print_history(entries)
+    else:
+        err.print("No changes yet.")
