@@ -27,7 +27,7 @@ _STYLES = {
     Reading.DRIFT: "bold red",
     Reading.TOO_FEW_IMAGES: "dim",
 }
-_WORDS = {
+READINGS = {
     Reading.STABLE: "stable",
     Reading.WATCH: "watch",
     Reading.DRIFT: "DRIFT",
@@ -72,7 +72,7 @@ def print_drift(project: str, streams: Sequence[StreamDrift], by: str | None) ->
             )
             index = f"{each.index:.2f}" if is_read else "-"
             way = shifted(each) if is_read and each.index >= WATCH else ""
-            table.add_row(f"  {statistic}", bar, index, Text(_WORDS[reading], _STYLES[reading]), way)
+            table.add_row(f"  {statistic}", bar, index, Text(READINGS[reading], _STYLES[reading]), way)
         out.print(table)
     limits = f"Population stability index: below {WATCH} stable, above {DRIFT} drift, of {MIN_IMAGES} images or more."
     out.print(Text(limits, "dim"))

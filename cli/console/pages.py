@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,11 +17,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
+from cli.drift import READINGS
 from cli.stack import Stack
 from relook.detection.image import MAX_IMAGE_BYTES
 from relook.inspection.publish import percent
+from relook.quality.stability import DRIFT, MIN_IMAGES, WATCH
+from relook.registry.history import described
 from relook.registry.inspections import RecordId, verdict_of
 from relook.registry.projects import list_projects
+from relook.watching.event import duration, shifted
 
 HERE = Path(__file__).parent
 
@@ -122,11 +126,6 @@ def swatch(color: str) -> Markup:
     )
 
 
-def today() -> str:
-    """In UTC, as records are dated."""
-    return datetime.now(UTC).date().isoformat()
-
-
 def key_of(record: Mapping[str, Any]) -> str:
     """An image's key without its bucket."""
     return str(record["image_uri"]).split("/", 3)[3]
@@ -154,8 +153,12 @@ def _templates() -> Environment:
         "id": lambda record: str(RecordId.of(record)),
         "verdict": lambda record: verdict_of(record).value,
         "sign": lambda word: _SIGNS[word],
+        "duration": duration,
+        "reading": lambda stability: READINGS[stability.reading],
+        "shifted": shifted,
+        "state": described,
     }
-    environment.globals |= {"address": address}
+    environment.globals |= {"address": address, "WATCH": WATCH, "DRIFT": DRIFT, "MIN_IMAGES": MIN_IMAGES}
     return environment
 
 

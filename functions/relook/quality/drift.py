@@ -33,6 +33,11 @@ class StreamDrift:
     statistics: Mapping[str, Stability]
 
     @property
+    def worst(self) -> tuple[str, Stability]:
+        """The statistic that went farthest, by name; of those that can be read, where one can."""
+        return max(self.statistics.items(), key=lambda item: (_is_read(item[1]), item[1].index))
+
+    @property
     def drifted(self) -> dict[str, Stability]:
         """The statistics that read as drift."""
         return {name: each for name, each in self.statistics.items() if each.reading is Reading.DRIFT}
@@ -69,6 +74,10 @@ def drift(
             break
     ordered = sorted(streams.items(), key=lambda item: -item[1].images)
     return tuple(stream.against(name, reference) for name, stream in ordered)
+
+
+def _is_read(stability: Stability) -> bool:
+    return stability.reading is not Reading.TOO_FEW_IMAGES
 
 
 def _counts(record: Mapping[str, Any], model_version: str) -> bool:

@@ -1,0 +1,95 @@
+"""The pages of projects tell what the commands tell: what was changed, golden parts, drift, and what waits."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cli import checks, drift, history, reviewing
+from relook.aws.table import Update
+from relook.quality.stability import Reading
+from relook.registry.projects import project_key
+from relook.registry.reviews import waiting
+from relook.watching.drift import REACH
+from tests.console.conftest import Seen
+from tests.unit.parts import hosted_package
+from tests.unit.test_watch_quality import package, record
+
+HERE = "/projects/bracket"
+
+
+@pytest.fixture
+def watched(seen: Seen) -> Seen:
+    """Version 1 hosted, 120 images too dark for it, two golden parts of which one was missed, three open reviews."""
+    stack = seen.stack
+    hosted_package(stack.registry, stack.clients.s3, "bracket", package())
+    now = datetime.now(UTC)
+    for number in range(120):
+        item = record(number, now - timedelta(seconds=number + 1), brightness=-3.0)
+        if number < 3:
+            near = {"anomaly_probability": 0.49, "threshold": 0.5, "inspection_id": f"{number:032x}"}
+            item |= waiting({**item, **near})
+        stack.inspections.put(item)
+    for number, is_met in ((200, True), (201, False)):
+        golden = {"expected": "normal", "is_expected_met": is_met, "checked_project": "bracket"}
+        stack.inspections.put(record(number, now - timedelta(seconds=number), **golden))
+    checks.ask(stack, "bracket", timedelta(hours=8))
+    return seen
+
+
+def part_of(text: str, heading: str) -> str:
+    return text.partition(f"<h2>{heading}</h2>")[2].partition("</table>")[0]
+
+
+def test_the_page_and_relook_drift_tell_the_same(watched: Seen) -> None:
+    (stream,) = drift.measure(watched.stack, "bracket", REACH, None)
+    text = watched.browser.get(HERE).text
+    told = re.findall(
+        r'<tr><td>(\w+)</td><td class="number">([\d.]+)</td><td><span[^>]*>\S (\w+)<', part_of(text, "Drift")
+    )
+    expected = [(name, f"{each.index:.2f}", drift.READINGS[each.reading]) for name, each in stream.statistics.items()]
+    assert told == expected
+    assert stream.statistics["brightness"].reading is Reading.DRIFT
+    assert f"The newest {stream.images} images" in text
+
+
+def test_the_page_and_relook_checks_tell_the_same(watched: Seen) -> None:
+    known = checks.find(watched.stack, "bracket", limit=50)
+    text = watched.browser.get(HERE).text
+    told = re.findall(r"<td>normal</td><td><span[^>]*>\S (\w+)</span>", part_of(text, "Golden parts"))
+    assert told == ["met" if each["is_expected_met"] else "missed" for each in known.records] == ["met", "missed"]
+    assert "asked for every 8h" in text
+
+
+def test_a_golden_part_that_did_not_come_is_overdue(seen: Seen) -> None:
+    asked = {"every_s": 8 * 3600, "since": (datetime.now(UTC) - timedelta(hours=9)).isoformat()}
+    seen.stack.registry.update(Update(project_key("bracket"), {"checks": asked}))
+    assert "One was due" in seen.browser.get(HERE).text
+    assert "● overdue" in seen.browser.get("/projects").text
+
+
+def test_the_page_and_relook_history_tell_the_same(watched: Seen) -> None:
+    entries = history.read(watched.stack, "bracket", 50)
+    table = part_of(watched.browser.get(HERE).text, "History")
+    assert [each.what for each in entries] == ["Checks Changed", "Model Hosted"]
+    assert re.findall(r"<td>(Checks Changed|Model Hosted)</td>", table) == [each.what for each in entries]
+    assert all(f"<td>{each.who}</td>" in table for each in entries)
+    assert "<td>every_s 28800</td>" in table
+
+
+def test_the_list_tells_of_each_project_what_waits_and_what_is_wrong(watched: Seen) -> None:
+    count = len(reviewing.waiting_reviews(watched.stack, "bracket", 100))
+    row = watched.browser.get("/projects").text.partition('<a href="/projects/bracket">')[2]
+    assert f'<a href="/review?project=bracket">{count}</a>' in row
+    assert count == 3
+    assert "○ met" in row and "every 8h" in row
+    assert "● DRIFT" in row and '<span class="muted">brightness</span>' in row
+
+
+def test_a_project_that_hosts_nothing_says_why_nothing_is_told(seen: Seen) -> None:
+    text = seen.browser.get(HERE).text
+    assert "has no hosted model version" in text
+    assert "None is asked for regularly" in text
+    assert "No changes yet." in text
