@@ -1,4 +1,4 @@
-"""The commands of a quality engineer's day: thresholds, reviews, golden parts, drift and who changed what."""
+"""The commands of a quality engineer's day: thresholds, reviews, golden parts, drift, regions and who changed what."""
 
 from __future__ import annotations
 
@@ -189,6 +189,41 @@ def drift(
             print_json(drifting.to_json(stream))
     else:
         drifting.print_drift(project, streams, by)
+
+
+@app.command(rich_help_panel=PANEL)
+def regions(
+    project: Project,
+    mask: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A PNG of any size, stretched over each image. Ignored is what is opaque in it where some of it is"
+            " transparent, and otherwise what is not black."
+        ),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Ignore nothing any more.")] = False,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", help="Write the mask of what is ignored, white on black, to this PNG.")
+    ] = None,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """Areas that are ignored from the next training on. Example: relook regions bracket mask.png"""
+    from cli import regions as ignoring
+    from relook.registry.projects import describe_project
+
+    if mask and clear:
+        raise typer.BadParameter("MASK.png says what to ignore and --clear to ignore nothing; give one of them")
+    stack = connect(stage)
+    if mask or clear:
+        ignoring.change(stack, project, mask)
+    if output_file:
+        ignoring.write_mask(stack, project, output_file)
+    kept = describe_project(stack.registry, project).regions
+    if as_json:
+        print_json(ignoring.to_json(project, kept))
+    else:
+        ignoring.print_regions(project, kept)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -32,6 +32,7 @@ class DetailType(StrEnum):
     MODEL_HOSTED = "Model Hosted"
     MODEL_TRAINED = "Model Trained"
     MODEL_TRAINING_FAILED = "Model Training Failed"
+    REGIONS_CHANGED = "Regions Changed"
     THRESHOLD_CHANGED = "Threshold Changed"
 
 

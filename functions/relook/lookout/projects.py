@@ -13,6 +13,7 @@ from relook.registry import projects
 from relook.registry.datasets import list_datasets
 from relook.registry.packaging_jobs import delete_jobs
 from relook.registry.projects import Project
+from relook.registry.regions import delete_masks
 
 _LIST = "projects"
 
@@ -45,6 +46,7 @@ def delete_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]
     project = projects.describe_project(service.registry, given["ProjectName"])
     projects.delete_project(service.registry, project.name)
     delete_jobs(service.registry, project)
+    delete_masks(service.datasets_bucket, project)
     return {"ProjectArn": service.function.project(given["ProjectName"])}
 
 

@@ -47,6 +47,22 @@ class AskedChecks:
 
 
 @dataclass(frozen=True)
+class ProjectRegions:
+    """Painted areas that the project's next trainings, and what comes of them, ignore.
+
+    Attributes:
+        key: of the mask, in the datasets bucket; of this content alone.
+        share: of the image that is ignored, 0..1.
+        who: ARN of whoever painted them.
+    """
+
+    key: str
+    share: float
+    who: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Project:
     """A project.
 
@@ -55,6 +71,7 @@ class Project:
         latest_version: number of the newest model version; 0 while there is none.
         backbone_sha256: of the feature ONNX it trains with in place of ours; None for ours.
         checks: None where it asks for none.
+        regions: None where nothing is ignored.
     """
 
     name: str
@@ -63,6 +80,7 @@ class Project:
     latest_version: int
     backbone_sha256: str | None
     checks: AskedChecks | None = None
+    regions: ProjectRegions | None = None
 
 
 def is_project_name(name: str) -> bool:
@@ -162,6 +180,11 @@ def hosted_item(hosted: HostedModel) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def regions_item(regions: ProjectRegions) -> dict[str, Any]:
+    """What the project's item keeps of them; the inverse of `_regions`."""
+    return {"key": regions.key, "share": regions.share, "who": regions.who, "at": regions.at.isoformat()}
+
+
 def _hosted(project: str, item: Mapping[str, Any]) -> HostedModel:
     return HostedModel(
         project=project,
@@ -180,7 +203,12 @@ def _project(item: Item) -> Project:
         latest_version=item["latest_version"],
         backbone_sha256=item.get("backbone_sha256"),
         checks=_checks(item),
+        regions=_regions(item["regions"]) if "regions" in item else None,
     )
+
+
+def _regions(item: Mapping[str, Any]) -> ProjectRegions:
+    return ProjectRegions(item["key"], float(item["share"]), item["who"], datetime.fromisoformat(item["at"]))
 
 
 def _checks(item: Item) -> AskedChecks | None:

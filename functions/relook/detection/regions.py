@@ -1,0 +1,76 @@
+"""Regions: painted areas of the picture that are ignored.
+
+They are kept in shares of the picture's width and height, so that they lie alike on images of any size, as displayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from relook.detection.image import decode_mask
+from relook.errors import ImageRejectedError, InvalidRequestError
+
+MAX_SIDE_PX = 512
+"""Of what is kept: a pixel of it is an eighth of the smallest part of a 4096 px image that masks are drawn in."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What is ignored.
+
+    Attributes:
+        png: a bit a pixel, white where it is ignored; its sides are the picture's, whatever these are.
+    """
+
+    png: bytes
+
+    @classmethod
+    def painted(cls, data: bytes) -> Self:
+        """Of a PNG of any size that somebody painted: opaque is painted where some of it is transparent, and otherwise
+        all that is not black. Reduced to 512 px a side at most, in squares of which each is ignored if any part is.
+
+        Raises:
+            InvalidRequestError: it is no PNG, nothing is painted, or everything.
+        """
+        try:
+            pixels = decode_mask(data)
+        except ImageRejectedError as error:
+            raise InvalidRequestError(f"The mask of regions cannot be used: {error.message}") from error
+        opaque = pixels[..., 3] >= 128
+        painted = pixels[..., :3].any(axis=2) if opaque.all() else opaque
+        n = -(-max(painted.shape) // MAX_SIDE_PX)
+        height, width = painted.shape
+        whole = np.pad(painted, ((0, -height % n), (0, -width % n)))
+        ignored = whole.reshape(-(-height // n), n, -(-width // n), n).any(axis=(1, 3))
+        if not ignored.any():
+            raise InvalidRequestError(
+                "The mask of regions paints nothing: paint what is to be ignored, on black or on nothing"
+            )
+        if ignored.all():
+            raise InvalidRequestError(
+                "The mask of regions paints the whole image; leave what is to be looked at black or transparent"
+            )
+        stream = BytesIO()
+        Image.fromarray(ignored).save(stream, "PNG", optimize=True)
+        return cls(stream.getvalue())
+
+    @cached_property
+    def ignored(self) -> NDArray[np.bool_]:
+        """(height, width) over the whole picture.
+
+        Raises:
+            ImageRejectedError: this is no PNG.
+        """
+        return decode_mask(self.png)[..., 0] > 0
+
+    @property
+    def share(self) -> float:
+        """Of the picture that is ignored, 0..1."""
+        return float(self.ignored.mean())
