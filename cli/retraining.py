@@ -56,6 +56,12 @@ class VersionComparison:
     ious: Mapping[str, tuple[float | None, float | None]]
     are_ious_of_same_images: bool
 
+    @property
+    def images(self) -> int:
+        """How many both were judged on."""
+        confusion = self.verdicts.hosted.confusion
+        return confusion.recall.total + confusion.false_alarm_rate.total
+
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
         verdicts = asdict(self.verdicts)
@@ -112,22 +118,25 @@ def compare_versions(stack: Stack, project: str, hosted: str, candidate: str, on
     )
 
 
+def comparison_rows(comparison: VersionComparison) -> list[tuple[str, str, str]]:
+    """What is compared, of the hosted version, and of the candidate; for people."""
+    points = (comparison.verdicts.hosted, comparison.verdicts.candidate)
+    rows = [(title, cell(points[0]), cell(points[1])) for title, cell in _ROWS.items()]
+    whose = "" if comparison.are_ious_of_same_images else " (each on its own evaluation)"
+    return rows + [(f"IoU {kind}{whose}", _number(old), _number(new)) for kind, (old, new) in comparison.ious.items()]
+
+
 def print_comparison(comparison: VersionComparison) -> None:
     """Both versions side by side, on which images, and those on which they disagree."""
     table = RichTable(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for name, version in (("hosted", comparison.hosted), ("candidate", comparison.candidate)):
         table.add_column(f"{name}: {comparison.project}/{version}", justify="right")
-    points = (comparison.verdicts.hosted, comparison.verdicts.candidate)
-    for title, cell in _ROWS.items():
-        table.add_row(title, *(cell(point) for point in points))
-    for kind, pair in comparison.ious.items():
-        title = f"IoU {kind}" if comparison.are_ious_of_same_images else f"IoU {kind} (each on its own evaluation)"
-        table.add_row(Text(title), *(_number(iou) for iou in pair))
+    for title, hosted, candidate in comparison_rows(comparison):
+        table.add_row(Text(title), hosted, candidate)
     out.print(table)
-    count = comparison.verdicts.hosted.confusion
-    total = count.recall.total + count.false_alarm_rate.total
-    out.print(Text("judged on", "bold"), f"{total} images. {comparison.judged_on}", markup=False, soft_wrap=True)
+    judged_on = f"{comparison.images} images. {comparison.judged_on}"
+    out.print(Text("judged on", "bold"), judged_on, markup=False, soft_wrap=True)
     if comparison.left_out:
         out.print(
             f"{comparison.left_out} more are left out: the hosted version may have learned from them", markup=False

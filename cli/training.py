@@ -217,6 +217,19 @@ def _evaluations(project: str) -> str:
     return f"evaluations/{project}/"
 
 
+def start_training(stack: Stack, project: str) -> str:
+    """Have the project's next model version trained on its datasets as they are; the version, whose item in the
+    registry tells how far it is.
+
+    Raises:
+        AwsError: it cannot be trained; says why.
+    """
+    place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": _evaluations(project)}
+    with translated():
+        started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
+    return str(started["ModelMetadata"]["ModelVersion"])
+
+
 def train_version(stack: Stack, project: str, on_step: Callable[[str], None]) -> str:
     """The project's next model version, trained on its datasets as they are.
 
@@ -224,11 +237,9 @@ def train_version(stack: Stack, project: str, on_step: Callable[[str], None]) ->
         on_step: told in a sentence how far it is, every now and then.
     Raises:
         CommandError: it failed; says why.
+        AwsError: as `start_training`.
     """
-    place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": _evaluations(project)}
-    with translated():
-        started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
-    version = str(started["ModelMetadata"]["ModelVersion"])
+    version = start_training(stack, project)
     while True:
         with translated():
             model = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]

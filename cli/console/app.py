@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console import inspections, models, overview, pictures, projects, reviewing, trying
+from cli.console import inspections, models, overview, pictures, projects, retraining, reviewing, trying
 from cli.console.pages import HERE, Console, render
 from cli.console.safety import TOKEN_HEADER, OwnPagesOnly
 from cli.output import CommandError, err
@@ -41,6 +41,11 @@ def create_app(stack: Stack, stage: str, port: int) -> Starlette:
             Route("/projects/{project}/models/{version}", models.model),
             Route("/projects/{project}/models/{version}/images/{number:int}", models.image),
             Route("/projects/{project}/models/{version}/threshold", models.move_threshold, methods=["POST"]),
+            Route("/projects/{project}/models/{version}/host", retraining.host, methods=["POST"]),
+            Route("/projects/{project}/models/{version}/compare/{other}", retraining.comparison),
+            Route("/projects/{project}/models/{version}/compare/{other}", retraining.compare_again, methods=["POST"]),
+            Route("/projects/{project}/retrain", retraining.retrain, methods=["POST"]),
+            Route("/projects/{project}/training", retraining.progress),
             Route("/projects/{project}/try", trying.trial),
             Route("/projects/{project}/try", trying.drop, methods=["POST"]),
             Route("/pictures/{id}/{kind:str}", pictures.picture),

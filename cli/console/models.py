@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from cli.console import charts
 from cli.console.pages import Sent, change, console_of, render
 from cli.console.pictures import THUMBNAIL_PX, jpeg, reduced
+from cli.console.retraining import training_state, version_before
 from cli.threshold import Choice, Judge, choice_for, read_judge, take
 from relook.aws.bucket import S3Uri
 from relook.errors import ImageRejectedError, InvalidRequestError, NoSuchObjectError
@@ -45,7 +46,14 @@ def model(request: Request) -> Response:
     console = console_of(request)
     registry = console.stack.registry
     described = describe_model(registry, request.path_params["project"], request.path_params["version"])
-    shown: dict[str, Any] = {"project": describe_project(registry, described.project), "model": described}
+    project = describe_project(registry, described.project)
+    is_hosted = project.hosted is not None and project.hosted.version == described.version
+    shown: dict[str, Any] = {
+        "model": described,
+        "is_hosted": is_hosted,
+        "previous": version_before(console.stack, project) if is_hosted else None,
+        **training_state(project, [described]),
+    }
     if described.package_sha256 is None:
         return render(request, "model.html", **shown, outcomes=0, chosen=[])
     judge = _judge(request)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from cli.console.comparing import Comparisons
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.drift import READINGS
 from cli.stack import Stack
@@ -39,11 +41,14 @@ class Console:
     Attributes:
         stack: the deployed stack they show.
         stage: its name, for the header.
+        starting: held by whoever looks whether a training runs, and starts one.
     """
 
     stack: Stack
     stage: str
     sessions: Sessions = field(default_factory=Sessions)
+    comparisons: Comparisons = field(default_factory=Comparisons)
+    starting: Lock = field(default_factory=Lock)
 
     def project_names(self) -> list[str]:
         """By name."""
@@ -118,6 +123,12 @@ def local_time(text: str) -> str:
     return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M:%S")
 
 
+def elapsed(seconds: float) -> str:
+    """`75` as `1 min 15 s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def swatch(color: str) -> Markup:
     """A small square in a type's colour, outlined so that it shows on any ground."""
     return Markup(
@@ -154,6 +165,7 @@ def _templates() -> Environment:
         "verdict": lambda record: verdict_of(record).value,
         "sign": lambda word: _SIGNS[word],
         "duration": duration,
+        "elapsed": elapsed,
         "reading": lambda stability: READINGS[stability.reading],
         "shifted": shifted,
         "state": described,

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from cli import history
 from cli.console.pages import console_of, render
+from cli.console.retraining import training_state
 from cli.status import standing
 from relook.registry.datasets import Dataset, list_datasets
 from relook.registry.models import ModelVersion, list_models
@@ -36,7 +37,7 @@ def project(request: Request) -> Response:
     return render(
         request,
         "project.html",
-        project=described,
+        **training_state(described, versions),
         versions=versions,
         datasets=list(datasets),
         row=standing(stack, described),

@@ -15,7 +15,7 @@ from relook.registry.models import EvaluationFiles, OutputPlace, describe_model
 from relook.registry.packages import save_package
 from relook.registry.trainings import create_model, finish_training
 from tests.console.conftest import Seen, png
-from tests.unit.parts import classification_package
+from tests.unit.parts import classification_package, hosted_package
 
 HERE = "/projects/bracket/models/1"
 OUTCOMES = [("a", False, 0.1), ("b", False, 0.45), ("c", True, 0.4), ("d", True, 0.9)]
@@ -89,7 +89,8 @@ def test_pictures_of_the_evaluation(evaluated: Seen) -> None:
 
 
 def test_a_version_that_was_not_evaluated_says_so(seen: Seen) -> None:
-    create_model(seen.stack.registry, "bracket")
+    registry = seen.stack.registry
+    hosted_package(registry, seen.stack.clients.s3, "bracket", classification_package())
     assert "was not evaluated" in seen.browser.get(HERE).text
 
 

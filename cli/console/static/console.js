@@ -138,6 +138,17 @@ if (live) setInterval(async () => {
   say(fresh.length === 1 ? "1 new inspection" : `${fresh.length} new inspections`);
 }, 2000);
 
+// Work that goes on elsewhere: asked for every two seconds while the page is looked at, until it is over
+const working = () => $("[data-running]");
+if (working()) setInterval(async () => {
+  const part = working();
+  if (document.hidden || !part) return;
+  const answer = await fetch(part.dataset.running).catch(() => null);
+  if (!answer?.ok) return;
+  const now = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+  if (now?.dataset.running) part.replaceWith(now); else location.reload();
+}, 2000);
+
 // Try: pictures that are dropped on the frame
 const frame = $("[data-drop]");
 if (frame) {
