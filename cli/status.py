@@ -26,24 +26,35 @@ _CHECKS = 10
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Of one project, now.
+class Watched:
+    """What is watched of one project, now.
 
     Attributes:
-        today: of the images of today, in UTC; `is_more` where only the newest `MOST_TODAY` were counted.
-        open_reviews: at most `MOST_REVIEWS`.
         checks: the newest ten.
         drift: of the hosted version's newest images; None where there is none to tell of.
         no_drift: why there is none.
     """
 
     project: Project
-    today: Counts
-    is_more: bool
-    open_reviews: int
     checks: Checks
     drift: StreamDrift | None
     no_drift: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one project stands, now.
+
+    Attributes:
+        today: of the images of today, in UTC; `is_more` where only the newest `MOST_TODAY` were counted.
+        open_reviews: at most `MOST_REVIEWS`.
+    """
+
+    project: Project
+    today: Counts
+    is_more: bool
+    open_reviews: int
+    watched: Watched
 
     @property
     def counted_reviews(self) -> str:
@@ -52,19 +63,21 @@ class Standing:
 
 
 def standing(stack: Stack, project: Project) -> Standing:
-    """Where it stands; of golden parts as `relook checks`, and of drift as `relook drift` tells."""
+    """What it did today, what waits for a person, and what is watched."""
     records = newest(stack.inspections, [project.name], Wanted(since=datetime.now(UTC).date().isoformat()))
     today = summarize(islice(records, MOST_TODAY), worst=0).total
-    stream, no_drift = _drift(stack, project.name)
     return Standing(
         project=project,
         today=today,
         is_more=next(records, None) is not None,
         open_reviews=len(waiting_reviews(stack, project.name, MOST_REVIEWS)),
-        checks=checks.find(stack, project.name, limit=_CHECKS),
-        drift=stream,
-        no_drift=no_drift,
+        watched=watch(stack, project),
     )
+
+
+def watch(stack: Stack, project: Project) -> Watched:
+    """Its golden parts as `relook checks`, and its drift as `relook drift` tells them."""
+    return Watched(project, checks.find(stack, project.name, limit=_CHECKS), *_drift(stack, project.name))
 
 
 def _drift(stack: Stack, project: str) -> tuple[StreamDrift | None, str | None]:

@@ -11,6 +11,7 @@ from infra.alerts import Alerts
 from infra.inspection import Inspection
 from infra.training import Training
 from infra.watching import Watching
+from relook.quality.stability import DRIFT
 
 METRICS_NAMESPACE = "Relook"
 _FIVE_MINUTES = Duration.minutes(5)
@@ -20,7 +21,7 @@ class Monitoring(Construct):
     """Alarms on the queues, their dead letters and the functions, told to the alert topic.
 
     Attributes:
-        dashboard: images by project, then the queue and the function.
+        dashboard: images by project, then the queue and the function, then drift.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class Monitoring(Construct):
             _graph("Batches", inspection.function.metric_invocations(period=_FIVE_MINUTES), errors, throttles),
             _graph("Milliseconds a batch, 95th percentile", inspection.function.metric_duration(statistic="p95")),
         )
+        drift = _search("DriftIndex", "Maximum", "${PROP('Dim.ProjectName')} ${PROP('Dim.Statistic')}")
+        self.dashboard.add_widgets(_graph(f"Drift index; drift from {DRIFT} on", drift))
 
     def _watch_training(self, training: Training) -> None:
         self._alarm(
@@ -148,15 +151,13 @@ class Monitoring(Construct):
 
 
 def _by_project(title: str, metric: str, statistic: str) -> cloudwatch.GraphWidget:
+    return _graph(title, _search(metric, statistic, "${PROP('Dim.ProjectName')} ${PROP('Dim.ModelVersion')}"))
+
+
+def _search(metric: str, statistic: str, label: str) -> cloudwatch.MathExpression:
     """Projects come and go, so the graph searches for them."""
     search = f'''SEARCH('Namespace="{METRICS_NAMESPACE}" MetricName="{metric}"', '{statistic}', 300)'''
-    expression = cloudwatch.MathExpression(
-        expression=search,
-        using_metrics={},
-        label="${PROP('Dim.ProjectName')} ${PROP('Dim.ModelVersion')}",
-        period=_FIVE_MINUTES,
-    )
-    return _graph(title, expression)
+    return cloudwatch.MathExpression(expression=search, using_metrics={}, label=label, period=_FIVE_MINUTES)
 
 
 def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:

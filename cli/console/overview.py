@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from cli.console import charts
 from cli.console.pages import console_of, render
+from cli.status import watch
 from relook.aws.table import Item
 from relook.quality.rates import ControlChart, control_chart
 from relook.quality.summary import Summary, summarize
 from relook.registry.inspections import Wanted, newest
+from relook.registry.projects import list_projects
 
 _DAYS = 14
 _TYPE_COLORS = 2_000
@@ -24,9 +26,10 @@ _TYPE_COLORS = 2_000
 def overview(request: Request) -> Response:
     """GET /overview: charts of one project, or of all."""
     console = console_of(request)
-    names = console.project_names()
-    if not names:
+    projects = list(list_projects(console.stack.registry))
+    if not projects:
         return render(request, "first_steps.html")
+    names = [each.name for each in projects]
     asked = request.query_params
     project = asked.get("project") or ""
     since = asked.get("since") or (datetime.now(UTC) - timedelta(days=_DAYS)).date().isoformat()
@@ -46,6 +49,7 @@ def overview(request: Request) -> Response:
         summary=summary,
         charts=draw(summary, control, colors),
         control=control,
+        watched=[watch(console.stack, each) for each in projects if project in ("", each.name)],
     )
 
 

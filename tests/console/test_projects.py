@@ -18,6 +18,7 @@ from tests.unit.parts import hosted_package
 from tests.unit.test_watch_quality import package, record
 
 HERE = "/projects/bracket"
+PAGES = [HERE, "/overview?project=bracket"]
 
 
 @pytest.fixture
@@ -43,9 +44,10 @@ def part_of(text: str, heading: str) -> str:
     return text.partition(f"<h2>{heading}</h2>")[2].partition("</table>")[0]
 
 
-def test_the_page_and_relook_drift_tell_the_same(watched: Seen) -> None:
+@pytest.mark.parametrize("address", PAGES)
+def test_the_page_and_relook_drift_tell_the_same(watched: Seen, address: str) -> None:
     (stream,) = drift.measure(watched.stack, "bracket", REACH, None)
-    text = watched.browser.get(HERE).text
+    text = watched.browser.get(address).text
     told = re.findall(
         r'<tr><td>(\w+)</td><td class="number">([\d.]+)</td><td><span[^>]*>\S (\w+)<', part_of(text, "Drift")
     )
@@ -55,9 +57,10 @@ def test_the_page_and_relook_drift_tell_the_same(watched: Seen) -> None:
     assert f"The newest {stream.images} images" in text
 
 
-def test_the_page_and_relook_checks_tell_the_same(watched: Seen) -> None:
+@pytest.mark.parametrize("address", PAGES)
+def test_the_page_and_relook_checks_tell_the_same(watched: Seen, address: str) -> None:
     known = checks.find(watched.stack, "bracket", limit=50)
-    text = watched.browser.get(HERE).text
+    text = watched.browser.get(address).text
     told = re.findall(r"<td>normal</td><td><span[^>]*>\S (\w+)</span>", part_of(text, "Golden parts"))
     assert told == ["met" if each["is_expected_met"] else "missed" for each in known.records] == ["met", "missed"]
     assert "asked for every 8h" in text
@@ -67,7 +70,9 @@ def test_a_golden_part_that_did_not_come_is_overdue(seen: Seen) -> None:
     asked = {"every_s": 8 * 3600, "since": (datetime.now(UTC) - timedelta(hours=9)).isoformat()}
     seen.stack.registry.update(Update(project_key("bracket"), {"checks": asked}))
     assert "One was due" in seen.browser.get(HERE).text
-    assert "● overdue" in seen.browser.get("/projects").text
+    assert "One was due" in seen.browser.get("/overview?project=bracket").text
+    for address in ("/projects", "/overview"):
+        assert "● overdue" in seen.browser.get(address).text
 
 
 def test_the_page_and_relook_history_tell_the_same(watched: Seen) -> None:
@@ -81,11 +86,13 @@ def test_the_page_and_relook_history_tell_the_same(watched: Seen) -> None:
 
 def test_the_list_tells_of_each_project_what_waits_and_what_is_wrong(watched: Seen) -> None:
     count = len(reviewing.waiting_reviews(watched.stack, "bracket", 100))
-    row = watched.browser.get("/projects").text.partition('<a href="/projects/bracket">')[2]
-    assert f'<a href="/review?project=bracket">{count}</a>' in row
+    pages = [watched.browser.get(address).text for address in ("/projects", "/overview")]
+    rows = [text.rpartition('<a href="/projects/bracket">bracket</a>')[2] for text in pages]
+    assert f'<a href="/review?project=bracket">{count}</a>' in rows[0]
     assert count == 3
-    assert "○ met" in row and "every 8h" in row
-    assert "● DRIFT" in row and '<span class="muted">brightness</span>' in row
+    for row in rows:
+        assert "○ met" in row and "every 8h" in row
+        assert "● DRIFT" in row and '<span class="muted">brightness</span>' in row
 
 
 def test_a_project_that_hosts_nothing_says_why_nothing_is_told(seen: Seen) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relook.observability import emit_inspection_metrics, emit_overdue_checks
+from relook.observability import emit_drift_index, emit_inspection_metrics, emit_overdue_checks
 from tests.infra.conftest import Synthesize
 from tests.infra.test_inspection import plain
 
@@ -86,16 +86,22 @@ def test_the_dashboard_searches_for_the_metrics_that_the_function_emits(
     synthesize: Synthesize, capsys: pytest.CaptureFixture[str]
 ) -> None:
     emit_inspection_metrics("bracket", "1", is_rejected=False, is_anomalous=True, duration_ms=40)
-    (emitted,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
+    emit_drift_index("bracket", "brightness", 0.3)
+    lines = capsys.readouterr().out.splitlines()
+    emitted = [each for line in lines for each in json.loads(line)["_aws"]["CloudWatchMetrics"]]
     searches = [
-        metric["expression"]
+        metric
         for widget in dashboard(synthesize)["widgets"]
         for (metric, *_) in widget["properties"]["metrics"]
         if isinstance(metric, dict)
     ]
-    searched = {re.findall(r'="(\w+)"', search)[1] for search in searches}
-    assert searched == {metric["Name"] for metric in emitted["Metrics"]}
-    assert all(f'Namespace="{emitted["Namespace"]}"' in search for search in searches)
+    searched = {re.findall(r'="(\w+)"', search["expression"])[1]: search for search in searches}
+    assert searched.keys() == {metric["Name"] for each in emitted for metric in each["Metrics"]}
+    for each in emitted:
+        for metric in each["Metrics"]:
+            search = searched[metric["Name"]]
+            assert f'Namespace="{each["Namespace"]}"' in search["expression"]
+            assert {*re.findall(r"Dim\.(\w+)", search["label"])} == {*each["Dimensions"][0]}
 
 
 def test_the_dashboard_shows_the_queues_and_the_function(synthesize: Synthesize) -> None:
