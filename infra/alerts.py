@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -18,8 +20,8 @@ class Alerts(Construct):
     """The alert topic.
 
     Attributes:
-        topic: anomalies, rejected images, failed trainings, drift, failed or overdue checks, and alarms; a mail address
-            is subscribed if the stage names one.
+        topic: anomalies of production, rejected images, failed trainings, drift, failed or overdue checks, alarms; a
+            mail address is subscribed if the stage names one.
     """
 
     def __init__(self, scope: Construct, id: str, *, config: StageConfig, bus: events.IEventBus) -> None:
@@ -28,13 +30,27 @@ class Alerts(Construct):
         self._allow_alarms()
         if config.alert_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(config.alert_email))
-        images = [DetailType.ANOMALY_DETECTED, DetailType.CHECK_FAILED, DetailType.IMAGE_REJECTED]
-        self._tell("Rule", bus, images, "Image", "image.uri")
+        self._tell("Rule", bus, [DetailType.CHECK_FAILED, DetailType.IMAGE_REJECTED], "Image", "image.uri")
+        # A golden part that is anomalous as expected is no news, and one that should be normal is told as Check Failed.
+        production = {"expected": [{"exists": False}]}
+        self._tell("Anomalies", bus, [DetailType.ANOMALY_DETECTED], "Image", "image.uri", production)
         self._tell("Trainings", bus, [DetailType.MODEL_TRAINING_FAILED], "Model version", "model_version")
         self._tell("Watching", bus, [DetailType.DRIFT_DETECTED, DetailType.CHECK_OVERDUE], "Seen at", "observed_at")
 
-    def _tell(self, id: str, bus: events.IEventBus, detail_types: list[DetailType], subject: str, path: str) -> None:
-        """Three lines for each of these events, the last of which says what it is about."""
+    def _tell(
+        self,
+        id: str,
+        bus: events.IEventBus,
+        detail_types: list[DetailType],
+        subject: str,
+        path: str,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        """Three lines for each of these events, the last of which says what it is about.
+
+        Args:
+            detail: the pattern that the events' details match; any do unless given.
+        """
 
         def field(path: str) -> str:
             return events.EventField.from_path(f"$.detail.{path}")
@@ -49,7 +65,7 @@ class Alerts(Construct):
             id,
             description=f"Told to people: {', '.join(detail_types)}",
             event_bus=bus,
-            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[*map(str, detail_types)]),
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[*map(str, detail_types)], detail=detail),
             targets=[targets.SnsTopic(self.topic, message=message)],
         )
 

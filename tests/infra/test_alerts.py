@@ -30,10 +30,19 @@ def lines_told(template: Template) -> dict[str, list[str]]:
 def test_what_people_should_know_is_told_as_three_readable_lines(synthesize: Synthesize) -> None:
     first = ['"$.detail-type: $.detail.summary"', '"Project: $.detail.project"']
     assert lines_told(synthesize()) == {
-        "Anomaly Detected, Check Failed, Image Rejected": [*first, '"Image: $.detail.image.uri"'],
+        "Anomaly Detected": [*first, '"Image: $.detail.image.uri"'],
+        "Check Failed, Image Rejected": [*first, '"Image: $.detail.image.uri"'],
         "Drift Detected, Check Overdue": [*first, '"Seen at: $.detail.observed_at"'],
         "Model Training Failed": [*first, '"Model version: $.detail.model_version"'],
     }
+
+
+def test_of_golden_parts_only_those_that_were_missed_are_told(synthesize: Synthesize) -> None:
+    rules = synthesize().find_resources("AWS::Events::Rule").values()
+    patterns = [rule["Properties"]["EventPattern"] for rule in rules if "EventPattern" in rule["Properties"]]
+    details = {name: pattern.get("detail") for pattern in patterns for name in pattern["detail-type"]}
+    assert details["Anomaly Detected"] == {"expected": [{"exists": False}]}
+    assert details["Check Failed"] is None
 
 
 def test_the_topic_takes_rules_and_this_account_s_alarms_over_tls_only(synthesize: Synthesize) -> None:

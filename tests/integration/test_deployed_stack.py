@@ -113,7 +113,7 @@ def test_the_same_event_many_times_at_once_is_one_inspection(deployed: Deployed)
     assert len(list(deployed.stack.inspections.query(("image_uri", f"s3://{bucket}/{key}")))) == 1
 
 
-def test_alerts_are_readable(deployed: Deployed) -> None:
+def test_alerts_are_readable_and_none_is_about_a_golden_part_that_met_its_check(deployed: Deployed) -> None:
     sqs = deployed.stack.clients.sqs
     sns = boto3.client(
         "sns",
@@ -125,20 +125,24 @@ def test_alerts_are_readable(deployed: Deployed) -> None:
     queue_url = sqs.create_queue(QueueName="alert-reader")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=deployed.stack.outputs["AlertTopic"], Protocol="sqs", Endpoint=arn)
-    key = f"{SEGMENTATION}/alerting.png"
+    golden, key = f"{SEGMENTATION}/golden.png", f"{SEGMENTATION}/alerting.png"
+    deployed.upload(golden, part_png(3006, is_scratched=True), expected="anomaly")
+    assert deployed.events_about(golden)[0]["detail-type"] == "Anomaly Detected"
     deployed.upload(key, part_png(3006, is_scratched=True))
+    texts: list[str] = []
 
     def alert() -> str | None:
         messages = sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1, MaxNumberOfMessages=10).get(
             "Messages", []
         )
-        texts = [str(json.loads(message["Body"])["Message"]) for message in messages]
+        texts.extend(str(json.loads(message["Body"])["Message"]) for message in messages)
         return next((text for text in texts if key in text), None)
 
     text = wait_for(alert, "alert", limit_s=30)
     assert "Anomaly Detected" in text
     assert f"{key} looks anomalous" in text
     assert "{" not in text
+    assert not any(golden in each for each in texts)
 
 
 def test_a_hundred_uploads_all_arrive(deployed: Deployed) -> None:
