@@ -18,6 +18,7 @@ from relook.aws.errors import translated
 from relook.errors import ConflictError, InvalidRequestError
 from relook.registry.datasets import DatasetType
 from relook.registry.history import HistoryEntry
+from relook.registry.inspections import image_of
 from relook.registry.manifest import ManifestEntry, entry_line, parse_entry
 from relook.registry.reviewed_entries import (
     ReviewedEntry,
@@ -57,8 +58,7 @@ def join_dataset(
         raise InvalidRequestError(f"{record['image_uri']} is normal, so that no mask goes with it")
     bucket = _bucket_of(stack, record["project"], dataset)
     key = _key(record)
-    upload = S3Uri.parse(record["image_uri"])
-    bucket.write(key, stack.bucket(upload.bucket).read_version(upload.key, _version(record)))
+    bucket.write(key, stack.read_upload(record))
     mask_ref = None
     if mask_png is not None:
         bucket.write(f"{key}.mask.png", mask_png, "image/png")
@@ -101,13 +101,9 @@ def _bucket_of(stack: Stack, project: str, dataset: DatasetType) -> Bucket:
 
 def _key(record: Mapping[str, Any]) -> str:
     """Of the copy: the same for one upload, whatever model versions looked at it."""
-    upload = S3Uri.parse(record["image_uri"])
-    name = hashlib.sha256(f"{upload}\n{_version(record)}".encode()).hexdigest()[:32]
+    upload, version = image_of(record)
+    name = hashlib.sha256(f"{upload}\n{version}".encode()).hexdigest()[:32]
     return f"images/{record['project']}/reviewed/{name}{PurePosixPath(upload.key).suffix}"
-
-
-def _version(record: Mapping[str, Any]) -> str:
-    return str(record["object_version"]).rpartition("#")[0]
 
 
 def _update(stack: Stack, project: str, dataset: DatasetType, entry: ManifestEntry) -> None:

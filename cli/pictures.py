@@ -23,6 +23,16 @@ MAX_SIDE_PX = 1024  # of a picture for a screen
 _MAX_NAME_BYTES = 230  # of the 255 that file systems allow, less the kind and the suffix
 
 
+def as_seen(image: bytes, levels: Levels | None) -> Image.Image:
+    """The picture as the model sees it; one of 16 bits by its own levels, where the model's are not known.
+
+    Raises:
+        ImageRejectedError: it is no image.
+    """
+    reach = None if levels else read_reach(image)
+    return Image.fromarray(decode(image, fit_levels([reach]) if reach else levels))
+
+
 def overlay(
     image: bytes, mask_png: bytes | None, heat_map_png: bytes | None, levels: Levels | None = None
 ) -> Image.Image:
@@ -32,7 +42,7 @@ def overlay(
         image: an encoded image that was inspected.
         levels: of the model that looked at it, if it is at hand.
     """
-    picture = _shown(image, levels)
+    picture = as_seen(image, levels)
     picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
     panels = [_with_mask(picture, mask_png) if mask_png else picture]
     if heat_map_png:
@@ -95,7 +105,7 @@ def explanation(
         cut: what of the image was looked at; the rest is shown paler.
         levels: the model's.
     """
-    whole = _shown(image, levels)
+    whole = as_seen(image, levels)
     picture = ImageOps.contain(whole, (_PANEL_PX, _PANEL_PX))
     lines: list[tuple[str | None, str]] = [(None, f"{whole.width} x {whole.height} pixels")]
     shown = picture
@@ -114,16 +124,10 @@ def explanation(
         lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in anomalies]
         panels.append(_Panel(_with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
     if known and nearest:
-        fitted = ImageOps.pad(_shown(nearest, levels), picture.size, color=_FAINT)
+        fitted = ImageOps.pad(as_seen(nearest, levels), picture.size, color=_FAINT)
         lines = [(None, known.name), (None, f"distance {known.distance:.2f}")]
         panels.append(_Panel(fitted, "most similar normal image", lines))
     return _sheet(panels, result, name, threshold)
-
-
-def _shown(image: bytes, levels: Levels | None) -> Image.Image:
-    """The picture as the model sees it; one of 16 bits by its own levels, where the model's are not known."""
-    reach = None if levels else read_reach(image)
-    return Image.fromarray(decode(image, fit_levels([reach]) if reach else levels))
 
 
 # Three panels fit a screen of 1920 px.

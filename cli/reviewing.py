@@ -128,12 +128,9 @@ def go_through(stack: Stack, project: str, limit: int, pictures: Path) -> int:
 
 def print_case(stack: Stack, record: Record, number: str, pictures: Path) -> None:
     """The verdict, how near the threshold it is, and where its picture is."""
-    upload, version = S3Uri.parse(record["image_uri"]), str(record["object_version"]).rpartition("#")[0]
     shown = None
     try:
-        shown = save_overlay(
-            stack, record, partial(stack.bucket(upload.bucket).read_version, upload.key, version), pictures
-        )
+        shown = save_overlay(stack, record, partial(stack.read_upload, record), pictures)
     except NoSuchObjectError as error:
         print_note(f"The picture is no longer there ({error})")
     probability = "-"

@@ -18,6 +18,7 @@ from relook.aws.table import Table
 from relook.errors import AwsError, EventNotPublishedError
 from relook.lookout import service_model
 from relook.registry.history import HistoryEntry, tell_change
+from relook.registry.inspections import image_of
 from relook.registry.projects import HostedModel, describe_project
 
 LOCAL_STAGE = "local"
@@ -57,6 +58,15 @@ class Stack:
     def read(self, uri: S3Uri) -> bytes:
         """An object, in whatever bucket."""
         return self.bucket(uri.bucket).read(uri.key)
+
+    def read_upload(self, record: Mapping[str, Any]) -> bytes:
+        """The very image that an inspection looked at.
+
+        Raises:
+            NoSuchObjectError: it was deleted or overwritten.
+        """
+        uri, version = image_of(record)
+        return self.bucket(uri.bucket).read_version(uri.key, version)
 
     @cached_property
     def lookout(self) -> Any:

@@ -13,11 +13,14 @@ from starlette.responses import RedirectResponse, Response
 from cli.console import charts
 from cli.console.pages import Console, address, console_of, metadata_values, render
 from cli.console.reviewing import details
-from relook.errors import InvalidRequestError
-from relook.registry.inspections import RecordId, Verdict, Wanted, newest, page, types_of
+from relook.detection.result import NearestNormal
+from relook.errors import InvalidRequestError, NoSuchObjectError, PackageError, ResourceNotFoundError
+from relook.inspection.publish import detail_types, event_detail
+from relook.registry.inspections import RecordId, Verdict, Wanted, around, page, types_of
 
 PAGE_SIZE = 60
-_NEIGHBOURS = 4
+_NEIGHBOURS = 2
+"""Before it, and after it."""
 _REVIEWED = {"reviewed": True, "unreviewed": False}
 
 
@@ -72,6 +75,8 @@ def inspection(request: Request) -> Response:
         for each in console.stack.inspections.query(("image_uri", record_id.image_uri))
         if each["object_version"] != record_id.object_version
     ]
+    newer, older = around(console.stack.inspections, record, _NEIGHBOURS) if record.get("project") else ([], [])
+    nearest, missing = _nearest(console, record) if request.query_params.get("nearest") else (None, "")
     return render(
         request,
         "inspection.html",
@@ -79,7 +84,12 @@ def inspection(request: Request) -> Response:
         judged=judged(record),
         others=sorted(others, key=lambda each: str(each["inspected_at"]), reverse=True),
         raw=json.dumps(record, indent=2, default=str, ensure_ascii=False, sort_keys=True),
-        neighbours=_neighbours(console, record),
+        newer=newer,
+        older=older,
+        nearest=nearest,
+        missing=missing,
+        told=detail_types(record, every_inspection=False),
+        event=json.dumps(event_detail(record), indent=2, ensure_ascii=False),
     )
 
 
@@ -95,12 +105,15 @@ def judged(record: Mapping[str, Any]) -> Markup:
     return charts.scale(float(record["anomaly_probability"]), float(record["threshold"]))
 
 
-def _neighbours(console: Console, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was inspected just before it, of the same project."""
-    if not record.get("project"):
-        return []
-    before = newest(console.stack.inspections, [record["project"]], after=RecordId.of(record))
-    return [each for each, _ in zip(before, range(_NEIGHBOURS), strict=False)]
+def _nearest(console: Console, record: Mapping[str, Any]) -> tuple[NearestNormal | None, str]:
+    """The normal training image that is most like it; or else why it cannot be shown."""
+    if record["status"] == "REJECTED":
+        return None, ""
+    try:
+        nearest = console.normals.of(record)
+    except (NoSuchObjectError, ResourceNotFoundError, PackageError) as error:
+        return None, f"The nearest normal image cannot be told. {error}"
+    return nearest, "" if nearest else "This model remembers no normal images."
 
 
 def _wanted(asked: dict[str, str]) -> Wanted:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from cli.console import charts
 from cli.console.pages import Sent, change, console_of, render
-from cli.console.pictures import THUMBNAIL_PX, jpeg, reduced
+from cli.console.pictures import as_model_sees, jpeg, reduced
 from cli.console.retraining import training_state, version_before
 from cli.threshold import Choice, Judge, choice_for, read_judge, take
 from relook.aws.bucket import S3Uri
@@ -73,12 +73,13 @@ def model(request: Request) -> Response:
 
 def image(request: Request) -> Response:
     """GET /projects/{project}/models/{version}/images/{number}: a thumbnail of an image of the evaluation."""
-    console, outcomes = console_of(request), _judge(request).outcomes
+    stack, judge = console_of(request).stack, _judge(request)
     number = request.path_params["number"]
-    if number >= len(outcomes):
+    if number >= len(judge.outcomes):
         return PlainTextResponse("The evaluation has no such image", 404)
     try:
-        return jpeg(reduced(console.stack.read(S3Uri.parse(outcomes[number].name)), THUMBNAIL_PX))
+        data = stack.read(S3Uri.parse(judge.outcomes[number].name))
+        return jpeg(reduced(as_model_sees(stack, judge.model.project, judge.model.version, data)))
     except (NoSuchObjectError, ImageRejectedError, ValueError):
         return PlainTextResponse("The picture is no longer there", 404)
 

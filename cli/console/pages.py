@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from cli.console.comparing import Comparisons
+from cli.console.nearest import NearestNormals
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.drift import READINGS
 from cli.stack import Stack
@@ -49,6 +51,11 @@ class Console:
     sessions: Sessions = field(default_factory=Sessions)
     comparisons: Comparisons = field(default_factory=Comparisons)
     starting: Lock = field(default_factory=Lock)
+
+    @cached_property
+    def normals(self) -> NearestNormals:
+        """What inspected images are most like."""
+        return NearestNormals(self.stack)
 
     def project_names(self) -> list[str]:
         """By name."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
+from typing import Any
 
 from PIL import Image, ImageOps
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from cli.console.pages import Console, console_of
+from cli.console.pages import console_of
+from cli.pictures import as_seen
+from cli.stack import Stack
 from relook.aws.bucket import S3Uri
-from relook.detection.image import decode, read_header
-from relook.errors import ImageRejectedError, NoSuchObjectError
-from relook.registry.inspections import RecordId
+from relook.detection.image import read_header, read_reach
+from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, ResourceNotFoundError
+from relook.registry.inspections import RecordId, image_of
+from relook.registry.packages import load_manifest
 
-THUMBNAIL_PX = 256
+_THUMBNAIL_PX = 256
 _QUALITY = 82
 """Of thumbnails: some 10 KB each, so that a page of sixty is well below a megabyte."""
 _KEPT_S = 3600
@@ -23,10 +29,10 @@ _KEPT_S = 3600
 
 
 def picture(request: Request) -> Response:
-    """GET /pictures/{id}/{kind}: the image itself, a thumbnail of it, or what was painted about it."""
+    """GET /pictures/{id}/{kind}: the image itself, a thumbnail of it, what was painted about it, or the normal image
+    most like it."""
     console = console_of(request)
-    record_id = RecordId.parse(request.path_params["id"])
-    record = console.stack.inspections.get(record_id.key)
+    record = console.stack.inspections.get(RecordId.parse(request.path_params["id"]).key)
     if record is None:
         return _missing("There is no such inspection")
     kind = request.path_params["kind"]
@@ -34,54 +40,72 @@ def picture(request: Request) -> Response:
         if kind in ("mask", "heat_map"):
             uri = record.get(f"{kind}_uri")
             return _png(console.stack.read(S3Uri.parse(uri))) if uri else _missing("This model gives none")
-        version = str(record["object_version"]).rpartition("#")[0]
-        uri = S3Uri.parse(record["image_uri"])
         if kind == "thumbnail":
-            return jpeg(thumbnail(console, uri, version))
-        data = console.stack.bucket(uri.bucket).read_version(uri.key, version)
-        return _as_itself(data)
-    except NoSuchObjectError:
+            return jpeg(thumbnail(console.stack, record))
+        if kind == "nearest":
+            nearest = console.normals.of(record)
+            if nearest is None:
+                return _missing("This model remembers no normal images")
+            return _as_itself(console.stack, record, console.stack.read(S3Uri.parse(nearest.name)))
+        return _as_itself(console.stack, record, console.stack.read_upload(record))
+    except (NoSuchObjectError, ResourceNotFoundError, PackageError, ValueError):  # trained where no bucket was
         return _missing("The picture is no longer there")
     except ImageRejectedError as error:
         return _missing(error.message)
 
 
-def thumbnail(console: Console, uri: S3Uri, version: str) -> bytes:
+def thumbnail(stack: Stack, record: Mapping[str, Any]) -> bytes:
     """A JPEG of at most 256 pixels a side, made once and kept in the results bucket.
 
     Raises:
         NoSuchObjectError: the image is gone, and no thumbnail was made while it was there.
         ImageRejectedError: it is no image.
     """
-    results = console.stack.bucket(console.stack.outputs["ResultsBucket"])
+    results = stack.bucket(stack.outputs["ResultsBucket"])
+    uri, version = image_of(record)
     project = uri.key.partition("/")[0]
     name = hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()
     key = f"{project}/thumbnails/{name}.jpg"
     try:
         return results.read(key)
     except NoSuchObjectError:
-        data = console.stack.bucket(uri.bucket).read_version(uri.key, version)
-        made = reduced(data, THUMBNAIL_PX)
+        made = reduced(as_model_sees(stack, project, record.get("model_version"), stack.read_upload(record)))
         results.write(key, made, "image/jpeg")
         return made
 
 
-def reduced(data: bytes, side: int) -> bytes:
-    """An encoded image as a JPEG of at most `side` pixels a side.
+def as_model_sees(stack: Stack, project: str, version: str | None, data: bytes) -> Image.Image:
+    """An encoded image; one of 16 bits a channel at the levels of the model version that looks at it, if it is there.
 
     Raises:
-        ImageRejectedError: it is no image.
+        ImageRejectedError: it is no image, or not one of that model's.
     """
-    picture = ImageOps.contain(Image.fromarray(decode(data)), (side, side))
+    levels = None
+    if version and read_reach(data):
+        with suppress(PackageError):
+            levels = load_manifest(stack.models, project, version).view.levels
+    return as_seen(data, levels)
+
+
+def reduced(picture: Image.Image) -> bytes:
+    """A JPEG of at most 256 pixels a side."""
     written = BytesIO()
-    picture.save(written, "JPEG", quality=_QUALITY)
+    ImageOps.contain(picture, (_THUMBNAIL_PX, _THUMBNAIL_PX)).save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
 
 
-def _as_itself(data: bytes) -> Response:
-    """An image under its own type; what is no image is never handed to a browser."""
+def _as_itself(stack: Stack, record: Mapping[str, Any], data: bytes) -> Response:
+    """An image under its own type; what is no image is never handed to a browser.
+
+    One of 16 bits a channel as its model sees it: browsers show the upper eight bits, which of twelve are nearly black.
+    """
     kind = read_header(data).content_type
-    return Response(data, media_type=kind, headers=_CACHED)
+    if read_reach(data) is None:
+        return Response(data, media_type=kind, headers=_CACHED)
+    written = BytesIO()
+    shown = as_model_sees(stack, record["project"], record.get("model_version"), data)
+    shown.save(written, "PNG", compress_level=1)  # at once rather than small: it does not go far
+    return _png(written.getvalue())
 
 
 def _png(data: bytes) -> Response:

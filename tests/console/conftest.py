@@ -38,9 +38,11 @@ class Seen:
     stack: Stack
     browser: TestClient
 
-    def record(self, name: str, minute: int, project: str = "bracket", **more: Any) -> Item:
-        """An inspection of a picture that is really there."""
-        version = self.stack.images.write(f"{project}/{name}", png(), "image/png")
+    def record(
+        self, name: str, minute: int, project: str = "bracket", *, data: bytes | None = None, **more: Any
+    ) -> Item:
+        """An inspection of a picture that is really there, a grey one unless given."""
+        version = self.stack.images.write(f"{project}/{name}", data or png(), "image/png")
         is_anomalous = more.get("is_anomalous", False)
         item = {
             "image_uri": str(self.stack.images.uri(f"{project}/{name}")),

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from dataclasses import replace
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from cli.stack import Stack
+from relook.detection.levels import Levels
+from relook.detection.model import Model
+from relook.detection.result import DetectAnomalyResult
+from relook.inspection.publish import event_detail
 from relook.registry.inspections import RecordId
-from tests.console.conftest import Seen
+from relook.registry.projects import create_project
+from tests.console.conftest import Seen, png
+from tests.unit.detection.test_levels import deep_png
+from tests.unit.parts import classification_package, part_png, register_hosted
 
 
 def names(text: str) -> list[str]:
@@ -22,8 +36,6 @@ def test_without_projects_it_says_what_to_do_first(seen: Seen) -> None:
 
 
 def test_newest_first_whatever_the_project(seen: Seen) -> None:
-    from relook.registry.projects import create_project
-
     create_project(seen.stack.registry, "board")
     seen.record("old.png", 1)
     seen.record("newest.png", 3)
@@ -116,8 +128,6 @@ def test_other_versions_verdicts_are_named(seen: Seen) -> None:
 
 
 def test_the_picture_is_the_version_that_was_inspected(seen: Seen) -> None:
-    from tests.console.conftest import png
-
     first = seen.record("a.png", 1)
     seen.stack.images.write("bracket/a.png", png("#ff0000"), "image/png")
     assert seen.browser.get(f"/pictures/{RecordId.of(first)}/image").content == png()
@@ -139,3 +149,95 @@ def test_an_image_whose_key_is_strange_is_found(seen: Seen) -> None:
     record = seen.record("dir/ä ö+%2F?#&.png", 1)
     assert seen.browser.get(f"/inspections/{RecordId.of(record)}").status_code == 200
     assert seen.browser.get(f"/pictures/{RecordId.of(record)}/thumbnail").status_code == 200
+
+
+def test_the_events_that_were_sent_are_shown(seen: Seen) -> None:
+    record = seen.record("<b>.png", 1, is_anomalous=True, expected="normal", is_expected_met=False)
+    text = seen.browser.get(f"/inspections/{RecordId.of(record)}").text
+    assert "Sent as Anomaly Detected and Check Failed" in text
+    shown = re.search(r'<pre class="raw" tabindex="0">(.*?)</pre>', text, re.DOTALL)
+    assert shown and json.loads(html.unescape(shown[1])) == event_detail(record)
+    normal = seen.record("normal.png", 2)
+    assert "A normal image sends no event" in seen.browser.get(f"/inspections/{RecordId.of(normal)}").text
+
+
+def test_one_goes_on_to_what_came_before_and_after(seen: Seen) -> None:
+    create_project(seen.stack.registry, "board")
+    records = [seen.record(f"{minute}.png", minute) for minute in range(7)]
+    seen.record("other.png", 3, project="board")
+
+    def shown(number: int) -> tuple[str | None, str | None, list[str]]:
+        text = seen.browser.get(f"/inspections/{RecordId.of(records[number])}").text
+        newer, older = (re.search(rf'href="/inspections/([^"]+)" rel="{rel}"', text) for rel in ("prev", "next"))
+        return (newer and newer[1], older and older[1], names(text))
+
+    ids = [str(RecordId.of(each)) for each in records]
+    assert shown(3) == (ids[4], ids[2], ["5.png", "4.png", "2.png", "1.png"])
+    assert shown(0) == (ids[1], None, ["2.png", "1.png"])
+    assert shown(6) == (None, ids[5], ["5.png", "4.png"])
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Every image that a model looks at in the test."""
+    images: list[bytes] = []
+    detect = Model.detect
+
+    def noted(model: Model, data: bytes) -> DetectAnomalyResult:
+        images.append(data)
+        return detect(model, data)
+
+    monkeypatch.setattr(Model, "detect", noted)
+    return images
+
+
+def host(stack: Stack, project: str) -> dict[int, bytes]:
+    """A model of this project and its normal images where training found them; their contents by number."""
+    package = classification_package()
+    normals = {int(name.split("/")[1].removesuffix(".png")): name for name in package.manifest.normals}
+    places = tuple(f"s3://images/trained/{number}.png" for number in normals)
+    models = stack.outputs["ModelsBucket"]
+    manifest = replace(package.manifest, normals=places)
+    register_hosted(stack.registry, stack.clients.s3, models, project, replace(package, manifest=manifest))
+    for number in normals:
+        stack.images.write(f"trained/{number}.png", part_png(number))
+    return {number: part_png(number) for number in normals}
+
+
+def test_the_nearest_normal_lies_beside_it_on_demand(seen: Seen, looked_at: list[bytes]) -> None:
+    normals = host(seen.stack, "bracket")
+    record = seen.record("like-5.png", 1, data=normals[5])
+    address = f"/inspections/{RecordId.of(record)}"
+    assert f'data-nearest href="{address}?nearest=1"' in seen.browser.get(address).text
+    assert looked_at == [], "the page does not wait for it unless asked"
+    text = seen.browser.get(f"{address}?nearest=1").text
+    assert "0.00 away: s3://images/trained/5.png" in text
+    assert f'data-nearest href="{address}"' in text, "and back"
+    assert seen.browser.get(f"/pictures/{RecordId.of(record)}/nearest").content == normals[5]
+    assert looked_at == [normals[5]], "the answer is remembered"
+
+
+def test_what_has_no_nearest_normal_says_why(seen: Seen) -> None:
+    record = seen.record("a.png", 1)
+    answer = seen.browser.get(f"/inspections/{RecordId.of(record)}?nearest=1")
+    assert "Model bracket/1 does not exist" in answer.text
+    assert seen.browser.get(f"/pictures/{RecordId.of(record)}/nearest").status_code == 404
+
+
+@pytest.mark.parametrize("levels", [None, Levels(0, 13)], ids=["its own levels", "its model's levels"])
+def test_twelve_bits_are_seen_as_the_model_sees_them(seen: Seen, levels: Levels | None) -> None:
+    values = np.random.default_rng(0).integers(2000, 4095, (72, 96, 1), np.uint16)
+    if levels:
+        package = classification_package()
+        view = replace(package.manifest.view, levels=levels)
+        trained = replace(package, manifest=replace(package.manifest, view=view))
+        register_hosted(
+            seen.stack.registry, seen.stack.clients.s3, seen.stack.outputs["ModelsBucket"], "bracket", trained
+        )
+    record = seen.record("deep.png", 1, data=deep_png(values))
+    expected = (values >> (5 if levels else 4))[..., 0]
+    with Image.open(BytesIO(seen.browser.get(f"/pictures/{RecordId.of(record)}/image").content)) as shown:
+        assert shown.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(shown)[..., 0], expected)
+    with Image.open(BytesIO(seen.browser.get(f"/pictures/{RecordId.of(record)}/thumbnail").content)) as shown:
+        assert np.asarray(shown).mean() == pytest.approx(expected.mean(), abs=1)

@@ -17,6 +17,7 @@ from PIL import Image
 from relook.detection.calibration import confidence
 from relook.detection.model import Model
 from relook.inspection.pipeline import Pipeline
+from relook.inspection.publish import detail_types, event_detail
 from relook.inspection.upload import parse_upload
 from relook.observability import logger
 from relook.quality.thresholds import Band
@@ -94,6 +95,7 @@ def test_anomalous_image_gets_record_pictures_and_event(hosted: Cloud, published
     assert detail["anomalies"] == record["anomalies"]
     assert detail["confidence"] == record["confidence"]
     assert "bracket/line 1/a.png looks anomalous" in detail["summary"]
+    assert detail == event_detail(record), "who reads the record can tell what was sent"
 
 
 def test_normal_image_gets_a_record_and_no_event(hosted: Cloud) -> None:
@@ -157,6 +159,8 @@ def test_a_golden_part_is_a_check(hosted: Cloud, published: list[dict[str, Any]]
     told = {event["detail-type"]: event["detail"] for event in hosted.published()}
     assert told.keys() == {"Anomaly Detected"} | (set() if is_met else {"Check Failed"})
     assert told["Anomaly Detected"]["is_expected_met"] is is_met
+    assert all(detail == event_detail(record) for detail in told.values())
+    assert detail_types(record, every_inspection=False) == sorted(told)
     if not is_met:
         assert "expected was normal" in told["Check Failed"]["summary"]
 
@@ -165,7 +169,9 @@ def test_a_check_that_cannot_be_read_is_neither_met_nor_missed(hosted: Cloud, pu
     hosted.deliver(hosted.upload("bracket/golden.png", b"no image", expected="normal"))
     (record,) = hosted.records()
     assert record["expected"] == "normal" and "is_expected_met" not in record and "to_review" not in record
-    assert [event["detail-type"] for event in hosted.published()] == ["Image Rejected"]
+    (event,) = hosted.published()
+    assert event["detail-type"] == "Image Rejected" == detail_types(record, every_inspection=True)[0]
+    assert event["detail"] == event_detail(record)
 
 
 def test_other_words_expect_nothing(hosted: Cloud) -> None:

@@ -22,9 +22,15 @@ function step(by) {
   select(all[Math.min(Math.max(now + by, 0), all.length - 1)]);
 }
 
+function go(selector, by) {
+  const link = $(selector);
+  if (link) link.click();
+  else step(by);
+}
+
 // One inspection: layers, opacity, zoom
 const viewer = $(".viewer");
-const layers = viewer && $(".layers", viewer);
+const layers = viewer ? $$(".layers", viewer) : []; // two of them where the nearest normal image lies beside
 const view = { scale: 1, x: 0, y: 0 };
 function show(name, on) {
   const box = $(`[data-shows="${name}"]`);
@@ -34,13 +40,13 @@ function show(name, on) {
   layer.hidden = !box.checked;
 }
 function draw() {
-  if (layers) layers.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+  for (const each of layers) each.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
 }
 function zoom(factor, x, y) {
-  if (!layers) return;
+  if (!layers.length) return;
   if (!factor) { Object.assign(view, { scale: 1, x: 0, y: 0 }); draw(); return; }
-  const area = $("[data-zoom]", viewer).getBoundingClientRect();
-  const [px, py] = [x ?? area.width / 2, y ?? area.height / 2];
+  const pane = $(".pane", viewer).getBoundingClientRect();
+  const [px, py] = [x ?? pane.width / 2, y ?? pane.height / 2];
   const scale = Math.min(Math.max(view.scale * factor, 1), 32);
   view.x = px - (px - view.x) * (scale / view.scale);
   view.y = py - (py - view.y) * (scale / view.scale);
@@ -48,7 +54,7 @@ function zoom(factor, x, y) {
   if (scale === 1) Object.assign(view, { x: 0, y: 0 });
   draw();
 }
-if (layers) {
+if (layers.length) {
   const area = $("[data-zoom]", viewer);
   for (const box of $$("[data-shows]")) box.addEventListener("change", () => show(box.dataset.shows, box.checked));
   $("[data-opacity]")?.addEventListener("input", (event) => {
@@ -57,7 +63,7 @@ if (layers) {
   for (const button of $$("[data-step]")) button.addEventListener("click", () => zoom(Number(button.dataset.step)));
   area.addEventListener("wheel", (event) => {
     event.preventDefault();
-    const box = area.getBoundingClientRect();
+    const box = (event.target.closest(".pane") ?? $(".pane", area)).getBoundingClientRect();
     zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, event.clientX - box.left, event.clientY - box.top);
   }, { passive: false });
   const fingers = new Map();
@@ -86,8 +92,8 @@ if (layers) {
 
 // Keys; never while something is typed
 const keys = {
-  j: () => step(1),
-  k: () => step(-1),
+  j: () => go("[data-older]", 1),
+  k: () => go("[data-newer]", -1),
   m: () => show("mask"),
   h: () => show("heat"),
   n: () => $("[data-nearest]")?.click(),

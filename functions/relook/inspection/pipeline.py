@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -95,13 +96,14 @@ class Pipeline:
             duration_ms=round((time.perf_counter() - started) * 1000),
             outcome=outcome,
         )
+        record = record_item(inspection)
         # An event that comes once more, after whatever time, does not undo what a person has said meanwhile.
         with tracer.provider.in_subsegment("## record"), suppress(ConditionFailedError):
-            self._inspections.put(record_item(inspection), unless="reviewed_at")
+            self._inspections.put(record, unless="reviewed_at")
         with tracer.provider.in_subsegment("## publish"):
             every_inspection = self._settings.publish_every_inspection
-            published = publish(self._events, self._settings.event_bus, inspection, every_inspection=every_inspection)
-        _observe(inspection, published)
+            published = publish(self._events, self._settings.event_bus, record, every_inspection=every_inspection)
+        _observe(inspection, record, published)
         return {"inspection_id": inspection.inspection_id}
 
     def _look(self, upload: Upload, model: HostedModel) -> Outcome:
@@ -136,7 +138,7 @@ def _project(upload: Upload) -> str | None:
         return None
 
 
-def _observe(inspection: Inspection, published: Sequence[str]) -> None:
+def _observe(inspection: Inspection, record: Mapping[str, Any], published: Sequence[str]) -> None:
     rejection = inspection.outcome.rejection
     is_known = rejection is None or rejection.reason not in (
         RejectionReason.UNKNOWN_PROJECT,
@@ -150,14 +152,17 @@ def _observe(inspection: Inspection, published: Sequence[str]) -> None:
         is_anomalous=inspection.is_anomalous,
         duration_ms=inspection.duration_ms,
     )
-    logger.info(
-        "inspection",
-        image_uri=inspection.upload.uri,
-        object_version=inspection.upload.object_version,
-        duration_ms=inspection.duration_ms,
-        published=published,
-        **{name: value for name, value in inspection.findings().items() if name in _LOGGED},
-    )
+    logger.info("inspection", published=published, **{name: record[name] for name in _LOGGED})
 
 
-_LOGGED = {"inspection_id", "project", "model_version", "is_anomalous", "confidence", "reason"}
+_LOGGED = (
+    "image_uri",
+    "object_version",
+    "inspection_id",
+    "project",
+    "model_version",
+    "is_anomalous",
+    "confidence",
+    "reason",
+    "duration_ms",
+)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relook.events import SCHEMA_VERSION, DetailType, put_events
-from relook.inspection.record import Inspection
+from relook.registry.inspections import Verdict, image_of, verdict_of
 
 if TYPE_CHECKING:
     from types_boto3_events import EventBridgeClient
 
+Record = Mapping[str, Any]
 
-def publish(events: EventBridgeClient, bus: str, inspection: Inspection, *, every_inspection: bool) -> list[DetailType]:
-    """Put the events this inspection calls for.
+
+def publish(events: EventBridgeClient, bus: str, record: Record, *, every_inspection: bool) -> list[DetailType]:
+    """Put the events that an inspection calls for.
 
     Args:
+        record: of the Inspections table, as it is written or as it was read.
         every_inspection: also emit `Image Inspected`, whatever the verdict.
     Returns:
         The detail types that were published.
@@ -22,42 +26,49 @@ def publish(events: EventBridgeClient, bus: str, inspection: Inspection, *, ever
         AwsError: EventBridge did not answer, or refused them all.
         EventNotPublishedError: it took fewer entries than it was given; trying again repeats the others.
     """
-    detail_types = _detail_types(inspection, every_inspection)
-    if detail_types:
-        put_events(events, bus, detail_types, event_detail(inspection))
-    return detail_types
+    called_for = detail_types(record, every_inspection=every_inspection)
+    if called_for:
+        put_events(events, bus, called_for, event_detail(record))
+    return called_for
 
 
-def event_detail(inspection: Inspection) -> dict[str, Any]:
-    """The event's detail, as the schemas in `events/outbound` describe it."""
-    upload = inspection.upload
-    image = {
-        "uri": upload.uri,
-        "bucket": upload.bucket,
-        "key": upload.key,
-        "object_version": upload.object_version,
-        **inspection.image_facts(),
+def detail_types(record: Record, *, every_inspection: bool) -> list[DetailType]:
+    """The events that an inspection calls for."""
+    verdict = verdict_of(record)
+    if verdict is Verdict.REJECTED:
+        return [DetailType.IMAGE_REJECTED]
+    asked = {
+        DetailType.ANOMALY_DETECTED: verdict is Verdict.ANOMALOUS,
+        DetailType.CHECK_FAILED: record.get("is_expected_met") is False,
+        DetailType.IMAGE_INSPECTED: every_inspection,
     }
+    return [detail_type for detail_type, applies in asked.items() if applies]
+
+
+def event_detail(record: Record) -> dict[str, Any]:
+    """The events' detail, as the schemas in `events/outbound` describe it."""
+    uri, version = image_of(record)
+    image = {"uri": str(uri), "bucket": uri.bucket, "key": uri.key, "object_version": version}
     detail = {
         "schema_version": SCHEMA_VERSION,
-        **inspection.findings(),
-        "duration_ms": inspection.duration_ms if inspection.outcome.verdict else None,
-        "image": _applying(image),
-        "summary": summary(inspection),
+        **_applying(record, _FINDINGS),
+        "image": image | _applying(record, ("width", "height", "size_bytes", "metadata")),
+        "summary": summary(record),
     }
-    return _applying(detail)
+    if verdict_of(record) is not Verdict.REJECTED:
+        detail["duration_ms"] = record["duration_ms"]
+    return detail
 
 
-def summary(inspection: Inspection) -> str:
+def summary(record: Record) -> str:
     """One line for people: what was found on which image."""
-    verdict, rejection = inspection.outcome.verdict, inspection.outcome.rejection
-    if verdict is None:
-        return f"{inspection.upload.key} was rejected: {rejection}"
-    word = "anomalous" if verdict.is_anomalous else "normal"
-    line = f"{inspection.upload.key} looks {word} ({verdict.confidence:.1%} sure)"
-    if inspection.is_expected_met is False:
-        line = f"Check failed: {line}, expected was {inspection.expected}"
-    anomalies = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in inspection.anomalies)
+    key, verdict = image_of(record)[0].key, verdict_of(record)
+    if verdict is Verdict.REJECTED:
+        return f"{key} was rejected: {record['message']}"
+    line = f"{key} looks {verdict} ({record['confidence']:.1%} sure)"
+    if record.get("is_expected_met") is False:
+        line = f"Check failed: {line}, expected was {record['expected']}"
+    anomalies = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in record["anomalies"])
     return f"{line}: {anomalies} of the image" if anomalies else line
 
 
@@ -66,16 +77,23 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share >= 0.001 else f"{share * 100:.1g}%"
 
 
-def _detail_types(inspection: Inspection, every_inspection: bool) -> list[DetailType]:
-    if inspection.outcome.rejection:
-        return [DetailType.IMAGE_REJECTED]
-    asked = {
-        DetailType.ANOMALY_DETECTED: inspection.is_anomalous,
-        DetailType.CHECK_FAILED: inspection.is_expected_met is False,
-        DetailType.IMAGE_INSPECTED: every_inspection,
-    }
-    return [detail_type for detail_type, applies in asked.items() if applies]
+_FINDINGS = (
+    "inspection_id",
+    "project",
+    "model_version",
+    "is_anomalous",
+    "confidence",
+    "anomalies",
+    "expected",
+    "is_expected_met",
+    "mask_uri",
+    "heat_map_uri",
+    "reason",
+    "message",
+    "inspected_at",
+)
+"""What the record and the events tell in the same words."""
 
 
-def _applying(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def _applying(record: Record, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: record[name] for name in names if record.get(name) is not None}

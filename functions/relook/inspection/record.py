@@ -95,51 +95,39 @@ class Inspection:
         anomalies = self.outcome.verdict.anomalies or () if self.outcome.verdict else ()
         return [asdict(anomaly) for anomaly in anomalies if anomaly.name != BACKGROUND]
 
-    def findings(self) -> dict[str, Any]:
-        """What the record and the events tell in the same words; None where it does not apply."""
-        verdict, pictures, rejection = self.outcome.verdict, self.outcome.pictures, self.outcome.rejection
-        milliseconds = self.inspected_at.microsecond // 1000
-        return {
-            "inspection_id": self.inspection_id,
-            "project": self.project,
-            "model_version": self.model_version,
-            "is_anomalous": verdict.is_anomalous if verdict else None,
-            "confidence": verdict.confidence if verdict else None,
-            "anomalies": self.anomalies if verdict else None,
-            "expected": self.expected,
-            "is_expected_met": self.is_expected_met,
-            "mask_uri": pictures.mask if pictures else None,
-            "heat_map_uri": pictures.heat_map if pictures else None,
-            "reason": rejection.reason if rejection else None,
-            "message": rejection.message if rejection else None,
-            "inspected_at": f"{self.inspected_at:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z",
-        }
-
-    def image_facts(self) -> dict[str, Any]:
-        """The same of the image itself: pixels as displayed, bytes, and the uploader's own words."""
-        header = self.outcome.header
-        return {
-            "width": header.width if header else None,
-            "height": header.height if header else None,
-            "size_bytes": self.upload.size_bytes,
-            "metadata": dict(self.outcome.metadata),
-        }
-
 
 def record_item(inspection: Inspection) -> dict[str, Any]:
     """The item of the Inspections table; attributes that do not apply are None and left out."""
-    verdict = inspection.outcome.verdict
+    upload, outcome = inspection.upload, inspection.outcome
+    verdict, pictures, rejection, header = outcome.verdict, outcome.pictures, outcome.rejection, outcome.header
+    milliseconds = inspection.inspected_at.microsecond // 1000
     record = {
-        "image_uri": inspection.upload.uri,
-        "object_version": f"{inspection.upload.object_version}#{inspection.model_version or NO_MODEL}",
+        "image_uri": upload.uri,
+        "object_version": f"{upload.object_version}#{inspection.model_version or NO_MODEL}",
         # Only anomalous inspections have this attribute, so the index on it holds only them.
         "anomalous_project": inspection.project if inspection.is_anomalous else None,
         # Only checks have this one; it has an index too.
         "checked_project": inspection.project if inspection.expected else None,
-        "status": InspectionStatus.REJECTED if inspection.outcome.rejection else InspectionStatus.INSPECTED,
+        "inspection_id": inspection.inspection_id,
+        "project": inspection.project,
+        "model_version": inspection.model_version,
+        "status": InspectionStatus.REJECTED if rejection else InspectionStatus.INSPECTED,
+        "inspected_at": f"{inspection.inspected_at:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z",
         "duration_ms": inspection.duration_ms,
-        **inspection.findings(),
-        **inspection.image_facts(),
+        "is_anomalous": verdict.is_anomalous if verdict else None,
+        "confidence": verdict.confidence if verdict else None,
+        "anomalies": inspection.anomalies if verdict else None,
+        "expected": inspection.expected,
+        "is_expected_met": inspection.is_expected_met,
+        "mask_uri": pictures.mask if pictures else None,
+        "heat_map_uri": pictures.heat_map if pictures else None,
+        "reason": rejection.reason if rejection else None,
+        "message": rejection.message if rejection else None,
+        # Pixels as displayed, and the uploader's own words
+        "width": header.width if header else None,
+        "height": header.height if header else None,
+        "size_bytes": upload.size_bytes,
+        "metadata": dict(outcome.metadata),
         "anomaly_probability": verdict.anomaly_probability if verdict else None,
         "threshold": verdict.threshold if verdict else None,
         "score": verdict.score if verdict else None,

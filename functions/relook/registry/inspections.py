@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import merge
+from itertools import islice
 from typing import Any, Self
 
+from relook.aws.bucket import S3Uri
 from relook.aws.table import Item, Table
 from relook.errors import InvalidRequestError
 
@@ -32,6 +34,11 @@ def verdict_of(record: Mapping[str, Any]) -> Verdict:
     if record["status"] == "REJECTED":
         return Verdict.REJECTED
     return Verdict.ANOMALOUS if record["is_anomalous"] else Verdict.NORMAL
+
+
+def image_of(record: Mapping[str, Any]) -> tuple[S3Uri, str]:
+    """Which image a record is about: its place, and the version id or etag of what was inspected there."""
+    return S3Uri.parse(record["image_uri"]), str(record["object_version"]).rpartition("#")[0]
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,19 @@ def newest(
         )
 
     return merge(*(of(each) for each in projects), key=lambda record: str(record["inspected_at"]), reverse=True)
+
+
+def around(inspections: Table, record: Mapping[str, Any], count: int) -> tuple[list[Item], list[Item]]:
+    """What was inspected of the same project just after a record and just before it: so many each, nearest first."""
+    start = {"project": record["project"], "inspected_at": record["inspected_at"], **RecordId.of(record).key}
+
+    def beside(*, newest_first: bool) -> list[Item]:
+        records = inspections.query(
+            ("project", record["project"]), index="by_project", start=start, newest_first=newest_first
+        )
+        return list(islice(records, count))
+
+    return beside(newest_first=False), beside(newest_first=True)
 
 
 @dataclass(frozen=True)
