@@ -19,7 +19,7 @@ from relook.errors import ConflictError, InvalidRequestError
 from relook.registry.datasets import DatasetType
 from relook.registry.history import HistoryEntry
 from relook.registry.inspections import image_of
-from relook.registry.manifest import ManifestEntry, entry_line, parse_entry
+from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.reviewed_entries import (
     ReviewedEntry,
     note_joined,

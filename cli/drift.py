@@ -50,8 +50,8 @@ def measure(stack: Stack, project: str, since: timedelta, by: str | None) -> tup
 
 def to_json(stream: StreamDrift) -> dict[str, Any]:
     """For scripts; each index with its reading."""
-    found = {name: {**asdict(each), "reading": each.reading} for name, each in stream.statistics.items()}
-    return {**asdict(stream), "statistics": found}
+    indices = {name: {**asdict(each), "reading": each.reading} for name, each in stream.statistics.items()}
+    return {**asdict(stream), "statistics": indices}
 
 
 def print_drift(project: str, streams: Sequence[StreamDrift], by: str | None) -> None:

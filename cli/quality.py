@@ -80,16 +80,16 @@ def retrain(
     stack = connect(stage)
     with output.progress() as bars:
         task = bars.add_task("training", total=None)
-        version, found = retraining.retrain(stack, project, lambda text: bars.update(task, description=text))
+        version, comparison = retraining.retrain(stack, project, lambda text: bars.update(task, description=text))
     if host:
         training.host_version(stack, project, version)
     if as_json:
-        comparison = found.to_json() if found else None
-        print_json({"model": f"{project}/{version}", "is_hosted": host, "comparison": comparison})
+        compared = comparison.to_json() if comparison else None
+        print_json({"model": f"{project}/{version}", "is_hosted": host, "comparison": compared})
         return
     out.print(Text("model", "bold"), f"{project}/{version}{' (hosted)' if host else ''}", markup=False)
-    if found:
-        retraining.print_comparison(found)
+    if comparison:
+        retraining.print_comparison(comparison)
     else:
         out.print(f"{project} hosted no version to compare it with", markup=False)
     if not host:
@@ -165,11 +165,11 @@ def checks(
     stack = connect(stage)
     if every or off:
         golden_parts.ask(stack, project, parse_duration(every) if every else None)
-    found = golden_parts.find(stack, project, limit=limit)
+    listed = golden_parts.find(stack, project, limit=limit)
     if as_json:
-        print_json(found.to_json())
+        print_json(listed.to_json())
     else:
-        golden_parts.print_checks(project, found, by)
+        golden_parts.print_checks(project, listed, by)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -24,7 +24,8 @@ from relook.learning.validation.evaluation import TEST_PROTOCOL, evaluate_on
 from relook.quality.comparison import Comparison, compare
 from relook.quality.thresholds import OperatingPoint, Outcome
 from relook.registry.datasets import DatasetType, StoredEntry
-from relook.registry.models import ModelVersion, describe_model
+from relook.registry.model_version import ModelVersion
+from relook.registry.models import describe_model
 from relook.registry.packages import load_package
 from relook.registry.projects import describe_project
 from relook.training.entries import training_entries

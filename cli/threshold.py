@@ -25,7 +25,8 @@ from relook.quality.thresholds import (
     threshold_for_false_alarms,
     threshold_for_recall,
 )
-from relook.registry.models import ModelVersion, describe_model
+from relook.registry.model_version import ModelVersion
+from relook.registry.models import describe_model
 from relook.registry.packages import load_manifest
 from relook.registry.thresholds import choose_threshold, revoke_threshold
 from relook.training.evaluation import read_outcomes

@@ -33,7 +33,7 @@ from relook.learning.data.samples import LabeledImage
 from relook.learning.foreign.anomalib import package_export
 from relook.learning.training import train
 from relook.registry import packages, projects, trainings
-from relook.registry.manifest import ManifestEntry, entry_line
+from relook.registry.manifest_entry import ManifestEntry, entry_line
 from relook.training.report import training_report
 
 _POLL_S = 0.5  # a training tells how far it is every two seconds

@@ -12,7 +12,8 @@ from cli.console.pages import console_of, render
 from cli.console.retraining import training_state
 from cli.status import standing
 from relook.registry.datasets import Dataset, list_datasets
-from relook.registry.models import ModelVersion, list_models
+from relook.registry.model_version import ModelVersion
+from relook.registry.models import list_models
 from relook.registry.projects import describe_project, list_projects
 
 _CHANGES = 20

@@ -15,7 +15,8 @@ from cli.retraining import comparison_rows
 from cli.stack import Stack
 from cli.threshold import read_judge
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType
-from relook.registry.models import ModelStatus, ModelVersion, describe_model, list_models
+from relook.registry.model_version import ModelStatus, ModelVersion
+from relook.registry.models import describe_model, list_models
 from relook.registry.projects import Project, describe_project
 
 _SHOWN = 60

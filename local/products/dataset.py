@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from local.products.picture import PRODUCTS, render
-from relook.registry.manifest import ManifestEntry, entry_line
+from relook.registry.manifest_entry import ManifestEntry, entry_line
 
 JPEG_QUALITY = 92  # as cameras save
 

@@ -11,7 +11,8 @@ from cli.threshold import Choice, change_to, read_judge
 from relook.aws.bucket import Bucket
 from relook.quality.thresholds import Outcome, operating_point
 from relook.registry.history import list_history
-from relook.registry.models import EvaluationFiles, OutputPlace, describe_model
+from relook.registry.model_version import EvaluationFiles, OutputPlace
+from relook.registry.models import describe_model
 from relook.registry.packages import save_package
 from relook.registry.trainings import create_model, finish_training
 from tests.console.conftest import Seen, png

@@ -21,7 +21,7 @@ from relook.aws.table import Item
 from relook.errors import AwsError, ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
 from relook.registry.datasets import DatasetType
 from relook.registry.history import event_detail, list_history
-from relook.registry.manifest import parse_entry
+from relook.registry.manifest_entry import parse_entry
 from relook.registry.projects import create_project, describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
 from relook.registry.reviews import ReviewVerdict, waiting

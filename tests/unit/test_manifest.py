@@ -10,16 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relook.aws.bucket import S3Uri
-from relook.registry.manifest import (
-    MAX_LINE_CHARS,
-    CheckedLines,
-    ManifestEntry,
-    check_lines,
-    entry_line,
-    first_problems,
-    lines_of,
-    parse_entry,
-)
+from relook.registry.manifest import CheckedLines, check_lines, first_problems, lines_of
+from relook.registry.manifest_entry import MAX_LINE_CHARS, ManifestEntry, entry_line, parse_entry
 
 CLASSIFICATION: dict[str, Any] = {
     "source-ref": "s3://bucket/image.jpg",

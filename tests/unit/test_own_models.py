@@ -16,7 +16,8 @@ from cli.output import CommandError
 from cli.stack import Stack
 from relook.aws.clients import Clients
 from relook.errors import BackboneError, PackageError, TrainingDataError
-from relook.registry.models import ModelStatus, describe_model, list_models
+from relook.registry.model_version import ModelStatus
+from relook.registry.models import describe_model, list_models
 from relook.registry.projects import describe_project, list_projects
 from tests.contract.front_door import opened
 from tests.unit.conftest import SETTINGS, Cloud, forget_process_state

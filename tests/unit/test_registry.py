@@ -36,7 +36,8 @@ from relook.registry.datasets import (
     settle_dataset,
 )
 from relook.registry.hosting import fail_hosting, finish_hosting, start_hosting, stop_hosting
-from relook.registry.models import ModelStatus, Performance, change_tags, delete_model, describe_model, list_models
+from relook.registry.model_version import ModelStatus, Performance
+from relook.registry.models import change_tags, delete_model, describe_model, list_models
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
 from relook.registry.trainings import create_model, fail_training, finish_training, report_training

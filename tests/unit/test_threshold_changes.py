@@ -19,7 +19,8 @@ from relook.events import DetailType
 from relook.quality.thresholds import Band
 from relook.registry.history import event_detail, list_history, tell_change
 from relook.registry.hosting import finish_hosting, start_hosting, stop_hosting
-from relook.registry.models import ModelStatus, delete_model, describe_model
+from relook.registry.model_version import ModelStatus
+from relook.registry.models import delete_model, describe_model
 from relook.registry.projects import create_project, delete_project, describe_project
 from relook.registry.thresholds import KEPT, choose_threshold, list_thresholds, revoke_threshold
 from relook.registry.trainings import create_model, finish_training

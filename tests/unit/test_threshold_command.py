@@ -20,8 +20,9 @@ from relook.learning.validation.evaluation import ImageOutcome, evaluate
 from relook.quality.thresholds import Band, Outcome, borderline_band
 from relook.registry.datasets import StoredEntry
 from relook.registry.hosting import finish_hosting, start_hosting
-from relook.registry.manifest import ManifestEntry
-from relook.registry.models import EvaluationFiles, OutputPlace, describe_model
+from relook.registry.manifest_entry import ManifestEntry
+from relook.registry.model_version import EvaluationFiles, OutputPlace
+from relook.registry.models import describe_model
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
 from relook.registry.thresholds import list_thresholds

@@ -136,8 +136,8 @@ class Bucket:
         """
         # An etag is an MD5, and of an upload in parts the number of these behind it; no version id looks like one.
         which = {"etag": version} if _ETAG.fullmatch(version) else {"version_id": version}
-        with self.open(key, **which) as found:
-            return found.read()
+        with self.open(key, **which) as stream:
+            return stream.read()
 
     def read_start(self, key: str, count: int) -> tuple[bytes, int]:
         """An object's first bytes, so many at most, and how many it has in all.

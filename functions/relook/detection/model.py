@@ -111,12 +111,12 @@ class Model:
         }
         if self.manifest.normals:
             expected["nearest"] = (2,)
-        found = self._session.shapes
+        shapes = self._session.shapes
         if self.is_segmentation:
-            expected["types"] = (len(self.manifest.classes) + 1, *found.get("types", (0,))[1:])
+            expected["types"] = (len(self.manifest.classes) + 1, *shapes.get("types", (0,))[1:])
         for name, shape in expected.items():
-            if found.get(name) != shape:
-                raise PackageError(f"The graph's {name} has shape {found.get(name)}; the manifest asks for {shape}")
+            if shapes.get(name) != shape:
+                raise PackageError(f"The graph's {name} has shape {shapes.get(name)}; the manifest asks for {shape}")
 
     def _refuse_other_size(self, header: ImageHeader) -> None:
         wanted = self.manifest.image_size
@@ -153,6 +153,6 @@ class Model:
                 labels[labels == number] = 0
                 counts[0], counts[number] = counts[0] + count, 0
         shares = [exact_float32(count / labels.size) for count in counts]
-        found = [Anomaly(c.name, share, c.color) for c, share in zip(classes, shares[1:], strict=True) if share > 0]
+        present = [Anomaly(c.name, share, c.color) for c, share in zip(classes, shares[1:], strict=True) if share > 0]
         mask = mask_png(labels, [c.color for c in classes])
-        return (Anomaly(BACKGROUND, shares[0], BACKGROUND_COLOR), *found), mask
+        return (Anomaly(BACKGROUND, shares[0], BACKGROUND_COLOR), *present), mask

@@ -152,12 +152,12 @@ class ModelManifest:
         """
         try:
             fields = json.loads(data)
-            found = fields["format_version"]
+            version = fields["format_version"]
         except (ValueError, TypeError, KeyError) as error:
             raise PackageError(f"{MANIFEST_FILE} is not a model manifest: {error!r}") from error
-        if found != FORMAT_VERSION:
+        if version != FORMAT_VERSION:
             raise PackageError(
-                f"{MANIFEST_FILE} has format version {found}; this Relook reads {FORMAT_VERSION}: "
+                f"{MANIFEST_FILE} has format version {version}; this Relook reads {FORMAT_VERSION}: "
                 "train or register the model again"
             )
         try:
@@ -196,9 +196,9 @@ class ModelPackage:
     manifest: ModelManifest
 
     def __post_init__(self) -> None:
-        found = hashlib.sha256(self.graph).hexdigest()
-        if found != self.manifest.graph_sha256:
-            raise PackageError(f"{GRAPH_FILE} has SHA-256 {found}; {MANIFEST_FILE} names {self.manifest.graph_sha256}")
+        digest = hashlib.sha256(self.graph).hexdigest()
+        if digest != self.manifest.graph_sha256:
+            raise PackageError(f"{GRAPH_FILE} has SHA-256 {digest}; {MANIFEST_FILE} names {self.manifest.graph_sha256}")
 
     def judging_by(self, threshold: float | None) -> Self:
         """The same with a threshold that was moved; None for its own."""

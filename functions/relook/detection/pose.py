@@ -122,7 +122,7 @@ class Template:
     def find(self, picture: FloatArray) -> tuple[Pose, float]:
         """How the part lies in a prepared thumbnail, and the normalised cross-correlation there, -1..1."""
         tried = [self._refine(picture, *guess) for guess in self._guess(np.nan_to_num(picture))]
-        return max(tried, key=lambda found: found[1])
+        return max(tried, key=lambda candidate: candidate[1])
 
     def _guess(self, picture: FloatArray) -> list[tuple[float, float, float]]:
         """Angles in radians, x and y in px: the best, and the best of the other way round."""

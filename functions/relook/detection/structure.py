@@ -183,10 +183,10 @@ class _Segment:
 def _segments(data: bytes) -> Iterator[_Segment]:
     """All up to the end marker, which is the last if it is there."""
     position, is_scanned = 2, False
-    while found := _MARKER.search(data, position):
-        marker, start = found[1][0], found.start()
+    while match := _MARKER.search(data, position):
+        marker, start = match[1][0], match.start()
         # Outside of a scan the next marker follows at once; what lies before it is padding that is read bytewise.
-        padding, position = 0 if is_scanned else start - position, found.end()
+        padding, position = 0 if is_scanned else start - position, match.end()
         body = b""
         if marker not in (*_STANDALONE, _END):
             length = max(int.from_bytes(data[position : position + 2], "big"), 2)

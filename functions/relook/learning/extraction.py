@@ -73,9 +73,9 @@ def extract(
             pixels = cuts[index].pixels
         else:
             pixels = _copy(data.images[copied[index - len(cuts)]], view, generator)
-        found = session(image=pixels[None])
-        looks = looks or [np.empty((total, *each.shape[1:]), np.float16) for each in found.values()]
-        for into, each in zip(looks, found.values(), strict=True):
+        outputs = session(image=pixels[None])
+        looks = looks or [np.empty((total, *each.shape[1:]), np.float16) for each in outputs.values()]
+        for into, each in zip(looks, outputs.values(), strict=True):
             into[index] = each[0]
         on_progress("looking at images", index + 1, total)
     return looks, copied

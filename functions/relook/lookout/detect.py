@@ -20,7 +20,8 @@ def detect_anomalies(service: Service, given: Mapping[str, Any]) -> dict[str, An
     """The verdict on one image by a hosted model version."""
     from relook.lookout.models import resolve_version
     from relook.observability import emit_inspection_metrics
-    from relook.registry.models import ModelStatus, describe_model
+    from relook.registry.model_version import ModelStatus
+    from relook.registry.models import describe_model
 
     started = time.perf_counter()
 

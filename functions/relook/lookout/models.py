@@ -27,7 +27,7 @@ from relook.observability import logger
 from relook.registry import hosting, models, trainings
 from relook.registry.datasets import DatasetType, ImageStats, list_datasets
 from relook.registry.history import HistoryEntry, tell_change
-from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
+from relook.registry.model_version import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import delete_package
 from relook.registry.projects import describe_project, list_projects
 

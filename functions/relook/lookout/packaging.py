@@ -25,7 +25,8 @@ from relook.errors import (
 from relook.lookout.component import component_zip, recipe
 from relook.lookout.models import resolve_version
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
-from relook.registry.models import ModelStatus, ModelVersion, describe_model
+from relook.registry.model_version import ModelStatus, ModelVersion
+from relook.registry.models import describe_model
 from relook.registry.packages import load_package
 from relook.registry.packaging_jobs import (
     JobStatus,

@@ -26,7 +26,8 @@ from relook.lookout.contract import Location, Operation
 from relook.lookout.models import resolve_version
 from relook.lookout.service import Service
 from relook.registry.datasets import DatasetType, describe_dataset
-from relook.registry.models import ModelStatus, describe_model
+from relook.registry.model_version import ModelStatus
+from relook.registry.models import describe_model
 from relook.registry.packaging_jobs import describe_job
 from relook.registry.projects import describe_project
 

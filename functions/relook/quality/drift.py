@@ -104,5 +104,5 @@ class _Stream:
                 self.values.setdefault(name, []).append(float(record[name]))
 
     def against(self, name: str | None, reference: Mapping[str, Sequence[float]]) -> StreamDrift:
-        found = {each: stability(normals, self.values.get(each, ())) for each, normals in reference.items()}
-        return StreamDrift(name, self.images, self.first_at, self.last_at, found)
+        indices = {each: stability(normals, self.values.get(each, ())) for each, normals in reference.items()}
+        return StreamDrift(name, self.images, self.first_at, self.last_at, indices)

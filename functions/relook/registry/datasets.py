@@ -18,7 +18,7 @@ from uuid import uuid4
 from relook.aws.bucket import Bucket
 from relook.aws.table import ConditionFailedError, Delete, Expected, Item, Put, Table, Update
 from relook.errors import ConflictError, NoSuchObjectError, ResourceNotFoundError, ResourceType, ThrottledError
-from relook.registry.manifest import ManifestEntry, parse_entry
+from relook.registry.manifest_entry import ManifestEntry, parse_entry
 from relook.registry.projects import count_children, describe_project, project_key
 
 

@@ -11,15 +11,8 @@ from relook.aws.table import ConditionCheck, Put, Table, Update, Write
 from relook.events import DetailType
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, record_change
-from relook.registry.models import (
-    ModelStatus,
-    ModelVersion,
-    change_model,
-    describe_model,
-    list_models,
-    model_key,
-    threshold_items,
-)
+from relook.registry.model_version import ModelStatus, ModelVersion, threshold_items
+from relook.registry.models import change_model, describe_model, list_models, model_key
 from relook.registry.projects import HostedModel, describe_project, hosted_item, project_key
 
 

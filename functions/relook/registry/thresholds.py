@@ -15,14 +15,8 @@ from relook.events import DetailType
 from relook.quality.thresholds import Band
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, record_change
-from relook.registry.models import (
-    ModelVersion,
-    Threshold,
-    describe_model,
-    foiled,
-    model_key,
-    threshold_items,
-)
+from relook.registry.model_version import ModelVersion, Threshold, threshold_items
+from relook.registry.models import describe_model, foiled, model_key
 from relook.registry.projects import describe_project, hosted_item, project_key
 
 KEPT = 10

@@ -15,20 +15,8 @@ from relook.aws.table import ConditionFailedError, Put, Table, Update, Write
 from relook.errors import QuotaExceededError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.quality.thresholds import Band
 from relook.registry.contention import beside_others
-from relook.registry.models import (
-    SLOTS,
-    EvaluationFiles,
-    ModelStatus,
-    ModelVersion,
-    OutputPlace,
-    Performance,
-    change_model,
-    describe_model,
-    end_training,
-    model_key,
-    slot_key,
-    to_model,
-)
+from relook.registry.model_version import EvaluationFiles, ModelStatus, ModelVersion, OutputPlace, Performance, to_model
+from relook.registry.models import SLOTS, change_model, describe_model, end_training, model_key, slot_key
 from relook.registry.projects import describe_project, project_key
 
 TRAINING_QUOTA = "ConcurrentTrainings"

@@ -11,7 +11,7 @@ from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError
 from relook.quality.thresholds import Outcome
 from relook.registry.datasets import StoredEntry
-from relook.registry.manifest import CLASSIFICATION
+from relook.registry.manifest_entry import CLASSIFICATION
 
 if TYPE_CHECKING:
     from relook.learning.training import TrainedModel

@@ -9,7 +9,7 @@ from typing import Any
 
 from relook.aws.bucket import S3Uri
 from relook.events import SCHEMA_VERSION
-from relook.registry.models import ModelStatus, ModelVersion
+from relook.registry.model_version import ModelStatus, ModelVersion
 
 
 def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:

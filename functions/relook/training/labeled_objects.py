@@ -16,7 +16,7 @@ from relook.errors import (
     ObjectArchivedError,
     TrainingDataError,
 )
-from relook.registry.manifest import ManifestEntry
+from relook.registry.manifest_entry import ManifestEntry
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from relook.registry.models import Performance
+from relook.registry.model_version import Performance
 
 if TYPE_CHECKING:
     from relook.learning.training import TrainedModel

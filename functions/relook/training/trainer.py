@@ -30,7 +30,7 @@ from relook.observability import logger
 from relook.quality.thresholds import borderline_band
 from relook.registry import backbones, models, packages, trainings
 from relook.registry.datasets import DatasetType, StoredEntry
-from relook.registry.models import EvaluationFiles, ModelStatus, ModelVersion
+from relook.registry.model_version import EvaluationFiles, ModelStatus, ModelVersion
 from relook.settings import TrainModelSettings
 from relook.training.entries import training_entries
 from relook.training.evaluation import evaluation_manifest, evaluation_result, image_outcomes

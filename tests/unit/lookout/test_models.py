@@ -34,14 +34,8 @@ from relook.registry import hosting, trainings
 from relook.registry import models as registry_models
 from relook.registry.datasets import DatasetStatus, DatasetType, ImageStats, create_dataset
 from relook.registry.history import list_history
-from relook.registry.models import (
-    STARTING_SILENCE,
-    TRAINING_SILENCE,
-    EvaluationFiles,
-    ModelStatus,
-    OutputPlace,
-    Performance,
-)
+from relook.registry.model_version import EvaluationFiles, ModelStatus, OutputPlace, Performance
+from relook.registry.models import STARTING_SILENCE, TRAINING_SILENCE
 from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
 from relook.registry.thresholds import choose_threshold

@@ -18,7 +18,7 @@ from relook.registry.datasets import (
     new_folder,
     save_entries,
 )
-from relook.registry.manifest import parse_entry
+from relook.registry.manifest_entry import parse_entry
 from tests.unit.parts import SCRATCH_COLOR, part, png
 
 ADDED = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

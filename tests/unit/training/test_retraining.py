@@ -21,7 +21,7 @@ from relook.errors import InvalidRequestError
 from relook.learning.estimators import segmentation
 from relook.registry.backbones import save_backbone
 from relook.registry.datasets import DatasetType, delete_dataset
-from relook.registry.manifest import ManifestEntry, entry_line
+from relook.registry.manifest_entry import ManifestEntry, entry_line
 from relook.registry.models import describe_model
 from relook.registry.packages import load_package
 from relook.registry.projects import create_project

@@ -35,8 +35,8 @@ from relook.learning.validation.evaluation import TEST_PROTOCOL, Evaluation, Ima
 from relook.registry import hosting, models, trainings
 from relook.registry.backbones import save_backbone
 from relook.registry.datasets import DatasetType, delete_dataset, read_entries
-from relook.registry.manifest import parse_entry
-from relook.registry.models import ModelStatus, ModelVersion, OutputPlace
+from relook.registry.manifest_entry import parse_entry
+from relook.registry.model_version import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project
 from relook.settings import TrainModelSettings

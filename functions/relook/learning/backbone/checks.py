@@ -88,8 +88,10 @@ def _refuse_other_types(values: Iterable[ValueInfoProto]) -> None:
     for value in values:
         kind = value.type.tensor_type.elem_type
         if kind != TensorProto.FLOAT:
-            found = TensorProto.DataType.Name(kind).lower()
-            raise BackboneError(f"The backbone has {value.name} as {found}; float (32 bits, RGB 0..1) is expected")
+            element_type = TensorProto.DataType.Name(kind).lower()
+            raise BackboneError(
+                f"The backbone has {value.name} as {element_type}; float (32 bits, RGB 0..1) is expected"
+            )
 
 
 def _shape(value: ValueInfoProto) -> tuple[int, ...]:

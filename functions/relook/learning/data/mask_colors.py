@@ -45,21 +45,21 @@ def settle_colors(images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], l
     taken = {BACKGROUND_COLOR, *(color for name, color in given if not is_background(name))}
     shown = _Shown(color for color in map(_shown, count()) if color not in taken)
     images = [_repainted(each, each.colors, shown) if _has_white_type(each) else each for each in images]
-    found = [summary for each in images if _is_unsettled(each) and (summary := _summary(each))]
-    if not found:
+    summaries = [summary for each in images if _is_unsettled(each) and (summary := _summary(each))]
+    if not summaries:
         return images, []
-    total = sum((each.counts for each in found), Counter[_Color]())
+    total = sum((each.counts for each in summaries), Counter[_Color]())
     numbered = max(map(max, total), default=0) <= _NUMBERS
-    cut_out = [each.name for each in found if each.is_cut_out]
+    cut_out = [each.name for each in summaries if each.is_cut_out]
     if not cut_out:
-        background, notes = _background(found, numbered)
-    elif any(len(each.counts) > 1 for each in found if not each.is_cut_out):
+        background, notes = _background(summaries, numbered)
+    elif any(len(each.counts) > 1 for each in summaries if not each.is_cut_out):
         raise TrainingDataError(
-            f"{len(cut_out)} of {len(found)} masks are transparent in part, the others not; {_ADVICE}"
+            f"{len(cut_out)} of {len(summaries)} masks are transparent in part, the others not; {_ADVICE}"
         )
     else:
         background, notes = None, ["The masks are transparent where nothing is painted"]
-    types = _types(total, set().union(*(each.flat for each in found)), background, 0 if numbered else _NEAR)
+    types = _types(total, set().union(*(each.flat for each in summaries)), background, 0 if numbered else _NEAR)
     if len(types) > _MOST_TYPES:
         raise TrainingDataError(f"The masks have {len(types)} colours, as pictures have them; {_ADVICE}")
     types.sort()

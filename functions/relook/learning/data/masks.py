@@ -39,12 +39,10 @@ def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int,
         TrainingDataError: not a PNG, another size than its image, or a colour that is not in the map.
     """
     labels = read_labels(data, colors, name=name)
-    found = labels.shape
-    if found != (height, width):
+    rows, columns = labels.shape
+    if (rows, columns) != (height, width):
         if (labels != labels[0, 0]).any():
-            raise TrainingDataError(
-                f"The mask of {name} is {found[1]} x {found[0]} pixels; its image is {width} x {height}"
-            )
+            raise TrainingDataError(f"The mask of {name} is {columns} x {rows} pixels; its image is {width} x {height}")
         return np.full((64, 64), labels[0, 0], np.uint8)
     return reduce_labels(labels, MASK_SIDE_PX)
 

@@ -59,8 +59,8 @@ def evidence(average: ArrayT, maps: Sequence[ArrayT], whitened: ArrayT, grid: Gr
 
 def _statistics(each: ArrayT) -> ArrayT:
     """(n, 3): maximum, mean and spread of (n, height, width) maps."""
-    found: ArrayT = xp.stack([xp.max(each, (1, 2)), xp.mean(each, (1, 2)), xp.std(each, (1, 2))], 1)
-    return found
+    summary: ArrayT = xp.stack([xp.max(each, (1, 2)), xp.mean(each, (1, 2)), xp.std(each, (1, 2))], 1)
+    return summary
 
 
 def signed_log(x: ArrayT) -> ArrayT:

@@ -111,14 +111,14 @@ def sample_cells(
     flat = coverage.reshape(len(coverage), -1)
     painted, most = coverage.sum(axis=0) > 0, flat.max(axis=0)
     # A scratch thinner than a cell never covers one: then its best covered cells are the examples
-    found = [
+    groups = [
         (np.flatnonzero((share > 0) & (share >= min(_COVERED, 0.5 * share.max())) & (share == most)), _PER_TYPE, label)
         for label, share in enumerate(flat, start=1)
     ]
     near = _grown(painted, _NEAR_CELLS)
-    found += [(np.flatnonzero(near & ~painted), _NEAR, 0), (np.flatnonzero(~near), _ELSEWHERE, 0)]
+    groups += [(np.flatnonzero(near & ~painted), _NEAR, 0), (np.flatnonzero(~near), _ELSEWHERE, 0)]
     share_drawn = min(1.0, _ENOUGH_IMAGES / images)
-    drawn = [(generator.permutation(cells)[: round(share_drawn * quota)], label) for cells, quota, label in found]
+    drawn = [(generator.permutation(cells)[: round(share_drawn * quota)], label) for cells, quota, label in groups]
     labels = [np.full(len(cells), label, np.intp) for cells, label in drawn]
     return np.concatenate([cells for cells, _ in drawn]).astype(np.intp), np.concatenate(labels)
 
@@ -202,9 +202,9 @@ def fit_type_thresholds(probabilities: FloatArray, coverage: FloatArray) -> list
     for probability, truth in zip(probabilities.swapaxes(0, 1), coverage.swapaxes(0, 1), strict=True):
         total, overlaps = truth.sum(dtype=np.float64), []
         for threshold in _THRESHOLDS:
-            found = probability > threshold
-            common = truth[found].sum(dtype=np.float64)
-            overlaps.append(common / max(found.sum() + total - common, 1.0))
+            predicted = probability > threshold
+            common = truth[predicted].sum(dtype=np.float64)
+            overlaps.append(common / max(predicted.sum() + total - common, 1.0))
         good = np.flatnonzero(np.array(overlaps) >= (1 - _AS_GOOD) * max(overlaps))
         best.append(float(_THRESHOLDS[good[len(good) // 2]]) if max(overlaps) > 0 else 0.5)
     return best

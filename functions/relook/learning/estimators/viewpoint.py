@@ -141,8 +141,8 @@ def _template(pictures: FloatArray, edges: FloatArray) -> tuple[Template, float]
         upright = _upright(_mean([_seen_from(poses[i], edges[i]) for i in best]))
         poses = [pose.after(upright) for pose in poses]
         template = Template.of(_mean([_seen_from(poses[i], pictures[i]) for i in best]), _SEARCHED_SHIFT)
-        found = [template.find(picture) for picture in pictures]
-        poses, likeness = [pose for pose, _ in found], [value for _, value in found]
+        finds = [template.find(picture) for picture in pictures]
+        poses, likeness = [pose for pose, _ in finds], [value for _, value in finds]
         if np.median(likeness) < _HOPELESS:
             break
         # Those it takes upside down fit worse, and must not blur it

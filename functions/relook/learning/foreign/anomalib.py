@@ -50,7 +50,7 @@ def package_export(export: bytes, *, project: str, version: str, metadata: bytes
     probes = [noise, np.zeros_like(noise), np.full_like(noise, 255)]
     outputs = [_run(session, entry, probe) for probe in probes]
     reading = Reading.of(outputs[0], metadata)
-    expected = [reading.probability(found) for found in outputs]
+    expected = [reading.probability(values) for values in outputs]
     wrong = [p for p in expected if not 0 <= p <= 1]
     if wrong:
         raise PackageError(
@@ -187,6 +187,6 @@ def _verify(package: ModelPackage, probes: list[ByteArray], expected: list[float
     Model(package, threads=_THREADS)
     session = Session(package.graph, threads=_THREADS)
     for probe, p in zip(probes, expected, strict=True):
-        found = probability(session(image=probe)["scores"], package.manifest.calibration)
-        if not abs(found - p) < _TOLERANCE:
-            raise PackageError(f"The wrapped export scores a test image {found:.4f}, the export itself {p:.4f}")
+        wrapped = probability(session(image=probe)["scores"], package.manifest.calibration)
+        if not abs(wrapped - p) < _TOLERANCE:
+            raise PackageError(f"The wrapped export scores a test image {wrapped:.4f}, the export itself {p:.4f}")

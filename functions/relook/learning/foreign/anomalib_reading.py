@@ -35,8 +35,8 @@ class Entry:
         shape = [d.dim_value for d in kind.shape.dim]
         is_image = len(shape) == 4 and shape[0] <= _MAX_BATCH and shape[1] == 3
         if kind.elem_type != TensorProto.FLOAT or not is_image:
-            found = f"{TensorProto.DataType.Name(kind.elem_type).lower()} {tuple(size or '?' for size in shape)}"
-            raise PackageError(f"The export takes {image.name}, {found}; float (n, 3, height, width) is expected")
+            given = f"{TensorProto.DataType.Name(kind.elem_type).lower()} {tuple(size or '?' for size in shape)}"
+            raise PackageError(f"The export takes {image.name}, {given}; float (n, 3, height, width) is expected")
         return cls(image.name, shape[0] or 1, shape[2], shape[3])
 
 
@@ -56,12 +56,12 @@ class Normalization:
         """
         try:
             fields = json.loads(metadata)
-            found = cls(*(float(fields[name]) for name in (threshold, f"{values}.min", f"{values}.max")))
+            limits = cls(*(float(fields[name]) for name in (threshold, f"{values}.min", f"{values}.max")))
         except (ValueError, TypeError, KeyError) as error:
             raise PackageError(f"metadata.json lacks or garbles {threshold} or the range of {values}") from error
-        if not found.low < found.high:
-            raise PackageError(f"metadata.json has the range {found.low} to {found.high} for {values}")
-        return found
+        if not limits.low < limits.high:
+            raise PackageError(f"metadata.json has the range {limits.low} to {limits.high} for {values}")
+        return limits
 
     def __call__(self, values: FloatArray) -> FloatArray:
         return ((values - self.threshold) / (self.high - self.low) + 0.5).clip(0, 1)
@@ -91,8 +91,8 @@ class Reading:
             PackageError: they mean nothing without metadata, or with it.
         """
         if "pred_score" in outputs:
-            found = "anomaly_map" if "anomaly_map" in outputs else None
-            return cls("pred_score", found, _map_size(outputs, found), None, None)
+            map_name = "anomaly_map" if "anomaly_map" in outputs else None
+            return cls("pred_score", map_name, _map_size(outputs, map_name), None, None)
         if metadata is None:
             raise PackageError(
                 f"The export gives {', '.join(outputs)}; pred_score is expected, as anomalib 2 names it. "
@@ -100,12 +100,12 @@ class Reading:
             )
         batch = next(iter(outputs.values())).shape[0]
         score = next((name for name, values in outputs.items() if values.size == batch), None)
-        found = next((name for name, values in outputs.items() if values.ndim > 2 and values.size > batch), None)
-        if score is None and found is None:
+        map_name = next((name for name, values in outputs.items() if values.ndim > 2 and values.size > batch), None)
+        if score is None and map_name is None:
             raise PackageError(f"The export gives {', '.join(outputs)}; none of them is a score or a map")
         of_score = Normalization.read(metadata, "image_threshold", "pred_scores")
-        of_map = Normalization.read(metadata, "pixel_threshold", "anomaly_maps") if found else None
-        return cls(score, found, _map_size(outputs, found), of_score, of_map)
+        of_map = Normalization.read(metadata, "pixel_threshold", "anomaly_maps") if map_name else None
+        return cls(score, map_name, _map_size(outputs, map_name), of_score, of_map)
 
     def probability(self, outputs: dict[str, FloatArray]) -> float:
         """anomalib's normalised score of the first image."""

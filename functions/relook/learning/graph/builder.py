@@ -127,8 +127,8 @@ class Graph:
 
         It is written once for each image of the batch `x`, its weights once for all.
         """
-        found = [self._spliced(model, x[place : place + 1]) for place in range(x.shape[0])]
-        return [parts[0] if len(parts) == 1 else concatenate(self, parts) for parts in zip(*found, strict=True)]
+        per_image = [self._spliced(model, x[place : place + 1]) for place in range(x.shape[0])]
+        return [parts[0] if len(parts) == 1 else concatenate(self, parts) for parts in zip(*per_image, strict=True)]
 
     def finish(self) -> bytes:
         """The graph as ONNX bytes; the same calls give the same bytes."""

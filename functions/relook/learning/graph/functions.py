@@ -54,8 +54,8 @@ def pad(
 
 def broadcast_to(graph: Graph, x: Tensor, shape: int | Sequence[int]) -> Tensor:
     """Repeated along axes of size one."""
-    found = np.broadcast_to(np.broadcast_to(np.bool_(), x.shape), shape).shape
-    return graph.node("Expand", x, graph.constant(np.array(found, np.int64)), shape=found)
+    shape_of_both = np.broadcast_to(np.broadcast_to(np.bool_(), x.shape), shape).shape
+    return graph.node("Expand", x, graph.constant(np.array(shape_of_both, np.int64)), shape=shape_of_both)
 
 
 def expand_dims(graph: Graph, x: Tensor, axis: int) -> Tensor:

@@ -42,11 +42,11 @@ def select(x: Tensor, index: Index) -> Tensor:
         shape.append(len(cuts[-1]))
     if len(gathered) > 1 or (gathered and any(isinstance(item, int | np.integer) for item in items)):
         raise IndexError("An array of indices stands beside slices only, one at a time")
-    found = _cut(x, cuts).reshape(shape)
+    picked = _cut(x, cuts).reshape(shape)
     for axis, indices in gathered:
         new = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
-        found = x.graph.node("Gather", found, indices, axis=axis, shape=new)
-    return found
+        picked = x.graph.node("Gather", picked, indices, axis=axis, shape=new)
+    return picked
 
 
 def _one_for_each_axis(items: Sequence[Item], shape: tuple[int, ...]) -> list[Item]:

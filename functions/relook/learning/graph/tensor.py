@@ -67,10 +67,10 @@ class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """One axis may be -1."""
         # numpy's own rule, on an array that takes no memory
-        found = np.broadcast_to(np.bool_(), self.shape).reshape(_flat(shape)).shape
-        if found == self.shape:
+        new_shape = np.broadcast_to(np.bool_(), self.shape).reshape(_flat(shape)).shape
+        if new_shape == self.shape:
             return self
-        return self.graph.node("Reshape", self, self.graph.constant(np.array(found, np.int64)), shape=found)
+        return self.graph.node("Reshape", self, self.graph.constant(np.array(new_shape, np.int64)), shape=new_shape)
 
     def flatten(self) -> Tensor:
         return self.reshape(-1)

@@ -86,10 +86,10 @@ def _assess_types(
     """Over the images with masks, painted as detection would: nothing where the verdict is normal."""
     if types is None:
         return []
-    found, truth = [], []
+    predicted, truth = [], []
     for index, outline in data.outlines.items():
         thresholds = [c.threshold for c in classes]
         painted = label_pixels(types.probabilities[index], thresholds, cuts[index], *outline.shape)
-        found.append(painted * np.uint8(verdicts.is_detected[index]))
+        predicted.append(painted * np.uint8(verdicts.is_detected[index]))
         truth.append(outline)
-    return [type_metrics(c.name, number, found, truth) for number, c in enumerate(classes, start=1)]
+    return [type_metrics(c.name, number, predicted, truth) for number, c in enumerate(classes, start=1)]

@@ -85,7 +85,7 @@ def hold_back(features: Features, recipe: Recipe, generator: np.random.Generator
         _hold_back(look, grid, features, recipe, generator, on_progress)
         for look, grid in zip(features.looks, features.grids, strict=True)
     ]
-    maps = [each for _, found, _ in fitted for each in found]
+    maps = [each for _, fold, _ in fitted for each in fold]
     average = average_map(maps)
     return HeldBack([look for look, _, _ in fitted], fitted[0][2], maps, average, image_score(average))
 
@@ -122,9 +122,9 @@ def _hold_back(
         held = np.flatnonzero(folds == fold)
         for start in range(0, len(held), _CHUNK):
             some = held[start : start + _CHUNK]
-            found = log_maps(look[some].astype(np.float32), whitened[some], gaussians, memory)
-            logs = logs or [np.empty((len(look), grid.height, grid.width), np.float32) for _ in found]
-            for into, values in zip(logs, found, strict=True):
+            distances = log_maps(look[some].astype(np.float32), whitened[some], gaussians, memory)
+            logs = logs or [np.empty((len(look), grid.height, grid.width), np.float32) for _ in distances]
+            for into, values in zip(logs, distances, strict=True):
                 into[some] = values
         on_progress("learning what is normal", number + 1, len(rounds))
     scales, maps = [], []

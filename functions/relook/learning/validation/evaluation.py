@@ -98,8 +98,8 @@ def evaluate(
 ) -> Evaluation:
     """Gather the metrics of `outcomes` and their (n,) anomaly probabilities."""
     label = np.array([outcome.is_anomalous for outcome in outcomes])
-    found = np.array([outcome.is_detected for outcome in outcomes])
-    verdicts = overlap(found, label)
+    predicted = np.array([outcome.is_detected for outcome in outcomes])
+    verdicts = overlap(predicted, label)
     known = bool(label.any())
     return Evaluation(
         protocol=protocol,
@@ -110,16 +110,16 @@ def evaluate(
         f1=verdicts.f1 if known else None,
         roc_auc=roc_auc(probabilities, label) if known else None,
         average_precision=average_precision(probabilities, label) if known else None,
-        false_alarm_share=float(found[~label].mean()),
+        false_alarm_share=float(predicted[~label].mean()),
         calibration_error=expected_calibration_error(probabilities, label),
         types=tuple(types),
         outcomes=tuple(outcomes),
     )
 
 
-def type_metrics(name: str, number: int, found: Sequence[ByteArray], truth: Sequence[ByteArray]) -> TypeMetrics:
+def type_metrics(name: str, number: int, predicted: Sequence[ByteArray], truth: Sequence[ByteArray]) -> TypeMetrics:
     """Pixels labelled `number` in `found` against `truth`, all images taken together."""
-    each = type_overlap(number, found, truth)
+    each = type_overlap(number, predicted, truth)
     images = sum(bool((labels == number).any()) for labels in truth)
     return TypeMetrics(name, images, each.precision, each.recall, each.f1, each.iou)
 
@@ -132,7 +132,7 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
     """
     if all(image.is_anomalous for image in images):
         raise TrainingDataError("The test dataset has no image labelled normal; at least one is needed")
-    outcomes, found, truth = [], [], []
+    outcomes, predicted, truth = [], [], []
     images, _ = settle_colors(images)
     for index, image in enumerate(images, start=1):
         data = image.read()
@@ -148,14 +148,14 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
             painted, outline = _comparable(painted, outline)
             # Where both say background, nothing is counted, and most of an image is that.
             either = (painted > 0) | (outline > 0)
-            found.append(painted[either])
+            predicted.append(painted[either])
             truth.append(outline[either])
         on_progress("looking at the test images", index, len(images))
     probabilities = np.array([outcome.anomaly_probability for outcome in outcomes])
     types: list[TypeMetrics] = []
-    if found:
+    if predicted:
         names = [each.name for each in model.manifest.classes]
-        types = [type_metrics(name, number, found, truth) for number, name in enumerate(names, start=1)]
+        types = [type_metrics(name, number, predicted, truth) for number, name in enumerate(names, start=1)]
     return evaluate(TEST_PROTOCOL, outcomes, probabilities, types)
 
 

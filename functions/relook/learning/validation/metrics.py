@@ -48,15 +48,15 @@ def expected_calibration_error(probabilities: _Floats, label: _Labels) -> float:
     return sum(gaps) / len(label)
 
 
-def overlap(found: _Labels, truth: _Labels) -> Overlap:
+def overlap(predicted: _Labels, truth: _Labels) -> Overlap:
     """Of two equally shaped answers, images' or pixels'."""
-    return _overlap(int((found & truth).sum()), int(found.sum()), int(truth.sum()))
+    return _overlap(int((predicted & truth).sum()), int(predicted.sum()), int(truth.sum()))
 
 
-def type_overlap(number: int, found: Sequence[ByteArray], truth: Sequence[ByteArray]) -> Overlap:
-    """Pixels labelled `number` in `found` against `truth`, all images taken together."""
-    hits = sum(int(((f == number) & (t == number)).sum()) for f, t in zip(found, truth, strict=True))
-    claimed, actual = (sum(int((labels == number).sum()) for labels in each) for each in (found, truth))
+def type_overlap(number: int, predicted: Sequence[ByteArray], truth: Sequence[ByteArray]) -> Overlap:
+    """Pixels labelled `number` in `predicted` against `truth`, all images taken together."""
+    hits = sum(int(((p == number) & (t == number)).sum()) for p, t in zip(predicted, truth, strict=True))
+    claimed, actual = (sum(int((labels == number).sum()) for labels in each) for each in (predicted, truth))
     return _overlap(hits, claimed, actual)
 
 
