@@ -44,7 +44,7 @@ def overlay(
     """
     picture = as_seen(image, levels)
     picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
-    panels = [_with_mask(picture, mask_png) if mask_png else picture]
+    panels = [with_mask(picture, mask_png) if mask_png else picture]
     if heat_map_png:
         panels.append(_with_heat(picture, heat_map_png))
     sheet = Image.new("RGB", (sum(panel.width for panel in panels), picture.height))
@@ -122,7 +122,7 @@ def explanation(
     if result.mask_png:
         anomalies = [each for each in result.anomalies or () if each.name != BACKGROUND]
         lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in anomalies]
-        panels.append(_Panel(_with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
+        panels.append(_Panel(with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
     if known and nearest:
         fitted = ImageOps.pad(as_seen(nearest, levels), picture.size, color=_FAINT)
         lines = [(None, known.name), (None, f"distance {known.distance:.2f}")]
@@ -223,7 +223,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _with_mask(picture: Image.Image, mask_png: bytes) -> Image.Image:
+def with_mask(picture: Image.Image, mask_png: bytes) -> Image.Image:
+    """What is anomalous, filled in its type's colour and outlined."""
     mask = Image.open(BytesIO(mask_png)).convert("RGB").resize(picture.size, Image.Resampling.NEAREST)
     is_painted = Image.fromarray((np.asarray(mask) != 255).any(axis=2).astype(np.uint8) * 255)
     filled = Image.composite(Image.blend(picture, mask, 0.45), picture, is_painted)

@@ -244,3 +244,48 @@ def history(
         changes.print_history(entries)
     else:
         err.print("No changes yet.")
+
+
+@app.command(rich_help_panel=PANEL)
+def report(
+    project: Project,
+    since: Annotated[
+        str, typer.Option("--from", help="A date, a time such as 2026-11-26T06:00, or how long ago, such as 8h.")
+    ] = "24h",
+    until: Annotated[
+        str | None, typer.Option("--to", help="The same; a date includes that day. Up to now unless given.")
+    ] = None,
+    by: By = None,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", help="A sheet that prints well (.html), or a row an image (.csv).")
+    ] = None,
+    stage: Stage = LOCAL_STAGE,
+    as_json: Json = False,
+) -> None:
+    """What a shift came to, as a sheet or a table. Example: relook report bracket --from 8h --output shift.html"""
+    from cli import report as reports
+    from cli import report_csv
+    from cli.period import Period
+    from relook.registry.projects import describe_project
+
+    suffix = output_file.suffix.lower() if output_file else None
+    if suffix not in (None, ".html", ".csv"):
+        raise typer.BadParameter(f"{output_file} is neither .html, a sheet to print, nor .csv, a row for each image")
+    period = Period.parse(since, until)
+    stack = connect(stage)
+    describe_project(stack.registry, project)
+    if output_file and suffix == ".csv":
+        counted = report_csv.write(stack, project, period, by, output_file)
+    else:
+        counted = reports.read(stack, [project], period, by)
+    if output_file and suffix == ".html":
+        from cli.console import report as sheet
+        from cli.console.pages import Console
+
+        sheet.write(Console(stack, stage), counted, output_file)
+    if as_json:
+        print_json(reports.to_json(counted))
+    else:
+        reports.print_report(counted)
+    if output_file:
+        err.print(f"written to {output_file}", markup=False, soft_wrap=True)

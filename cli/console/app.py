@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console import inspections, models, overview, pictures, projects, retraining, reviewing, trying
+from cli.console import inspections, models, overview, pictures, projects, report, retraining, reviewing, trying
 from cli.console.pages import HERE, Console, render
 from cli.console.safety import TOKEN_HEADER, OwnPagesOnly
 from cli.output import CommandError, err
@@ -36,6 +36,9 @@ def create_app(stack: Stack, stage: str, port: int) -> Starlette:
             Route("/inspections/{id}/review", reviewing.say, methods=["POST"]),
             Route("/review", reviewing.queue),
             Route("/overview", overview.overview),
+            Route("/report", report.sheet),
+            Route("/report.html", report.as_html),
+            Route("/report.csv", report.as_csv),
             Route("/projects", projects.listing),
             Route("/projects/{project}", projects.project),
             Route("/projects/{project}/models/{version}", models.model),

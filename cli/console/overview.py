@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -11,16 +9,12 @@ from starlette.responses import Response
 
 from cli.console import charts
 from cli.console.pages import console_of, render
+from cli.period import Period
+from cli.report import Report, read
 from cli.status import watch
-from relook.aws.table import Item
-from relook.quality.rates import ControlChart, control_chart
-from relook.quality.summary import Summary, summarize
-from relook.registry.inspections import Wanted, newest
 from relook.registry.projects import list_projects
 
-_DAYS = 14
-_TYPE_COLORS = 2_000
-"""Newest records that are asked which colour a type has."""
+_SINCE = "14d"
 
 
 def overview(request: Request) -> Response:
@@ -31,32 +25,30 @@ def overview(request: Request) -> Response:
         return render(request, "first_steps.html")
     names = [each.name for each in projects]
     asked = request.query_params
-    project = asked.get("project") or ""
-    since = asked.get("since") or (datetime.now(UTC) - timedelta(days=_DAYS)).date().isoformat()
-    by = asked.get("by") or ""
-    wanted = Wanted(project=project or None, since=since)
-    colors: dict[str, str] = {}
-    records = newest(console.stack.inspections, [project] if project else names, wanted)
-    summary = summarize(_noting_colors(records, colors), group_by=by or None)
-    control = control_chart({day: counts.anomaly_rate for day, counts in summary.by_day.items()})
+    project, by = asked.get("project") or "", asked.get("by") or ""
+    period = Period.parse(asked.get("since") or _SINCE, None)
+    report = read(console.stack, [project] if project else names, period, by or None)
     return render(
         request,
         "overview.html",
         names=names,
         project=project,
-        since=since,
+        since=f"{period.begin:%Y-%m-%d}",
         by=by,
-        summary=summary,
-        charts=draw(summary, control, colors),
-        control=control,
+        report=report,
+        summary=report.summary,
+        charts=draw(report),
+        control=report.control,
         watched=[watch(console.stack, each) for each in projects if project in ("", each.name)],
     )
 
 
-def draw(summary: Summary, control: ControlChart, colors: Mapping[str, str]) -> dict[str, Any]:
-    """The page's charts, by name; without those that have nothing to show."""
-    labels = [_short(day) for day in summary.by_day]
-    counts = list(summary.by_day.values())
+def draw(report: Report) -> dict[str, Any]:
+    """A report's charts, by name; without those that have nothing to show."""
+    summary, control = report.summary, report.control
+    unit = "an hour" if report.period.is_hourly else "a day"
+    labels = [_short(slot) for slot in summary.by_time]
+    counts = list(summary.by_time.values())
     drawn: dict[str, Any] = {}
     if counts:
         stacks = [
@@ -64,7 +56,7 @@ def draw(summary: Summary, control: ControlChart, colors: Mapping[str, str]) -> 
             ("anomalous", [each.anomalous for each in counts]),
             ("rejected", [each.rejected for each in counts]),
         ]
-        drawn["images"] = charts.bars(labels, stacks, title="Images a day", unit="images")
+        drawn["images"] = charts.bars(labels, stacks, title=f"Images {unit}", unit="images")
         points = [point for point in control.points if point.rate.share is not None]
         if control.center is not None and len(points) > 1:
             drawn["control"] = charts.p_chart(
@@ -73,13 +65,13 @@ def draw(summary: Summary, control: ControlChart, colors: Mapping[str, str]) -> 
                 [(point.lower or 0.0, point.upper or 1.0) for point in points],
                 control.center,
                 [point.is_out_of_control for point in points],
-                title="Share of anomalous images a day, with control limits",
+                title=f"Share of anomalous images {unit}, with control limits",
             )
     if summary.types:
         drawn["types"] = charts.pareto(
             [each.name for each in summary.types],
             [each.images for each in summary.types],
-            [colors.get(each.name, "#888888") for each in summary.types],
+            [report.colors.get(each.name, "#888888") for each in summary.types],
             title="Types of anomalies",
         )
     histogram = summary.probabilities
@@ -89,14 +81,6 @@ def draw(summary: Summary, control: ControlChart, colors: Mapping[str, str]) -> 
     return drawn
 
 
-def _short(day: str) -> str:
-    """`2026-11-26` as `26.11.`"""
-    return f"{day[8:]}.{day[5:7]}."
-
-
-def _noting_colors(records: Iterable[Item], colors: dict[str, str]) -> Iterator[Item]:
-    for number, record in enumerate(records):
-        if number < _TYPE_COLORS:
-            for each in record.get("anomalies") or ():
-                colors.setdefault(str(each["name"]), str(each["color"]))
-        yield record
+def _short(slot: str) -> str:
+    """`2026-11-26` as `26.11.`, and `2026-11-26 14:00` as `14:00`."""
+    return slot[11:] or f"{slot[8:]}.{slot[5:7]}."

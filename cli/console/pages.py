@@ -22,6 +22,7 @@ from cli.console.comparing import Comparisons
 from cli.console.nearest import NearestNormals
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.drift import READINGS
+from cli.report import rate_text
 from cli.stack import Stack
 from relook.detection.image import MAX_IMAGE_BYTES
 from relook.inspection.publish import percent
@@ -73,7 +74,8 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     """A template as an answer."""
     console = console_of(request)
     session = request.scope["state"]["session"]
-    text = _TEMPLATES.get_template(template).render(
+    text = fill(
+        template,
         stage=console.stage,
         path=request.url.path,
         project_names=console.project_names,
@@ -81,6 +83,11 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         **values,
     )
     return HTMLResponse(text, status)
+
+
+def fill(template: str, **values: Any) -> str:
+    """A template with these values."""
+    return _TEMPLATES.get_template(template).render(**values)
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,7 @@ def _templates() -> Environment:
         "reading": lambda stability: READINGS[stability.reading],
         "shifted": shifted,
         "state": described,
+        "rate": rate_text,
     }
     environment.globals |= {"address": address, "WATCH": WATCH, "DRIFT": DRIFT, "MIN_IMAGES": MIN_IMAGES}
     return environment

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from cli.console.pages import console_of
-from cli.pictures import as_seen
+from cli.pictures import as_seen, with_mask
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
@@ -21,7 +21,7 @@ from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, R
 from relook.registry.inspections import RecordId, image_of
 from relook.registry.packages import load_manifest
 
-_THUMBNAIL_PX = 256
+_THUMBNAIL_PX, _PAINTED_PX = 256, 480
 _QUALITY = 82
 """Of thumbnails: some 10 KB each, so that a page of sixty is well below a megabyte."""
 _KEPT_S = 3600
@@ -42,6 +42,8 @@ def picture(request: Request) -> Response:
             return _png(console.stack.read(S3Uri.parse(uri))) if uri else _missing("This model gives none")
         if kind == "thumbnail":
             return jpeg(thumbnail(console.stack, record))
+        if kind == "painted":
+            return jpeg(painted(console.stack, record))
         if kind == "nearest":
             nearest = console.normals.of(record)
             if nearest is None:
@@ -74,6 +76,20 @@ def thumbnail(stack: Stack, record: Mapping[str, Any]) -> bytes:
         return made
 
 
+def painted(stack: Stack, record: Mapping[str, Any]) -> bytes:
+    """A JPEG of an inspected image with its mask, if it has one, painted on: what a report shows.
+
+    Raises:
+        NoSuchObjectError: the image or its mask is gone.
+        ImageRejectedError: it is no image.
+    """
+    picture = as_model_sees(stack, record["project"], record.get("model_version"), stack.read_upload(record))
+    picture.thumbnail((_PAINTED_PX, _PAINTED_PX))
+    if "mask_uri" in record:
+        picture = with_mask(picture, stack.read(S3Uri.parse(record["mask_uri"])))
+    return _as_jpeg(picture)
+
+
 def as_model_sees(stack: Stack, project: str, version: str | None, data: bytes) -> Image.Image:
     """An encoded image; one of 16 bits a channel at the levels of the model version that looks at it, if it is there.
 
@@ -89,8 +105,12 @@ def as_model_sees(stack: Stack, project: str, version: str | None, data: bytes) 
 
 def reduced(picture: Image.Image) -> bytes:
     """A JPEG of at most 256 pixels a side."""
+    return _as_jpeg(ImageOps.contain(picture, (_THUMBNAIL_PX, _THUMBNAIL_PX)))
+
+
+def _as_jpeg(picture: Image.Image) -> bytes:
     written = BytesIO()
-    ImageOps.contain(picture, (_THUMBNAIL_PX, _THUMBNAIL_PX)).save(written, "JPEG", quality=_QUALITY)
+    picture.save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
 
 

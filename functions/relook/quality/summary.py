@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from typing import Any
@@ -121,7 +121,7 @@ class Summary:
 
     Attributes:
         total: without checks, as all that follows but `checks`.
-        by_day: UTC day `YYYY-MM-DD` -> counts, in order.
+        by_time: slot -> counts, in order; a slot is a UTC day `YYYY-MM-DD` unless others were asked for.
         by_group: value of the metadata asked for -> counts, the largest first; empty where none was asked for.
         rejections: reason -> images, most frequent first.
         types: most frequent first.
@@ -131,7 +131,7 @@ class Summary:
     """
 
     total: Counts
-    by_day: Mapping[str, Counts]
+    by_time: Mapping[str, Counts]
     by_group: Mapping[str, Counts]
     rejections: Mapping[str, int]
     types: tuple[TypeCount, ...]
@@ -142,13 +142,25 @@ class Summary:
     worst: tuple[Picture, ...]
 
 
-def summarize(records: Iterable[Record], *, group_by: str | None = None, worst: int = 12) -> Summary:
+def utc_day(inspected_at: str) -> str:
+    """The slot of a record's time unless another is asked for."""
+    return inspected_at[:10]
+
+
+def summarize(
+    records: Iterable[Record],
+    *,
+    group_by: str | None = None,
+    worst: int = 12,
+    slot: Callable[[str], str] = utc_day,
+) -> Summary:
     """
     Args:
         group_by: a name in the uploads' metadata, such as `camera` or `line`.
         worst: how many pictures to name.
+        slot: `inspected_at` -> what it is counted under in `by_time`; slots sort as text.
     """
-    seen = _Seen(group_by, worst)
+    seen = _Seen(group_by, worst, slot)
     for record in records:
         seen.add(record)
     return seen.summary()
@@ -184,10 +196,10 @@ class _Bins:
 
 
 class _Seen:
-    def __init__(self, group_by: str | None, worst: int) -> None:
-        self._group_by, self._most_pictures = group_by, worst
+    def __init__(self, group_by: str | None, worst: int, slot: Callable[[str], str]) -> None:
+        self._group_by, self._most_pictures, self._slot = group_by, worst, slot
         self._total = _Tally()
-        self._days: dict[str, _Tally] = {}
+        self._slots: dict[str, _Tally] = {}
         self._groups: dict[str, _Tally] = {}
         self._rejections: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
@@ -203,7 +215,7 @@ class _Seen:
         if record.get("expected") is not None:
             self._checks[record.get("is_expected_met")] += 1
             return
-        tallies = [self._total, self._days.setdefault(str(record["inspected_at"])[:10], _Tally())]
+        tallies = [self._total, self._slots.setdefault(self._slot(str(record["inspected_at"])), _Tally())]
         if self._group_by is not None:
             tallies.append(self._group(record, self._group_by))
         is_inspected = record["status"] == "INSPECTED"
@@ -250,7 +262,7 @@ class _Seen:
         groups = sorted(self._groups.items(), key=lambda item: -(item[1].inspected + item[1].rejected))
         return Summary(
             total=self._total.counts(),
-            by_day={day: tally.counts() for day, tally in sorted(self._days.items())},
+            by_time={slot: tally.counts() for slot, tally in sorted(self._slots.items())},
             by_group={name: tally.counts() for name, tally in groups},
             rejections=dict(self._rejections.most_common()),
             types=self._pareto(),

@@ -51,7 +51,7 @@ def test_counts_by_day_and_by_camera() -> None:
     ]
     summary = summarize(iter(records), group_by="camera")
     assert summary.total == Counts(inspected=3, anomalous=1, rejected=3)
-    assert list(summary.by_day.items()) == [("2026-11-01", Counts(1, 0, 2)), ("2026-11-02", Counts(2, 1, 1))]
+    assert list(summary.by_time.items()) == [("2026-11-01", Counts(1, 0, 2)), ("2026-11-02", Counts(2, 1, 1))]
     assert summary.by_group == {"left": Counts(2, 1, 1), UNKNOWN: Counts(0, 0, 2), "right": Counts(1, 0, 0)}
     assert list(summary.by_group) == ["left", UNKNOWN, "right"]
     assert summary.rejections == {"CORRUPT": 2, "EMPTY": 1}
@@ -163,5 +163,5 @@ def test_memory_does_not_grow_with_the_groups() -> None:
 
 def test_nothing_comes_to_nothing() -> None:
     summary = summarize([])
-    assert (summary.total, summary.types, summary.by_day) == (Counts(0, 0, 0), (), {})
+    assert (summary.total, summary.types, summary.by_time) == (Counts(0, 0, 0), (), {})
     assert summary.total.anomaly_rate.share is None

@@ -1,0 +1,165 @@
+"""`relook report`: what a period came to. The command, its files and the console's pages show these numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from cli.output import out, printable
+from cli.period import Period
+from cli.reviewing import print_production
+from cli.stack import Stack
+from relook.aws.table import Item
+from relook.quality.rates import ControlChart, Rate, control_chart
+from relook.quality.summary import Counts, Summary, summarize
+from relook.registry.inspections import Wanted, newest
+
+_TYPE_COLORS = 2_000
+"""Newest records that are asked which colour a type has."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was inspected in a period.
+
+    Attributes:
+        projects: by name; all their images together.
+        by: the name in the uploads' metadata that the summary is grouped by.
+        control: p-chart of the anomaly rate, a point an hour or a day.
+        colors: type -> `#RRGGBB`.
+    """
+
+    projects: tuple[str, ...]
+    period: Period
+    by: str | None
+    summary: Summary
+    control: ControlChart
+    colors: Mapping[str, str]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came, not even a check."""
+        total, checks = self.summary.total, self.summary.checks
+        return not (total.inspected or total.rejected or checks.met or checks.missed or checks.unknown)
+
+
+def read(
+    stack: Stack,
+    projects: Sequence[str],
+    period: Period,
+    by: str | None,
+    *,
+    each: Callable[[Item], object] | None = None,
+) -> Report:
+    """Of these projects, in one pass over their records, page by page.
+
+    Args:
+        each: is given every record, newest first, as it is counted.
+    """
+    colors: dict[str, str] = {}
+    records = newest(stack.inspections, projects, Wanted(since=period.since, until=period.until))
+    summary = summarize(_seen(records, colors, each), group_by=by, slot=period.slot)
+    control = control_chart({slot: counts.anomaly_rate for slot, counts in summary.by_time.items()})
+    return Report(tuple(projects), period, by, summary, control, colors)
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """For scripts; a rate has its 95 % interval."""
+    summary, reviews, end = report.summary, report.summary.reviews, report.period.end
+    confusion = reviews.confusion
+    return {
+        "projects": report.projects,
+        "from": report.period.begin.isoformat(),
+        "to": end.isoformat() if end else None,
+        **_counts_json(summary.total),
+        "by_time": [
+            {
+                "time": point.name,
+                **_counts_json(summary.by_time[point.name]),
+                "is_out_of_control": point.is_out_of_control,
+            }
+            for point in report.control.points
+        ],
+        "by": report.by,
+        "by_group": {name: _counts_json(counts) for name, counts in summary.by_group.items()},
+        "types": [asdict(each) for each in summary.types],
+        "rejections": summary.rejections,
+        "checks": {**asdict(summary.checks), "met_rate": asdict(summary.checks.met_rate)},
+        "reviews": {
+            "right": reviews.right,
+            "wrong": reviews.wrong,
+            "unsure": reviews.unsure,
+            "precision": asdict(confusion.precision),
+            "false_alarm_rate": asdict(confusion.false_alarm_rate),
+        },
+        "worst": [asdict(each) for each in summary.worst],
+    }
+
+
+def print_report(report: Report) -> None:
+    """For people: the figures, then what they are made of."""
+    summary = report.summary
+    out.print(Text(", ".join(report.projects), "bold"), str(report.period), markup=False)
+    if report.is_empty:
+        out.print("Nothing was inspected in that time.")
+        return
+    total, checks = summary.total, summary.checks
+    figures = f"{total.inspected} images, {total.anomalous} anomalous: {rate_text(total.anomaly_rate)}"
+    out.print(Text("inspected", "bold"), f"{figures}; {total.rejected} rejected", markup=False)
+    met = f"{checks.met} met, {checks.missed} missed, {checks.unknown} not judged"
+    out.print(Text("checks", "bold"), met, markup=False)
+    print_production(summary.reviews)
+    out_of_control = {point.name: "out of control" for point in report.control.points if point.is_out_of_control}
+    unit = "hour" if report.period.is_hourly else "day"
+    out.print(_counts_table(unit, summary.by_time.items(), out_of_control))
+    if report.by:
+        out.print(_counts_table(report.by, summary.by_group.items(), {}))
+    if summary.types:
+        table = _table("type", "images", "mean area")
+        for kind in summary.types:
+            table.add_row(Text(kind.name), str(kind.images), f"{kind.mean_area_share:.2%}")
+        out.print(table)
+    if summary.rejections:
+        table = _table("rejected because", "images")
+        for reason, images in summary.rejections.items():
+            table.add_row(reason, str(images))
+        out.print(table)
+
+
+def rate_text(rate: Rate) -> str:
+    """With its 95 % interval, such as `5.8% (2.9% to 11.6%)`."""
+    return f"{rate.share:.1%} ({rate.low:.1%} to {rate.high:.1%})" if rate.share is not None else "unknown"
+
+
+def _seen(records: Iterable[Item], colors: dict[str, str], each: Callable[[Item], object] | None) -> Iterator[Item]:
+    for number, record in enumerate(records):
+        if number < _TYPE_COLORS:
+            for anomaly in record.get("anomalies") or ():
+                colors.setdefault(str(anomaly["name"]), str(anomaly["color"]))
+        if each is not None:
+            each(record)
+        yield record
+
+
+def _counts_json(counts: Counts) -> dict[str, Any]:
+    return {**asdict(counts), "anomaly_rate": asdict(counts.anomaly_rate)}
+
+
+def _counts_table(unit: str, rows: Iterable[tuple[str, Counts]], notes: Mapping[str, str]) -> RichTable:
+    table = _table(unit, "inspected", "anomalous", "share, 95 % interval", "rejected", "")
+    for name, counts in rows:
+        numbers = (str(counts.inspected), str(counts.anomalous), rate_text(counts.anomaly_rate), str(counts.rejected))
+        table.add_row(Text(printable(name)), *numbers, Text(notes.get(name, ""), "bold red"))
+    return table
+
+
+def _table(first: str, *numbers: str) -> RichTable:
+    table = RichTable(box=None, header_style="bold", pad_edge=False)
+    table.add_column(Text(first), overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right")
+    return table
