@@ -1,4 +1,4 @@
-"""`make demo`: the main job, on a laptop's AWS of its own that is gone afterwards.
+"""`make demo`: the main job, on a laptop's AWS of its own that is gone afterwards; `relook console --demo` keeps it.
 
 Two products are trained on generated pictures; then unseen pictures, a file that is no image and a truncated one are
 dropped, and everything that comes of them is shown.
@@ -39,29 +39,36 @@ TRAINING_SEED, UNSEEN_SEED = 1, 9000  # far apart: each picture takes a seed of 
 def main() -> None:
     """Run the demo and clean up after it, whatever happens."""
     started = time.monotonic()
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as scratch, LocalCloud(usual_port=PORT).running() as cloud:
-        console.rule("[bold]1. deploy the stack to a local AWS")
+    with LocalCloud(usual_port=PORT).running() as cloud:
+        console.rule("[bold]deploy the stack to a local AWS")
         stack = Stack(cloud.deploy(), cloud.clients)
         _show_outputs(stack)
-        console.rule("[bold]2. train a model for each product")
+        run(stack)
+    console.rule(f"[bold green]done in {time.monotonic() - started:.0f} s")
+    console.print(f"The pictures, each image with its mask and its heat map: [bold]{PICTURES}[/bold]")
+    console.print("The same to look at in a browser, on a local AWS that stays: [bold].venv/bin/relook console --demo")
+    console.print("The same with your own images: relook local up, relook train, relook drop (see README.md)")
+
+
+def run(stack: Stack) -> None:
+    """Train, drop and show, on a stack that has none of the demo's products."""
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        console.rule("[bold]train a model for each product")
         for product in SHOWN:
             _train(stack, product, Path(scratch))
-        console.rule("[bold]3. drop unseen images")
+        console.rule("[bold]drop unseen images")
         with subscription(stack) as receive:
             drops = [each for product in SHOWN for each in _drop_unseen(stack, product, Path(scratch))]
             records = [each.record for each in drops]
             print_verdicts(records, [each.overlay for each in drops if each.overlay])
             _show_score(records)
-            console.rule("[bold]4. what a consumer of the event bus received")
+            console.rule("[bold]what a consumer of the event bus received")
             wanted = sum(record["status"] == "REJECTED" or record["is_anomalous"] for record in records)
             events: list[dict[str, Any]] = []
             while len(events) < wanted:
                 events += receive(5)
-        _show_events(events)
-    console.rule(f"[bold green]done in {time.monotonic() - started:.0f} s")
-    console.print(f"The pictures, each image with its mask and its heat map: [bold]{PICTURES}[/bold]")
-    console.print("The same with your own images: relook local up, relook train, relook drop (see README.md)")
+    _show_events(events)
 
 
 def _show_score(records: list[Mapping[str, Any]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import typer
 
 from cli.arguments import Json
@@ -14,7 +16,20 @@ app = typer.Typer(help="The laptop's AWS: the whole stack, without an account.",
 @app.command("up")
 def up(as_json: Json = False) -> None:
     """Start the local AWS and deploy the stack to it. Example: relook local up"""
-    cloud = LocalCloud()
+    outputs = bring_up(LocalCloud())
+    if as_json:
+        print_json(outputs)
+        return
+    for name, value in sorted(outputs.items()):
+        out.print(f"[bold]{name}[/bold]  {value}")
+
+
+def bring_up(cloud: LocalCloud) -> Mapping[str, str]:
+    """Start it unless it runs, and deploy the stack to it; the stack's outputs.
+
+    Raises:
+        LocalCloudError: the port is taken, or the deployment failed.
+    """
     was_running = cloud.status().pid is not None
     try:
         with progress() as bars:
@@ -22,16 +37,11 @@ def up(as_json: Json = False) -> None:
             cloud.start()
             bars.update(starting, completed=1)
             bars.add_task("deploying the stack", total=None)
-            outputs = cloud.deploy()
+            return cloud.deploy()
     except BaseException:  # Ctrl-C too: half of it is of no use to anyone
         if not was_running:
             cloud.stop()
         raise
-    if as_json:
-        print_json(outputs)
-        return
-    for name, value in sorted(outputs.items()):
-        out.print(f"[bold]{name}[/bold]  {value}")
 
 
 @app.command("down")

@@ -21,9 +21,10 @@ from cli.datasets import LabeledImages, read_dataset
 from cli.files import find_images
 from cli.output import CommandError, err, out, print_json, print_note
 from cli.stack import LOCAL_STAGE, connect
-from local.cloud import LocalCloudError
+from local.cloud import LocalCloud, LocalCloudError
 from relook.aws.errors import translated
 from relook.errors import RelookError
+from relook.registry.projects import list_projects
 
 app = typer.Typer(
     help="Visual inspection: train on images of a product, drop images, get verdicts.",
@@ -280,12 +281,35 @@ def client_setup(
 def console(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine, on 127.0.0.1.")] = 8321,
     opens: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser on it.")] = True,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="Start the local AWS, train two products and drop pictures, if it has no project."),
+    ] = False,
     stage: Stage = LOCAL_STAGE,
 ) -> None:
-    """Look at inspections, charts and models in a browser. Example: relook console"""
+    """Look at inspections, charts and models in a browser. Example: relook console --demo"""
     from cli.console import app as pages
 
+    if demo:
+        if stage != LOCAL_STAGE:
+            raise typer.BadParameter(f"--demo makes projects, and does that on the local stage only; got {stage}")
+        _prepare_demo()
     pages.serve(connect(stage), stage, port, opens=opens)
+
+
+def _prepare_demo() -> None:
+    """Have something to look at on the local AWS; what is there already is not touched."""
+    from cli import demo
+
+    cloud = LocalCloud()
+    if not cloud.status().outputs:
+        local_aws.bring_up(cloud)
+        print_note("The local AWS stays when the console ends; stop it with: relook local down")
+    stack = connect(LOCAL_STAGE)
+    if next(list_projects(stack.registry), None) is None:
+        demo.run(stack)
+    else:
+        print_note("The local AWS has projects, so the demo's are left out; empty it with: relook local reset")
 
 
 @events_app.command("tail")

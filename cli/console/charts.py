@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from relook.quality.stability import DRIFT, WATCH
+
 WIDTH, HEIGHT = 640, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 12, 34
 _TICKS = 4
@@ -176,6 +178,15 @@ def scale(probability: float, threshold: float) -> Markup:
     ]
     text = f"anomaly probability {probability:.3g}, threshold {threshold:.3g}"
     return Markup(f'<svg class="chart line" viewBox="0 0 320 64" role="img" aria-label="{text}">{"".join(parts)}</svg>')
+
+
+def drift_bar(index: float) -> Markup:
+    """A population stability index, 0 or more, as a bar with the marks from which it is watched, and drift."""
+    width, full = 160, 2 * DRIFT
+    parts = [f'<rect x="0" y="5" width="{width * min(index / full, 1):.1f}" height="12" rx="2"/>']
+    for kind, at in (("grid", WATCH), ("threshold", DRIFT)):
+        parts.append(f'<path class="{kind}" d="M{width * at / full:.1f} 0V22"/>')
+    return Markup(f'<svg class="chart meter" viewBox="0 0 {width} 22" aria-hidden="true">{"".join(parts)}</svg>')
 
 
 @dataclass(frozen=True)

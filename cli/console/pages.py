@@ -18,6 +18,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from cli.console import charts
 from cli.console.comparing import Comparisons
 from cli.console.nearest import NearestNormals
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
@@ -30,6 +31,7 @@ from relook.quality.stability import DRIFT, MIN_IMAGES, WATCH
 from relook.registry.history import described
 from relook.registry.inspections import RecordId, verdict_of
 from relook.registry.projects import list_projects
+from relook.watching.drift import REACH
 from relook.watching.event import duration, shifted
 
 HERE = Path(__file__).parent
@@ -178,6 +180,7 @@ def _templates() -> Environment:
         "id": lambda record: str(RecordId.of(record)),
         "verdict": lambda record: verdict_of(record).value,
         "sign": lambda word: _SIGNS[word],
+        "drift_bar": charts.drift_bar,
         "duration": duration,
         "elapsed": elapsed,
         "reading": lambda stability: READINGS[stability.reading],
@@ -185,7 +188,13 @@ def _templates() -> Environment:
         "state": described,
         "rate": rate_text,
     }
-    environment.globals |= {"address": address, "WATCH": WATCH, "DRIFT": DRIFT, "MIN_IMAGES": MIN_IMAGES}
+    environment.globals |= {
+        "address": address,
+        "WATCH": WATCH,
+        "DRIFT": DRIFT,
+        "MIN_IMAGES": MIN_IMAGES,
+        "REACH": REACH,
+    }
     return environment
 
 

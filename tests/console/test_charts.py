@@ -54,3 +54,10 @@ def test_labels_are_text(label: str) -> None:
 def test_nothing_to_draw_is_drawn_as_nothing() -> None:
     ElementTree.fromstring(charts.bars([], [("normal", [])], title="t", unit="images"))
     ElementTree.fromstring(charts.histogram([0, 1], [("images", [0])], title="t"))
+
+
+@pytest.mark.parametrize(("index", "width"), [(0.0, 0), (0.25, 80), (0.5, 160), (7.0, 160)])
+def test_drift_begins_in_the_middle_of_its_bar(index: float, width: float) -> None:
+    svg = ElementTree.fromstring(charts.drift_bar(index))
+    assert [float(each.attrib["width"]) for each in svg.iter("rect")] == [width]
+    assert [each.attrib["d"] for each in svg.iter("path") if each.get("class") == "threshold"] == ["M80.0 0V22"]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli import checks, drift, history, reviewing
-from relook.aws.table import Update
+from relook.aws.table import Delete, Update
 from relook.quality.stability import Reading
 from relook.registry.projects import project_key
 from relook.registry.reviews import waiting
@@ -48,10 +48,11 @@ def part_of(text: str, heading: str) -> str:
 def test_the_page_and_relook_drift_tell_the_same(watched: Seen, address: str) -> None:
     (stream,) = drift.measure(watched.stack, "bracket", REACH, None)
     text = watched.browser.get(address).text
-    told = re.findall(
-        r'<tr><td>(\w+)</td><td class="number">([\d.]+)</td><td><span[^>]*>\S (\w+)<', part_of(text, "Drift")
+    cells = (
+        r'<tr><td>(\w+)</td><td><span[^>]*>\S (\w+)</span></td><td><svg.*?</svg></td><td class="number">([\d.]+)</td>'
     )
-    expected = [(name, f"{each.index:.2f}", drift.READINGS[each.reading]) for name, each in stream.statistics.items()]
+    told = re.findall(cells, part_of(text, "Drift"))
+    expected = [(name, drift.READINGS[each.reading], f"{each.index:.2f}") for name, each in stream.statistics.items()]
     assert told == expected
     assert stream.statistics["brightness"].reading is Reading.DRIFT
     assert f"The newest {stream.images} images" in text
@@ -93,6 +94,15 @@ def test_the_list_tells_of_each_project_what_waits_and_what_is_wrong(watched: Se
     for row in rows:
         assert "○ met" in row and "every 8h" in row
         assert "● DRIFT" in row and '<span class="muted">brightness</span>' in row
+
+
+def test_of_a_few_images_nothing_is_said_but_how_many_they_are(watched: Seen) -> None:
+    for number in range(21, 120):
+        watched.stack.inspections.write(
+            Delete({"image_uri": f"s3://images/bracket/{number}.png", "object_version": "1#1"})
+        )
+    assert "Version 1 inspected 21 images in the last 7 days; of fewer than 100" in watched.browser.get(HERE).text
+    assert "too few images" in watched.browser.get("/projects").text
 
 
 def test_a_project_that_hosts_nothing_says_why_nothing_is_told(seen: Seen) -> None:

@@ -104,7 +104,7 @@ def test_a_candidate_is_compared_hosted_and_taken_back(here: Plant) -> None:
     assert f'href="{against}"' in seen.browser.get(f"{HERE}/models/2").text
     text = finished(seen, against)
     expected = compare_versions(stack, "bracket", "1", "2", lambda _: None)
-    rows = re.findall(r'<tr><td>([^<]+)</td><td class="number">([^<]+)</td><td class="number">([^<]+)</td></tr>', text)
+    rows = re.findall(r"<tr><td>([^<]+)</td><td>([^<]+)</td><td>([^<]+)</td></tr>", text)
     assert rows == comparison_rows(expected)
     assert expected.verdicts.reading in text
     assert f"Judged on {expected.images} images. {expected.judged_on}" in text
@@ -114,7 +114,7 @@ def test_a_candidate_is_compared_hosted_and_taken_back(here: Plant) -> None:
     assert "data-running" not in seen.browser.get(against).text
     choose_threshold(stack.registry, "bracket", "1", 0.001, how="value 0.001", who="arn:aws:iam::1:user/jo")
     text = finished(seen, against)
-    assert '<tr><td>threshold</td><td class="number">0.001</td>' in text
+    assert "<tr><td>threshold</td><td>0.001</td>" in text
     disagreements = compare_versions(stack, "bracket", "1", "2", lambda _: None).verdicts.disagreements
     assert text.count('<li class="card') == len(disagreements) > 0
     for picture in re.findall(r'<img src="([^"]+)"', text):

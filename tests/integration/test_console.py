@@ -5,12 +5,13 @@ Chromium is taken where it is (`apt-get install chromium`); its pictures stay in
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import uvicorn
@@ -18,13 +19,19 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from cli.console.app import HOST, create_app
+from cli.training import train_in_cloud
 from local.cloud import ROOT
+from relook.registry.manifest_entry import ManifestEntry, entry_line
 from tests.conftest import free_port
 from tests.integration.conftest import SEGMENTATION, Deployed, wait_for
-from tests.unit.parts import part_png
+from tests.unit.parts import labeled_parts, part_png
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "build" / "screenshots"
+RETRAINED = "retrained"
+LONG = ("comparison", "model", "project", "retrained", "overview")
+"""Pages that are looked at to their end."""
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 
 pytestmark = [
@@ -144,7 +151,66 @@ def test_a_form_of_another_page_changes_nothing(browser: Browser, origin: str, d
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_model_is_retrained_compared_hosted_and_taken_back(page: Page, deployed: Deployed) -> None:
+    """The long work goes on while nobody looks, and each step is one press away from the one before."""
+    stack, here, problems = deployed.stack, f"/projects/{RETRAINED}", []
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    train_in_cloud(stack, RETRAINED, labeled_parts(12, 6, with_masks=False), host=True)
+    deployed.upload(f"{RETRAINED}/faint.png", part_png(4300, is_scratched=True), line="2", expected="anomaly")
+    deployed.records(f"{RETRAINED}/faint.png")
+    line = entry_line(ManifestEntry(deployed.uri(f"{RETRAINED}/faint.png"), True))
+    stack.lookout.update_dataset_entries(ProjectName=RETRAINED, DatasetType="train", Changes=line)
+
+    page.goto(here)
+    page.get_by_role("button", name="Retrain").click()
+    progress = page.locator(".note")
+    expect(progress).to_contain_text("The model is being trained")
+    expect(progress).to_contain_text(re.compile(r"\w+, \d+ of \d+\."), timeout=60_000)
+    page.screenshot(path=SCREENSHOTS / "training-light-wide.png")
+    page.goto("about:blank")
+    page.goto(here)
+    expect(page.get_by_role("button", name="Retrain")).to_have_count(0)
+    expect(progress).to_contain_text("Version 2 is trained and not hosted", timeout=120_000)
+
+    page.get_by_role("link", name="Compare it with version 1").click()
+    expect(page.locator(".reading")).to_be_visible(timeout=60_000)
+    expect(page.locator("#comparison")).to_contain_text("Judged on 19 images")
+    page.reload()
+    expect(page.locator(".reading")).to_be_visible()
+    problems += seen_in_both(page, "comparison")
+
+    page.get_by_role("button", name="Host version 2").click()
+    page.wait_for_url("**/models/2")
+    expect(page.locator("main")).to_contain_text("HOSTED: it inspects the uploads")
+    deployed.upload(f"{RETRAINED}/later.png", part_png(4301, is_scratched=True))
+    (later,) = deployed.records(f"{RETRAINED}/later.png")
+    assert later["model_version"] == "2"
+    problems += seen_in_both(page, "model")
+    page.get_by_role("button", name="Go back to version 1").click()
+    page.wait_for_url("**/models/1")
+    expect(page.locator("main")).to_contain_text("HOSTED: it inspects the uploads")
+
+    page.goto(here)
+    hosted = page.locator("tr", has_text="Model Hosted")
+    expect(hosted).to_have_count(3)
+    expect(hosted.first).to_contain_text("model_version 2")
+    expect(hosted.first).to_contain_text("model_version 1")
+    expect(page.locator("tr", has_text="faint.png")).to_contain_text("met")
+    problems += seen_in_both(page, "retrained")
+    assert not problems
+
+
+def seen_in_both(page: Page, name: str) -> list[str]:
+    """As `looked_at`, in light and dark."""
+    problems = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        problems += looked_at(page, f"{name}-{scheme}")
+    page.set_viewport_size(WIDE)
+    return problems
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme: Any) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(base_url=origin, color_scheme=scheme, viewport=WIDE, reduced_motion="reduce")
@@ -163,18 +229,26 @@ def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme
     }
     problems = []
     for name, address in pages.items():
-        for device, size in (("wide", WIDE), ("phone", PHONE)):
-            page.set_viewport_size(size)
-            page.goto(str(address))
-            page.wait_for_load_state("networkidle")
-            page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{device}.png")
-            wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            if wider > 0:
-                problems.append(f"{name} is {wider} px too wide on a {device} screen")
-        for each in Axe().run(page).response["violations"]:
-            problems.append(f"{name}: {each['id']}: {each['nodes'][0]['html'][:120]}")
+        page.goto(str(address))
+        problems += looked_at(page, f"{name}-{scheme}")
     context.close()
     assert not problems
+
+
+def looked_at(page: Page, name: str) -> list[str]:
+    """Screenshots of the page, wide and on a phone; what is wrong with it."""
+    problems = []
+    for device, size in (("wide", WIDE), ("phone", PHONE)):
+        page.set_viewport_size(size)
+        page.reload()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=SCREENSHOTS / f"{name}-{device}.png", full_page=name.startswith(LONG))
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wider > 0:
+            problems.append(f"{name} is {wider} px too wide on a {device} screen")
+    for each in Axe().run(page).response["violations"]:
+        problems.append(f"{name}: {each['id']}: {each['nodes'][0]['html'][:120]}")
+    return problems
 
 
 def test_pages_are_light(page: Page, origin: str) -> None:
