@@ -1,4 +1,5 @@
-"""Reviewed images become entries of the project's datasets, by way of the Lookout for Vision API, and stop being it.
+"""Images become entries of the project's datasets, by way of the Lookout for Vision API, and stop being it: with the
+label and the mask that a person gave them.
 
 That API knows no way to delete an entry. What leaves a dataset stays there as an image without a label, which a dataset
 may hold and no model is trained with or measured on: one call, that needs no dataset made anew while others use it.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,17 +18,32 @@ from cli.training import unless
 from relook.aws.bucket import Bucket, S3Uri
 from relook.aws.errors import translated
 from relook.errors import ConflictError, InvalidRequestError
+from relook.events import DetailType
 from relook.registry.datasets import DatasetType
-from relook.registry.history import HistoryEntry
+from relook.registry.history import HistoryEntry, list_history
 from relook.registry.inspections import image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.reviewed_entries import (
     ReviewedEntry,
     note_joined,
+    note_labeled,
     note_left,
     refuse_elsewhere,
     reviewed_label,
 )
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask that is stored.
+
+    Attributes:
+        ref: its `s3://` location.
+        colors: type name -> `#RRGGBB`.
+    """
+
+    ref: str
+    colors: Mapping[str, str]
 
 
 def join_dataset(
@@ -34,8 +51,7 @@ def join_dataset(
     record: Mapping[str, Any],
     dataset: DatasetType,
     *,
-    mask_png: bytes | None = None,
-    colors: Mapping[str, str] | None = None,
+    mask: Mask | None = None,
 ) -> ReviewedEntry:
     """Have a reviewed image train or test the project's next model, labelled as its reviewer says.
 
@@ -44,8 +60,7 @@ def join_dataset(
 
     Args:
         record: of the inspection, as it is shown.
-        mask_png: what of the image is anomalous, in the colours of the types.
-        colors: type name -> `#RRGGBB`, of the mask.
+        mask: what of the image is anomalous.
     Raises:
         InvalidRequestError: nobody knows what it is, a mask came with a normal image, or the dataset refuses it.
         ConflictError: it is in the other dataset.
@@ -54,24 +69,67 @@ def join_dataset(
     """
     is_anomalous = reviewed_label(record)
     refuse_elsewhere(record, dataset)
-    if mask_png is not None and not is_anomalous:
-        raise InvalidRequestError(f"{record['image_uri']} is normal, so that no mask goes with it")
+    _refuse_mask(record["image_uri"], is_anomalous, mask)
     bucket = _bucket_of(stack, record["project"], dataset)
     key = _key(record)
     bucket.write(key, stack.read_upload(record))
-    mask_ref = None
-    if mask_png is not None:
-        bucket.write(f"{key}.mask.png", mask_png, "image/png")
-        mask_ref = str(bucket.uri(f"{key}.mask.png"))
-    line = ManifestEntry(str(bucket.uri(key)), is_anomalous, mask_ref, colors or {})
-    _update(stack, record["project"], dataset, line)
-    entry = ReviewedEntry(dataset, line.source_ref, is_anomalous, mask_png is not None)
+    entry = _label(stack, record["project"], dataset, str(bucket.uri(key)), is_anomalous, mask)
     try:
         _tell(stack, note_joined(stack.inspections, stack.registry, record, entry, who=stack.clients.caller))
     except ConflictError:  # somebody put it into the other dataset meanwhile, and no image may be in both
         _update(stack, record["project"], dataset, ManifestEntry(entry.source_ref, None))
         raise
     return entry
+
+
+def label_entry(
+    stack: Stack,
+    project: str,
+    dataset: DatasetType,
+    entry: ManifestEntry,
+    *,
+    is_anomalous: bool,
+    mask: Mask | None = None,
+) -> ReviewedEntry:
+    """Label an image that is in the dataset and came of no inspection, in place of what the dataset says of it.
+
+    Args:
+        entry: as it is.
+        mask: what of the image is anomalous.
+    Raises:
+        InvalidRequestError: a mask came with a normal image, or the dataset refuses it.
+    """
+    _refuse_mask(entry.source_ref, is_anomalous, mask)
+    after = _label(stack, project, dataset, entry.source_ref, is_anomalous, mask)
+    before = ReviewedEntry.labeled(dataset, entry)
+    _tell(stack, note_labeled(stack.registry, project, before, after, who=stack.clients.caller))
+    return after
+
+
+def store_mask(stack: Stack, project: str, mask_png: bytes, colors: Mapping[str, str]) -> Mask:
+    """Keep a mask beside the project's images, under the name of its content: the same one is the same object.
+
+    Args:
+        colors: type name -> `#RRGGBB`, of those that are painted.
+    """
+    key = f"images/{project}/painted/{hashlib.sha256(mask_png).hexdigest()[:32]}.png"
+    stack.datasets.write(key, mask_png, "image/png")
+    return Mask(str(stack.datasets.uri(key)), colors)
+
+
+def inspection_of(stack: Stack, project: str, source_ref: str) -> dict[str, Any] | None:
+    """The inspection whose image was copied to this place; None for an image that came with a manifest."""
+    key = S3Uri.parse(source_ref).key
+    if not key.startswith(_copies(project)):
+        return None
+    # In the history are those that joined, which are fewer than were inspected.
+    for subject in dict.fromkeys(
+        each.subject for each in list_history(stack.registry, project) if each.what is DetailType.DATASET_CHANGED
+    ):
+        records = [each for each in stack.inspections.query(("image_uri", subject)) if _key(each) == key]
+        if records:  # of several model versions: the one that is noted to be in a dataset, or else the newest
+            return max(records, key=lambda each: ("dataset_entry" in each, str(each["inspected_at"])))
+    return None
 
 
 def leave_dataset(stack: Stack, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +161,25 @@ def _key(record: Mapping[str, Any]) -> str:
     """Of the copy: the same for one upload, whatever model versions looked at it."""
     upload, version = image_of(record)
     name = hashlib.sha256(f"{upload}\n{version}".encode()).hexdigest()[:32]
-    return f"images/{record['project']}/reviewed/{name}{PurePosixPath(upload.key).suffix}"
+    return f"{_copies(record['project'])}{name}{PurePosixPath(upload.key).suffix}"
+
+
+def _copies(project: str) -> str:
+    """What the keys of all copies begin with."""
+    return f"images/{project}/reviewed/"
+
+
+def _refuse_mask(image: str, is_anomalous: bool, mask: Mask | None) -> None:
+    if mask is not None and not is_anomalous:
+        raise InvalidRequestError(f"{image} is normal, so that no mask goes with it")
+
+
+def _label(
+    stack: Stack, project: str, dataset: DatasetType, source_ref: str, is_anomalous: bool, mask: Mask | None
+) -> ReviewedEntry:
+    mask_ref, colors = (mask.ref, mask.colors) if mask else (None, {})
+    _update(stack, project, dataset, ManifestEntry(source_ref, is_anomalous, mask_ref, colors))
+    return ReviewedEntry(dataset, source_ref, is_anomalous, mask is not None, mask_ref)
 
 
 def _update(stack: Stack, project: str, dataset: DatasetType, entry: ManifestEntry) -> None:

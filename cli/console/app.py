@@ -15,7 +15,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console import inspections, models, overview, pictures, projects, report, retraining, reviewing, trying
+from cli.console import (
+    inspections,
+    labelling,
+    models,
+    overview,
+    pictures,
+    projects,
+    report,
+    retraining,
+    reviewing,
+    trying,
+)
 from cli.console.pages import HERE, Console, render
 from cli.console.safety import TOKEN_HEADER, OwnPagesOnly
 from cli.output import CommandError, err
@@ -49,6 +60,9 @@ def create_app(stack: Stack, stage: str, port: int) -> Starlette:
             Route("/projects/{project}/models/{version}/compare/{other}", retraining.compare_again, methods=["POST"]),
             Route("/projects/{project}/retrain", retraining.retrain, methods=["POST"]),
             Route("/projects/{project}/training", retraining.progress),
+            Route("/projects/{project}/label", labelling.label),
+            Route("/projects/{project}/label", labelling.save, methods=["POST"]),
+            Route("/projects/{project}/entries/{kind}", labelling.entry_picture),
             Route("/projects/{project}/try", trying.trial),
             Route("/projects/{project}/try", trying.drop, methods=["POST"]),
             Route("/pictures/{id}/{kind:str}", pictures.picture),

@@ -39,7 +39,7 @@ def picture(request: Request) -> Response:
     try:
         if kind in ("mask", "heat_map"):
             uri = record.get(f"{kind}_uri")
-            return _png(console.stack.read(S3Uri.parse(uri))) if uri else _missing("This model gives none")
+            return as_png(console.stack.read(S3Uri.parse(uri))) if uri else _missing("This model gives none")
         if kind == "thumbnail":
             return jpeg(thumbnail(console.stack, record))
         if kind == "painted":
@@ -48,8 +48,15 @@ def picture(request: Request) -> Response:
             nearest = console.normals.of(record)
             if nearest is None:
                 return _missing("This model remembers no normal images")
-            return _as_itself(console.stack, record, console.stack.read(S3Uri.parse(nearest.name)))
-        return _as_itself(console.stack, record, console.stack.read_upload(record))
+            return as_itself(
+                console.stack,
+                record["project"],
+                record.get("model_version"),
+                console.stack.read(S3Uri.parse(nearest.name)),
+            )
+        return as_itself(
+            console.stack, record["project"], record.get("model_version"), console.stack.read_upload(record)
+        )
     except (NoSuchObjectError, ResourceNotFoundError, PackageError, ValueError):  # trained where no bucket was
         return _missing("The picture is no longer there")
     except ImageRejectedError as error:
@@ -114,7 +121,7 @@ def _as_jpeg(picture: Image.Image) -> bytes:
     return written.getvalue()
 
 
-def _as_itself(stack: Stack, record: Mapping[str, Any], data: bytes) -> Response:
+def as_itself(stack: Stack, project: str, version: str | None, data: bytes) -> Response:
     """An image under its own type; what is no image is never handed to a browser.
 
     One of 16 bits a channel as its model sees it: browsers show the upper eight bits, which of twelve are nearly black.
@@ -123,13 +130,18 @@ def _as_itself(stack: Stack, record: Mapping[str, Any], data: bytes) -> Response
     if read_reach(data) is None:
         return Response(data, media_type=kind, headers=_CACHED)
     written = BytesIO()
-    shown = as_model_sees(stack, record["project"], record.get("model_version"), data)
+    shown = as_model_sees(stack, project, version, data)
     shown.save(written, "PNG", compress_level=1)  # at once rather than small: it does not go far
-    return _png(written.getvalue())
+    return as_png(written.getvalue())
 
 
-def _png(data: bytes) -> Response:
-    return Response(data, media_type="image/png", headers=_CACHED)
+def as_png(data: bytes, *, is_kept: bool = True) -> Response:
+    """A PNG of our own making as an answer.
+
+    Args:
+        is_kept: the browser may show it again without asking.
+    """
+    return Response(data, media_type="image/png", headers=_CACHED if is_kept else None)
 
 
 def jpeg(data: bytes) -> Response:

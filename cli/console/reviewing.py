@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -67,15 +68,24 @@ def say(request: Request, sent: Sent) -> Response:
     verdict = ReviewVerdict(said)
     what = (label or sent.get("label")) if verdict is ReviewVerdict.WRONG else None
     reviewing.say(console.stack, seen, reviewing.Opinion(verdict, what, sent.get("note")))
+    return RedirectResponse(following_page(sent, record), 303)
+
+
+def following_page(sent: Sent, record: Item) -> str:
+    """Where a form of the queue goes on, or else the inspection's page."""
     following = sent.get("following") or ""
     # Only a page of ours is gone to: an address from a form is somebody's word.
-    return RedirectResponse(following if following.startswith("/review?") else f"/inspections/{record_id}", 303)
+    return following if following.startswith("/review?") else f"/inspections/{RecordId.of(record)}"
+
+
+def recent(console: Console, project: str) -> Iterator[Item]:
+    """The project's newest records, which tell what types there are."""
+    return islice(newest(console.stack.inspections, [project], Wanted()), _RECENT)
 
 
 def _types(console: Console, record: Item) -> list[str]:
     """What it may be instead: normal first where it is called anomalous, then the types that occur."""
     if not record.get("project"):
         return []
-    recent = islice(newest(console.stack.inspections, [record["project"]], Wanted()), _RECENT)
-    known = sorted({name for each in recent for name in types_of(each)})
+    known = sorted({name for each in recent(console, record["project"]) for name in types_of(each)})
     return [NORMAL, *known] if record.get("is_anomalous") else [*known, ANOMALY]

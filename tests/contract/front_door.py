@@ -27,8 +27,10 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import lookout_api
+from cli.stack import Stack
 from local.front_door import TOO_LARGE_BODY, TOO_LARGE_HEADERS, is_too_large
 from relook import settings
+from relook.aws.clients import Clients
 from relook.aws.table import Table
 from relook.lookout.service_model import SERVICE
 from relook.settings import LookoutApiSettings
@@ -89,6 +91,20 @@ class FrontDoor:
     @property
     def registry(self) -> Table:
         return self.cloud.registry
+
+    def stack(self) -> Stack:
+        """As a command or the console finds it."""
+        outputs = {
+            "LookoutEndpoint": self.endpoint,
+            "ImagesBucket": "images",
+            "ResultsBucket": "results",
+            "DatasetsBucket": self.settings.datasets_bucket,
+            "ModelsBucket": self.settings.models_bucket,
+            "InspectionsTable": "inspections",
+            "RegistryTable": self.settings.registry_table,
+            "EventBus": self.settings.event_bus,
+        }
+        return Stack(outputs, Clients())
 
     def training_requests(self) -> list[dict[str, Any]]:
         """What was sent to be trained since the last call."""

@@ -9,7 +9,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +21,13 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 from cli.console.app import HOST, create_app
 from cli.training import train_in_cloud
 from local.cloud import ROOT
-from relook.registry.manifest_entry import ManifestEntry, entry_line
+from relook.aws.bucket import S3Uri
+from relook.detection.image import decode_mask
+from relook.registry.inspections import RecordId
+from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from tests.conftest import free_port
-from tests.integration.conftest import SEGMENTATION, Deployed, wait_for
-from tests.unit.parts import labeled_parts, part_png
+from tests.integration.conftest import CLASSIFICATION, SEGMENTATION, Deployed, wait_for
+from tests.unit.parts import HEIGHT, WIDTH, labeled_parts, part_png
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -136,6 +139,112 @@ def test_a_picture_that_is_tried_arrives_live_on_an_open_page(page: Page, origin
     expect(watching.locator(".card").first).to_contain_text("tried.png")
 
 
+def on_picture(page: Page) -> Callable[[float, float], tuple[float, float]]:
+    """From pixels of a part's picture, as it lies fitted into its box, to those of the screen."""
+    box = page.locator("[data-zoom]").bounding_box()
+    assert box is not None
+    scale = min(box["width"] / WIDTH, box["height"] / HEIGHT)
+    left, top = box["x"] + (box["width"] - WIDTH * scale) / 2, box["y"] + (box["height"] - HEIGHT * scale) / 2
+    return lambda x, y: (left + x * scale, top + y * scale)
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=5)
+    page.mouse.up()
+
+
+def test_a_painted_mask_is_in_the_manifest(page: Page, deployed: Deployed) -> None:
+    key = f"{CLASSIFICATION}/painted.png"
+    deployed.upload(key, part_png(4200, is_scratched=True))
+    (record,) = deployed.records(key)
+    page.goto(f"/inspections/{RecordId.of(record)}")
+    page.keyboard.press("l")
+    page.wait_for_url("**/label?image=*")
+    expect(page.get_by_role("radio", name="Brush")).to_be_visible()
+    at = on_picture(page)
+
+    page.get_by_label("New type").fill("scratch")
+    page.keyboard.press("Enter")
+    drag(page, at(20.5, 30.5), at(60.5, 30.5))
+    expect(page.get_by_role("radio", name="anomaly")).to_be_checked()
+    drag(page, at(20.5, 100.5), at(60.5, 100.5))
+    page.keyboard.press("z")  # the second one
+    page.get_by_label("New type").fill("dent")
+    page.get_by_role("button", name="Add").click()
+    page.keyboard.press("p")
+    for corner in ((100, 80), (140, 80), (140, 110), (100, 110)):
+        page.mouse.click(*at(*corner))
+    page.keyboard.press("Enter")
+    page.keyboard.press("e")
+    page.mouse.click(*at(120.5, 95.5))
+    page.keyboard.press("b")
+    page.mouse.move(*at(80.5, 60.5))
+    page.mouse.wheel(0, -100)  # zooms about this very point
+    page.mouse.click(*at(80.5, 60.5))
+    page.keyboard.press("1")
+    page.locator("[data-zoom]").focus()
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press(" ")
+    page.get_by_role("radio", name="test").check()
+    page.keyboard.press("s")
+    page.wait_for_url("**/inspections/*")
+    expect(page.locator(".judge")).to_contain_text("In the test dataset as an anomaly, with a mask")
+
+    listed = deployed.stack.lookout.list_dataset_entries(ProjectName=CLASSIFICATION, DatasetType="test")
+    (entry,) = map(parse_entry, listed["DatasetEntries"])
+    assert entry.is_anomalous
+    assert deployed.stack.read(S3Uri.parse(entry.source_ref)) == part_png(4200, is_scratched=True)
+    assert entry.mask_ref is not None
+    pixels = decode_mask(deployed.stack.read(S3Uri.parse(entry.mask_ref)))[..., :3]
+    assert pixels.shape == (HEIGHT, WIDTH, 3)
+    scratch, dent = (tuple(bytes.fromhex(entry.colors[name][1:])) for name in ("scratch", "dent"))
+    assert {tuple(color) for color in pixels.reshape(-1, 3).tolist()} == {(255, 255, 255), scratch, dent}
+    assert (pixels[30, 20:60] == scratch).all()
+    assert (pixels[36, 20:60] == 255).all()
+    assert (pixels[100, 20:60] == 255).all()
+    assert (pixels[80:110, 100:115] == dent).all()
+    assert (pixels[70:79, 100:140] == 255).all()
+    assert (pixels[95, 120] == 255).all()
+    assert (pixels[60, 80] == dent).all()
+    assert (pixels[70, 80] == scratch).all()
+
+
+def test_paint_goes_and_comes_with_fingers_and_with_what_the_model_outlined(browser: Browser, origin: str) -> None:
+    context = browser.new_context(base_url=origin, viewport=PHONE, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"/inspections?project={SEGMENTATION}&verdict=anomalous&line=line%3D2")
+    page.locator(".card a").first.click()
+    page.get_by_role("link", name="Label and paint").click()
+    share = page.locator("[data-share]").first
+    page.get_by_role("button", name="Start from the detected mask").click()
+    expect(share).to_have_text(re.compile(r"^\d+\.\d\d%$"))
+    page.get_by_role("button", name="Clear").click()
+    expect(share).to_be_empty()
+    page.evaluate("scrollTo(0, 0)")
+    x, y = on_picture(page)(WIDTH / 2, HEIGHT / 2)
+    fingers = context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        named = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": named})
+
+    touch("touchStart", (x - 20, y))
+    touch("touchMove", (x - 25, y))
+    touch("touchStart", (x - 25, y), (x + 20, y))  # two of them zoom, and what the first one painted was not meant
+    touch("touchMove", (x - 60, y), (x + 60, y))
+    touch("touchEnd")
+    assert "scale(2.6" in page.locator(".layers").evaluate("each => each.style.transform")
+    expect(share).to_be_empty()
+    touch("touchStart", (x, y))
+    touch("touchMove", (x + 30, y))
+    touch("touchEnd")
+    expect(share).not_to_be_empty()
+    context.close()
+
+
 def test_a_form_of_another_page_changes_nothing(browser: Browser, origin: str, deployed: Deployed) -> None:
     context = browser.new_context()
     mine, hostile = context.new_page(), context.new_page()
@@ -225,6 +334,8 @@ def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme
         "projects": "/projects",
         "project": f"/projects/{SEGMENTATION}",
         "try": f"/projects/{SEGMENTATION}/try",
+        "label": f"/projects/{SEGMENTATION}/label?image={str(one).rpartition('/')[2]}",
+        "images": f"/projects/{CLASSIFICATION}/label",
         "message": "/nowhere",
     }
     problems = []
@@ -251,13 +362,18 @@ def looked_at(page: Page, name: str) -> list[str]:
     return problems
 
 
-def test_pages_are_light(page: Page, origin: str) -> None:
-    """HTML, CSS and JavaScript of the heaviest page, without its pictures."""
+@pytest.mark.parametrize("paints", [False, True], ids=["longest", "most scripts"])
+def test_pages_are_light(page: Page, origin: str, paints: bool) -> None:
+    """HTML, CSS and JavaScript of a page, without its pictures."""
+    address = f"/inspections?project={SEGMENTATION}"
+    if paints:
+        one = page.request.get(address).text().partition('data-id="')[2].partition('"')[0]
+        address = f"/projects/{SEGMENTATION}/label?image={one}"
     loaded: list[int] = []
     kinds = ("document", "stylesheet", "script")
     page.on("response", lambda got: loaded.append(len(got.body())) if got.request.resource_type in kinds else None)
     started = time.monotonic()
-    page.goto("/inspections")
+    page.goto(address)
     page.wait_for_load_state("networkidle")
     assert time.monotonic() - started < 10
     assert 10_000 < sum(loaded) < 120_000

@@ -11,22 +11,21 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cli.dataset_entries import join_dataset, leave_dataset
+from cli.dataset_entries import inspection_of, join_dataset, label_entry, leave_dataset, store_mask
 from cli.reviewing import Opinion, find_record, go_through, production, say, to_json
 from cli.stack import Stack
 from cli.training import host_version
 from relook.aws.bucket import S3Uri
-from relook.aws.clients import Clients
 from relook.aws.table import Item
 from relook.errors import AwsError, ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
 from relook.registry.datasets import DatasetType
 from relook.registry.history import event_detail, list_history
-from relook.registry.manifest_entry import parse_entry
+from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.projects import create_project, describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
 from relook.registry.reviews import ReviewVerdict, waiting
 from tests.contract.front_door import opened
-from tests.unit.conftest import SETTINGS, Cloud
+from tests.unit.conftest import Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import SCRATCH_COLOR, classification_package, hosted_package, part, part_png, png
 
@@ -39,17 +38,7 @@ SCHEMA = Path(__file__).parents[2] / "events" / "outbound" / "dataset-changed" /
 def account() -> Iterator[tuple[Stack, Cloud]]:
     """The API in this process, which the tests of this module share."""
     with opened() as door:
-        outputs = {
-            "LookoutEndpoint": door.endpoint,
-            "ImagesBucket": "images",
-            "ResultsBucket": "results",
-            "DatasetsBucket": "datasets",
-            "ModelsBucket": "models",
-            "InspectionsTable": SETTINGS.inspections_table,
-            "RegistryTable": SETTINGS.registry_table,
-            "EventBus": SETTINGS.event_bus,
-        }
-        yield Stack(outputs, Clients()), door.cloud
+        yield door.stack(), door.cloud
 
 
 @pytest.fixture
@@ -127,13 +116,74 @@ def test_a_review_becomes_an_entry_once_and_leaves_again(stack: Stack, project: 
 def test_a_painted_mask_joins_too(stack: Stack, project: str) -> None:
     after = say(stack, inspected(stack, project, probability=0.9), Opinion(RIGHT))
     mask = png(part(500, is_scratched=True)[1])
-    join_dataset(stack, after, TRAIN, mask_png=mask, colors={"scratch": SCRATCH_COLOR})
+    stored = store_mask(stack, project, mask, {"scratch": SCRATCH_COLOR})
+    assert stored == store_mask(stack, project, mask, {"scratch": SCRATCH_COLOR}), "named for its content"
+    join_dataset(stack, after, TRAIN, mask=stored)
     (entry,) = entries(stack, project)
     assert stack.read(S3Uri.parse(entry.mask_ref)) == mask
     assert entry.colors == {"scratch": SCRATCH_COLOR}
     normal = say(stack, inspected(stack, project, "b.png"), Opinion(RIGHT))
     with pytest.raises(InvalidRequestError, match="no mask goes with it"):
-        join_dataset(stack, normal, TRAIN, mask_png=mask, colors={"scratch": SCRATCH_COLOR})
+        join_dataset(stack, normal, TRAIN, mask=stored)
+    noted = record_of(stack, after)["dataset_entry"]
+    assert (noted["has_mask"], noted["mask_ref"]) == (True, stored.ref)
+    assert inspection_of(stack, project, entry.source_ref) == record_of(stack, after)
+
+
+def test_an_entry_of_a_manifest_is_labelled_anew_and_told_once(stack: Stack, project: str) -> None:
+    place = stack.datasets.uri(f"images/{project}/a.png")
+    stack.datasets.write(place.key, part_png(2001))
+    which = {"ProjectName": project, "DatasetType": "train"}
+    stack.lookout.create_dataset(**which)
+    stack.lookout.update_dataset_entries(**which, Changes=entry_line(ManifestEntry(str(place), None)))
+    (unlabeled,) = entries(stack, project)
+    assert inspection_of(stack, project, str(place)) is None
+    mask = store_mask(stack, project, png(part(500, is_scratched=True)[1]), {"scratch": SCRATCH_COLOR})
+    label_entry(stack, project, TRAIN, unlabeled, is_anomalous=True, mask=mask)
+    (painted,) = entries(stack, project)
+    assert painted == ManifestEntry(str(place), True, mask.ref, mask.colors)
+    label_entry(stack, project, TRAIN, painted, is_anomalous=True, mask=mask)  # the same again
+    label_entry(stack, project, TRAIN, painted, is_anomalous=False)
+    with pytest.raises(InvalidRequestError, match="no mask goes with it"):
+        label_entry(stack, project, TRAIN, painted, is_anomalous=False, mask=mask)
+    told = list(list_history(stack.registry, project))[::-1]
+    assert [(each.subject, bool(each.before)) for each in told] == [(str(place), False), (str(place), True)]
+    assert [each.after and each.after["is_anomalous"] for each in told] == [True, False]
+    for each in told:
+        Draft202012Validator(json.loads(SCHEMA.read_text())).validate(event_detail(each))
+
+
+@pytest.mark.parametrize(
+    ("error", "is_after"),
+    [(soft_error, False), (ProcessKilled, True)],
+    ids=["error before it took effect", "killed after it took effect"],
+)
+def test_a_label_that_is_cut_off_anywhere_is_told_once(
+    stack: Stack, project: str, error: Callable[[], BaseException], is_after: bool
+) -> None:
+    """Every call of the person's own process fails once; they say it again."""
+    own = stack.clients.dynamodb, stack.clients.s3, stack.clients.events, stack.lookout
+    stack.lookout.create_dataset(ProjectName=project, DatasetType="train")
+    fail_at, count = 0, 0
+    while fail_at == 0 or fail_at <= count:
+        place = stack.datasets.uri(f"images/{project}/{fail_at}.png")
+        stack.datasets.write(place.key, part_png(2001))
+        changes = entry_line(ManifestEntry(str(place), None))
+        stack.lookout.update_dataset_entries(ProjectName=project, DatasetType="train", Changes=changes)
+        unlabeled = entries(stack, project)[-1]
+        with failing_call(fail_at, error, after=is_after, of=own) as names:
+            try:
+                label_entry(stack, project, TRAIN, unlabeled, is_anomalous=True)
+            except (ProcessKilled, AwsError):
+                assert len(names) == fail_at
+            else:
+                assert not fail_at or names[fail_at - 1] == "PutEvents"
+                count = count or len(names)
+        label_entry(stack, project, TRAIN, entries(stack, project)[-1], is_anomalous=True)
+        fail_at += 1
+        assert [each.is_anomalous for each in entries(stack, project)] == [True] * fail_at
+        assert len(list(list_history(stack.registry, project))) == fail_at
+    assert count > 3
 
 
 def test_no_image_is_in_both_datasets(stack: Stack, project: str) -> None:

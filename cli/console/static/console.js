@@ -31,7 +31,7 @@ function go(selector, by) {
 // One inspection: layers, opacity, zoom
 const viewer = $(".viewer");
 const layers = viewer ? $$(".layers", viewer) : []; // two of them where the nearest normal image lies beside
-const view = { scale: 1, x: 0, y: 0 };
+const view = { scale: 1, x: 0, y: 0, pans: true }; // where one finger or the mouse paints, it does not pan
 function show(name, on) {
   const box = $(`[data-shows="${name}"]`);
   const layer = $(`[data-layer="${name}"]`);
@@ -79,8 +79,13 @@ if (layers.length) {
       const apart = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
       fingers.set(event.pointerId, event);
       const [c, d] = [...fingers.values()];
-      zoom(Math.hypot(c.clientX - d.clientX, c.clientY - d.clientY) / (apart || 1));
-    } else if (view.scale > 1) {
+      const [x, y] = [(c.clientX + d.clientX) / 2, (c.clientY + d.clientY) / 2];
+      const box = (document.elementFromPoint(x, y)?.closest(".pane") ?? $(".pane", area)).getBoundingClientRect();
+      view.x += x - (a.clientX + b.clientX) / 2;
+      view.y += y - (a.clientY + b.clientY) / 2;
+      const factor = Math.hypot(c.clientX - d.clientX, c.clientY - d.clientY) / (apart || 1);
+      zoom(factor, x - box.left, y - box.top);
+    } else if (view.pans && view.scale > 1) {
       view.x += event.clientX - before.clientX;
       view.y += event.clientY - before.clientY;
       draw();
@@ -103,12 +108,13 @@ const keys = {
   r: () => $('[data-review="right"]')?.click(),
   w: () => $('[data-review="wrong"]')?.click(),
   u: () => $('[data-review="unsure"]')?.click(),
+  l: () => $("[data-label]")?.click(),
   "/": () => $(".filters select, .filters input")?.focus(),
   "?": () => $("#keys").showModal(),
   Escape: () => ($("[data-back]") ?? $('a[rel="up"]'))?.click(),
 };
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea, dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox], [type=radio], [type=range]), select, textarea, dialog")) return;
   const choosing = $("[data-choices][open]");
   if (choosing && /^[0-9]$/.test(event.key)) { $(`[data-key="${event.key}"]`, choosing)?.click(); event.preventDefault(); return; }
   const act = keys[event.key];
@@ -182,3 +188,5 @@ if (slider) {
     }, 150);
   });
 }
+
+export { $, $$, keys, say, view };

@@ -1,4 +1,5 @@
-"""Which inspections became entries of a dataset: noted with the inspection, so that each does once.
+"""Which inspections became entries of a dataset: noted with the inspection, so that each does once; and which entries
+that came with a manifest a person has labelled anew.
 
 The entry itself is written first and by way of the API; this note comes after it. Whoever is cut off in between says it
 again: the entry is the same one, since its image's place tells it.
@@ -10,31 +11,41 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from relook.aws.table import ConditionFailedError, Table, Update, write_all
+from relook.aws.table import ConditionFailedError, Put, Table, Update, write_all
 from relook.errors import ConflictError, InvalidRequestError, ResourceType, ReviewedMeanwhileError, ThrottledError
 from relook.events import DetailType
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.contention import beside_others
 from relook.registry.datasets import DatasetType
-from relook.registry.history import HistoryEntry, entry_of, record_change
+from relook.registry.history import HistoryEntry, entry_of, list_history, record_change
 from relook.registry.inspections import RecordId
+from relook.registry.manifest_entry import ManifestEntry
 from relook.registry.reviews import Review, ReviewVerdict, current_record
 
 
 @dataclass(frozen=True)
 class ReviewedEntry:
-    """The entry that an inspection became.
+    """The entry of an image that a person has labelled.
 
     Attributes:
-        source_ref: where the image's copy lies; the entry's identity.
+        source_ref: where the image lies, of an inspection its copy; the entry's identity.
         is_anomalous: its label.
-        has_mask: whether a mask came with it.
+        has_mask: whether a mask goes with it.
+        mask_ref: where that is; None also for what was noted before this was kept.
     """
 
     dataset: DatasetType
     source_ref: str
     is_anomalous: bool
     has_mask: bool
+    mask_ref: str | None = None
+
+    @classmethod
+    def labeled(cls, dataset: DatasetType, entry: ManifestEntry) -> Self | None:
+        """What a dataset says of an image; None where it has no label."""
+        if entry.is_anomalous is None:
+            return None
+        return cls(dataset, entry.source_ref, entry.is_anomalous, entry.mask_ref is not None, entry.mask_ref)
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self | None:
@@ -103,6 +114,30 @@ def note_left(inspections: Table, registry: Table, record: Mapping[str, Any], *,
     return _note(inspections, registry, current_record(inspections, record), None, who)
 
 
+def note_labeled(
+    registry: Table, project: str, before: ReviewedEntry | None, after: ReviewedEntry, *, who: str
+) -> HistoryEntry | None:
+    """Note that a person has labelled an entry that no inspection became.
+
+    Args:
+        before: what the dataset said until then; None where it had no label.
+    Returns:
+        What is to be told; None where it was noted before.
+    """
+    changes = (
+        each
+        for each in list_history(registry, project)
+        if each.what is DetailType.DATASET_CHANGED and each.subject == after.source_ref
+    )
+    last = next(changes, None)
+    # The same as before, too, unless it is known to be noted: somebody may have been cut off once it was written.
+    if before == after and last is not None and last.after == _state(after):
+        return None
+    record = _change(project, after.source_ref, before, after, who)
+    registry.write(record)
+    return entry_of(record.item)
+
+
 def _note(
     inspections: Table, registry: Table, current: Mapping[str, Any], after: ReviewedEntry | None, who: str
 ) -> HistoryEntry | None:
@@ -111,19 +146,28 @@ def _note(
         return None
     change = Update(
         RecordId.of(current).key,
-        {"dataset_entry": asdict(after) if after else None},
+        {"dataset_entry": _state(after)},
         expect={"dataset_entry": (current.get("dataset_entry"),), "reviewed_at": (current.get("reviewed_at"),)},
     )
-    record = record_change(
-        current["project"],
-        who=who,
-        what=DetailType.DATASET_CHANGED,
-        subject=current["image_uri"],
-        before=asdict(before) if before else None,
-        after=asdict(after) if after else None,
-    )
+    record = _change(current["project"], current["image_uri"], before, after, who)
     try:
         write_all((inspections, change), (registry, record))
     except ConditionFailedError:
         raise ThrottledError(f"The record of {current['image_uri']} is being changed by others; try again") from None
     return entry_of(record.item)
+
+
+def _change(project: str, subject: str, before: ReviewedEntry | None, after: ReviewedEntry | None, who: str) -> Put:
+    return record_change(
+        project,
+        who=who,
+        what=DetailType.DATASET_CHANGED,
+        subject=subject,
+        before=_state(before),
+        after=_state(after),
+    )
+
+
+def _state(entry: ReviewedEntry | None) -> dict[str, Any] | None:
+    """As it is kept and told."""
+    return None if entry is None else {name: value for name, value in asdict(entry).items() if value is not None}

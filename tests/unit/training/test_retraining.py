@@ -11,11 +11,9 @@ import pytest
 
 import train_model
 from cli.retraining import VersionComparison, compare_versions, print_comparison, retrain
-from cli.stack import Stack
 from cli.training import host_version, train_version
 from relook import settings
 from relook.aws.bucket import Bucket
-from relook.aws.clients import Clients
 from relook.detection.model import Model
 from relook.errors import InvalidRequestError
 from relook.learning.estimators import segmentation
@@ -28,7 +26,7 @@ from relook.registry.projects import create_project
 from relook.registry.thresholds import choose_threshold
 from relook.settings import TrainModelSettings
 from tests.contract.front_door import FrontDoor, opened
-from tests.unit.conftest import SETTINGS, Context
+from tests.unit.conftest import Context
 from tests.unit.foreign import feature_onnx
 from tests.unit.parts import hosted_package, part_png
 from tests.unit.training.labeled_parts import put_dataset
@@ -41,18 +39,7 @@ class Plant:
 
     def __init__(self, door: FrontDoor) -> None:
         self.door = door
-        self.stack = Stack(
-            {
-                "LookoutEndpoint": door.endpoint,
-                "ImagesBucket": "images",
-                "DatasetsBucket": "datasets",
-                "ModelsBucket": "models",
-                "RegistryTable": SETTINGS.registry_table,
-                "InspectionsTable": SETTINGS.inspections_table,
-                "EventBus": SETTINGS.event_bus,
-            },
-            Clients(),
-        )
+        self.stack = door.stack()
         self.context = Context()
         self.context.remaining_ms = 900_000
         self.steps: list[str] = []

@@ -43,7 +43,7 @@ def settle_colors(images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], l
     """
     given = [(name, color.upper()) for each in images for name, color in each.colors.items()]
     taken = {BACKGROUND_COLOR, *(color for name, color in given if not is_background(name))}
-    shown = _Shown(color for color in map(_shown, count()) if color not in taken)
+    shown = _Shown(color for color in map(type_color, count()) if color not in taken)
     images = [_repainted(each, each.colors, shown) if _has_white_type(each) else each for each in images]
     summaries = [summary for each in images if _is_unsettled(each) and (summary := _summary(each))]
     if not summaries:
@@ -74,6 +74,15 @@ def settle_colors(images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], l
     return settled, notes
 
 
+def type_color(number: int) -> str:
+    """The colour of a type that has none yet, #RRGGBB: black for 0, then hues as far from those before as can be.
+
+    The golden ratio parts a circle most evenly.
+    """
+    levels = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 0.8) if number else _BLACK
+    return "#" + bytes(round(255 * level) for level in levels).hex().upper()
+
+
 def _is_unsettled(image: LabeledImage) -> bool:
     return image.is_anomalous and image.read_mask is not None and not image.colors
 
@@ -93,12 +102,6 @@ class _Shown(dict[str, str]):
     def __missing__(self, name: str) -> str:
         self[name] = next(self._colors)
         return self[name]
-
-
-def _shown(number: int) -> str:
-    """Black, then hues as far from those before as can be: the golden ratio parts a circle most evenly."""
-    levels = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 0.8) if number else _BLACK
-    return "#" + bytes(round(255 * level) for level in levels).hex().upper()
 
 
 def _settled(image: LabeledImage, types: list[_Color], background: _Color | None, shown: _Shown) -> LabeledImage:
