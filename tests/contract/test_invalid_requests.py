@@ -55,7 +55,7 @@ def test_one_broken_limit_is_named(door: FrontDoor, case: Case, data: st.DataObj
 @pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=lambda operation: operation.name)
 def test_the_same_requests_unbroken_are_not_refused_for_their_form(door: FrontDoor, operation: Operation) -> None:
     elsewhere = {
-        "ProjectName": "elsewhere",
+        "ProjectName": f"elsewhere-{operation.name}",  # that no other of these requests has made
         "ResourceArn": valid(operation).get("ResourceArn", "").replace("any", "no"),
     }
     answer = send(door, operation, {**valid(operation), **elsewhere})
