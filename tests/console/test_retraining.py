@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from starlette.testclient import TestClient
 
 from cli.console.app import create_app
@@ -81,6 +82,13 @@ def test_what_cannot_be_trained_is_refused_in_the_apis_words(here: Plant) -> Non
     refused = console(here).change(f"{HERE}/retrain")
     assert refused.status_code == 400
     assert "has no train dataset; create one with labelled images first" in refused.text
+
+
+def test_a_dataset_that_refused_a_change_says_why(here: Plant) -> None:
+    here.label("s3://elsewhere/new.png", True)
+    described = here.stack.lookout.describe_dataset(ProjectName="bracket", DatasetType="train")["DatasetDescription"]
+    assert described["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    assert str(escape(described["StatusMessage"])) in console(here).browser.get(HERE).text
 
 
 @pytest.mark.parametrize("address", ["retrain", "models/1/host", "models/2/compare/1"])

@@ -267,7 +267,8 @@ def test_a_model_is_retrained_compared_hosted_and_taken_back(page: Page, deploye
     train_in_cloud(stack, RETRAINED, labeled_parts(12, 6, with_masks=False), host=True)
     deployed.upload(f"{RETRAINED}/faint.png", part_png(4300, is_scratched=True), line="2", expected="anomaly")
     deployed.records(f"{RETRAINED}/faint.png")
-    line = entry_line(ManifestEntry(deployed.uri(f"{RETRAINED}/faint.png"), True))
+    stack.datasets.write("images/faint.png", part_png(4300, is_scratched=True))
+    line = entry_line(ManifestEntry(str(stack.datasets.uri("images/faint.png")), True))
     stack.lookout.update_dataset_entries(ProjectName=RETRAINED, DatasetType="train", Changes=line)
 
     page.goto(here)

@@ -10,6 +10,15 @@ function say(text) {
   say.timer = setTimeout(() => { status.textContent = ""; }, 4000);
 }
 
+// Tables that are too wide for the screen scroll, by keys too
+function reachTables() {
+  for (const table of $$("table")) {
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0; else table.removeAttribute("tabindex");
+  }
+}
+addEventListener("resize", reachTables);
+reachTables();
+
 // Cards: next, previous, open
 const cards = () => $$("#cards .card");
 const select = (card) => {
@@ -184,6 +193,7 @@ if (slider) {
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       $("#outcome").replaceWith(page.querySelector("#outcome"));
+      reachTables();
       history.replaceState(null, "", address);
     }, 150);
   });
