@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cli.output import CommandError
-from cli.retraining import VersionComparison, compare_versions
+from cli.retraining import OnStep, VersionComparison, compare_versions
 from cli.stack import Stack
 from relook.errors import RelookError
 from relook.registry.datasets import list_datasets
@@ -18,20 +19,21 @@ _KEPT = 32
 """Comparisons, the newest: some hundred kilobytes each where a thousand images were judged."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparing:
-    """A comparison that goes on, or is over.
+    """A comparison that goes on, or is over, at one moment.
 
     Attributes:
         step: how far it is, in a sentence.
         result: None while it goes on, or where it failed.
         failure: why; None where it did not fail.
+        began: on the clock of `time.monotonic`.
     """
 
     step: str = "It waits for another comparison."
     result: VersionComparison | None = None
     failure: str | None = None
-    _began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def is_running(self) -> bool:
@@ -41,7 +43,7 @@ class Comparing:
     @property
     def lasts_s(self) -> float:
         """Seconds since it began, while it goes on."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self.began
 
 
 class Comparisons:
@@ -69,7 +71,7 @@ class Comparisons:
             if len(self._known) > _KEPT:
                 del self._known[next(iter(self._known))]
         # A daemon: whoever ends the console does not wait for it.
-        arguments = (comparing, stack, project, hosted, candidate)
+        arguments = (key, lambda on_step: compare_versions(stack, project, hosted, candidate, on_step))
         threading.Thread(target=self._make, args=arguments, daemon=True).start()
         return comparing
 
@@ -78,18 +80,20 @@ class Comparisons:
         with self._lock:
             self._known.pop(_made_of(stack, project, hosted, candidate), None)
 
-    def _make(self, comparing: Comparing, stack: Stack, project: str, hosted: str, candidate: str) -> None:
-        def tell(step: str) -> None:
-            comparing.step = step
+    def _make(self, key: tuple[Any, ...], make: Callable[[OnStep], VersionComparison]) -> None:
+        def note(**changes: Any) -> None:
+            with self._lock:
+                if key in self._known:  # else so many others were asked for since that it was given up
+                    self._known[key] = replace(self._known[key], **changes)
 
         try:
             with self._turn:
-                tell("The evaluations are being read.")
-                comparing.result = compare_versions(stack, project, hosted, candidate, tell)
+                note(step="The evaluations are being read.")
+                note(result=make(lambda step: note(step=step)))
         except (CommandError, RelookError) as error:
-            comparing.failure = str(error)
+            note(failure=str(error))
         except Exception as error:  # whatever it is, whoever waits must hear of it
-            comparing.failure = f"{type(error).__name__}: {error}"
+            note(failure=f"{type(error).__name__}: {error}")
 
 
 def _made_of(stack: Stack, project: str, hosted: str, candidate: str) -> tuple[Any, ...]:

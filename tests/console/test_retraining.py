@@ -111,6 +111,7 @@ def test_a_candidate_is_compared_hosted_and_taken_back(here: Plant) -> None:
     assert f'href="{against}"' in seen.browser.get(HERE).text
     assert f'href="{against}"' in seen.browser.get(f"{HERE}/models/2").text
     text = finished(seen, against)
+    assert "<th>hosted: version 1</th><th>candidate: version 2</th>" in text
     expected = compare_versions(stack, "bracket", "1", "2", lambda _: None)
     rows = re.findall(r"<tr><td>([^<]+)</td><td>([^<]+)</td><td>([^<]+)</td></tr>", text)
     assert rows == comparison_rows(expected)
@@ -131,6 +132,7 @@ def test_a_candidate_is_compared_hosted_and_taken_back(here: Plant) -> None:
     assert "in place of version 1" in seen.browser.get(f"{HERE}/models/2").text
     assert seen.change(f"{HERE}/models/2/host").headers["location"] == f"{HERE}/models/2"
     assert hosted(here) == "2"
+    assert "<th>version 1</th><th>candidate: version 2</th>" in finished(seen, against), "it is hosted no more"
     text = seen.browser.get(f"{HERE}/models/2").text
     assert "HOSTED: it inspects the uploads" in text and "Go back to version 1" in text
     seen.change(f"{HERE}/models/1/host")
@@ -138,6 +140,10 @@ def test_a_candidate_is_compared_hosted_and_taken_back(here: Plant) -> None:
     (back, there, *_) = (each for each in list_history(stack.registry, "bracket") if each.what == "Model Hosted")
     assert (there.after, back.after) == ({"model_version": "2"}, {"model_version": "1"})
     assert seen.browser.get(HERE).text.count("<td>Model Hosted</td>") == 3
+
+    assert "Go back to version 2" in seen.browser.get(f"{HERE}/models/1").text
+    stack.lookout.delete_model(ProjectName="bracket", ModelVersion="2")
+    assert "Go back" not in seen.browser.get(f"{HERE}/models/1").text
 
 
 def test_what_cannot_be_compared_says_why_and_is_tried_again_when_asked(here: Plant) -> None:
