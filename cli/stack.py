@@ -20,6 +20,7 @@ from relook.lookout import service_model
 from relook.registry.history import HistoryEntry, tell_change
 from relook.registry.inspections import image_of
 from relook.registry.projects import HostedModel, describe_project
+from relook.registry.retention import Retention
 
 LOCAL_STAGE = "local"
 
@@ -50,6 +51,11 @@ class Stack:
     def models(self) -> Bucket:
         """Model packages and backbones."""
         return self.bucket(self.outputs["ModelsBucket"])
+
+    @cached_property
+    def retention(self) -> Retention:
+        """How long records and pictures are kept."""
+        return Retention.of_outputs(self.outputs)
 
     def bucket(self, name: str) -> Bucket:
         """Any one."""

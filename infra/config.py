@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self, get_type_hints
 
+from relook.registry.retention import Retention
 from relook.settings import DetectorKind
 
 
@@ -65,6 +66,8 @@ class StageConfig:
         training_retry_after_s: the time until a training that failed for a passing reason, or crashed, is tried again.
         data_buckets: names of existing buckets, separated by commas, that may hold datasets and take evaluations.
         drift_every_hours: between two rounds that look for drift.
+        keep_records_days, keep_normal_pictures_days, keep_anomalous_pictures_days: after which what an inspection left
+            is deleted; 0 for never.
         remote_endpoint, remote_model_version, publish_every_inspection: see `InspectImageSettings`.
     """
 
@@ -95,11 +98,19 @@ class StageConfig:
     data_buckets: str = ""
     provisions_inference_units: bool = False
     drift_every_hours: int = 24
+    keep_records_days: int = 0
+    keep_normal_pictures_days: int = 0
+    keep_anomalous_pictures_days: int = 0
 
     @property
     def data_bucket_names(self) -> tuple[str, ...]:
         """The names in `data_buckets`."""
         return tuple(name.strip() for name in self.data_buckets.split(",") if name.strip())
+
+    @property
+    def retention(self) -> Retention:
+        """How long records and pictures are kept."""
+        return Retention(self.keep_records_days, self.keep_normal_pictures_days, self.keep_anomalous_pictures_days)
 
     @classmethod
     def from_context(cls, context: Callable[[str], Any]) -> Self:
@@ -140,6 +151,8 @@ _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+_FOREVER_DAYS = 36_500  # a hundred years: who wants more wants no end
+
 # Limits of Lambda and SQS. A batch above 10 would need a batching window, which delays every verdict.
 _RANGES = {
     "memory_mb": (128, 10240),
@@ -154,7 +167,13 @@ _RANGES = {
     "training_timeout_s": (60, 900),
     "training_retry_after_s": (1, 43200),
     "drift_every_hours": (1, 168),  # a week is as far back as a round looks
+    "keep_records_days": (0, _FOREVER_DAYS),
+    "keep_normal_pictures_days": (0, _FOREVER_DAYS),
+    "keep_anomalous_pictures_days": (0, _FOREVER_DAYS),
 }
+
+# A check may be asked for every 31 days: the last one must be known until the next is due.
+_LEAST_RECORDS_DAYS = 31
 
 
 def _host() -> dict[str, Any]:
@@ -208,6 +227,16 @@ def _impossible(values: Mapping[str, Any]) -> list[str]:
             f"images_bucket is {value['images_bucket']!r}, expected the name of an existing bucket alone: 3 to 63 "
             "lower-case letters, digits, dots and hyphens, such as factory-images"
         )
+    if 0 < value["keep_records_days"] < _LEAST_RECORDS_DAYS:
+        problems.append(
+            f"keep_records_days is {value['keep_records_days']}, expected {_LEAST_RECORDS_DAYS} or more, or 0 for good"
+        )
+    endless = ("keep_normal_pictures_days", "keep_anomalous_pictures_days")
+    problems += [
+        f"{field} is {value[field]}, but images_bucket is yours: its own lifecycle rules say how long it keeps pictures"
+        for field in endless
+        if value[field] and value["images_bucket"]
+    ]
     if (value["detector"] == DetectorKind.HOSTED) != (not value["remote_endpoint"]):
         problems.append("remote_endpoint is needed by the lookoutvision and sagemaker detectors, and by no other")
     return problems

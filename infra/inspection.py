@@ -71,6 +71,9 @@ class Inspection(Construct):
             remote_endpoint=config.remote_endpoint,
             remote_model_version=config.remote_model_version,
             publish_every_inspection=config.publish_every_inspection,
+            keep_records_days=config.keep_records_days,
+            keep_normal_pictures_days=config.keep_normal_pictures_days,
+            keep_anomalous_pictures_days=config.keep_anomalous_pictures_days,
         )
         function = Function(
             self, "InspectImage", module="inspect_image", code=code, config=config, environment=settings.to_env()
@@ -90,6 +93,11 @@ class Inspection(Construct):
         """Each action that the code calls, on the thing it calls it on. The queue is granted by its event source."""
         function.allow_objects(storage.images, ["s3:GetObject", "s3:GetObjectVersion"])
         function.allow_objects(storage.results, ["s3:PutObject"], tells_missing=False)
+        if config.retention.pictures_days:
+            kinds = ("Object", "ObjectVersion")
+            tagging = [f"s3:{verb}{kind}Tagging" for verb in ("Get", "Put") for kind in kinds]
+            function.allow_objects(storage.images, tagging)
+            function.allow_objects(storage.results, ["s3:PutObjectTagging"], tells_missing=False)
         function.allow_objects(storage.models, ["s3:GetObject"], tells_missing=False)
         function.allow(["dynamodb:PutItem"], storage.inspections.table_arn)
         function.allow(["dynamodb:GetItem"], storage.registry.table_arn)

@@ -45,6 +45,7 @@ class LookoutApi(Construct):
             event_bus=bus.event_bus_name,
             max_concurrent_trainings=config.max_concurrent_trainings,
             provisioned_alias=_ALIAS if config.provisions_inference_units else "",
+            expiring_bucket=storage.images.bucket_name if config.retention.pictures_days else "",
         )
         self.function = Function(
             self,

@@ -75,5 +75,5 @@ class RelookStack(Stack):
             "LookoutEndpoint": api.url,
             "Dashboard": monitoring.dashboard.dashboard_name,
         }
-        for name, value in outputs.items():
+        for name, value in (outputs | config.retention.to_outputs()).items():
             CfnOutput(self, name, value=value)

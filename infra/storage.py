@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack
@@ -11,6 +12,7 @@ from constructs import Construct
 
 from infra.config import StageConfig
 from infra.nag import acknowledge
+from relook.registry.retention import EXPIRES_AT, VERDICT_TAG
 
 
 class Storage(Construct):
@@ -31,7 +33,8 @@ class Storage(Construct):
         super().__init__(scope, id)
         self._config = config
         self.images = self._existing_images() if config.images_bucket else self._new_images()
-        self.results = self._bucket("Results", is_versioned=config.protects_data)
+        rules = self._picture_rules(is_versioned=config.protects_data)
+        self.results = self._bucket("Results", is_versioned=config.protects_data, more_rules=rules)
         self.models = self._bucket("Models", is_versioned=config.protects_data)
         self.datasets = self._bucket("Datasets", is_versioned=config.protects_data)
         self.data_buckets = [
@@ -43,7 +46,9 @@ class Storage(Construct):
         self.idempotency = self._idempotency()
 
     def _new_images(self) -> s3.IBucket:
-        bucket = self._bucket("Images", is_versioned=self._config.versions_images)
+        is_versioned = self._config.versions_images
+        rules = self._picture_rules(is_versioned=is_versioned)
+        bucket = self._bucket("Images", is_versioned=is_versioned, more_rules=rules)
         # The property itself, because the CDK's own `event_bridge_enabled` sets it through a custom resource.
         resource = cast(s3.CfnBucket, bucket.node.default_child)
         resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
@@ -63,7 +68,24 @@ class Storage(Construct):
         )
         return bucket
 
-    def _bucket(self, id: str, *, is_versioned: bool) -> s3.Bucket:
+    def _picture_rules(self, *, is_versioned: bool) -> list[s3.LifecycleRule]:
+        """The ends of pictures, by the verdict that `inspect_image` tags them with; none where they are kept for good.
+
+        Where there are versions, a picture that has ended can be brought back for as long again, thirty days at most.
+        """
+        rules = [
+            s3.LifecycleRule(
+                tag_filters={VERDICT_TAG: verdict},
+                expiration=Duration.days(days),
+                noncurrent_version_expiration=Duration.days(days) if is_versioned else None,
+            )
+            for verdict, days in self._config.retention.pictures_days.items()
+        ]
+        if rules and is_versioned:  # what is left of a picture when all its versions have gone
+            rules.append(s3.LifecycleRule(expired_object_delete_marker=True))
+        return rules
+
+    def _bucket(self, id: str, *, is_versioned: bool, more_rules: Sequence[s3.LifecycleRule] = ()) -> s3.Bucket:
         protected = self._config.protects_data
         bucket = s3.Bucket(
             self,
@@ -77,7 +99,8 @@ class Storage(Construct):
                 s3.LifecycleRule(
                     abort_incomplete_multipart_upload_after=Duration.days(3),
                     noncurrent_version_expiration=Duration.days(30) if is_versioned else None,
-                )
+                ),
+                *more_rules,
             ],
         )
         acknowledge(
@@ -88,7 +111,10 @@ class Storage(Construct):
         return bucket
 
     def _inspections(self) -> dynamodb.Table:
-        table = self._table("Inspections", partition_key="image_uri", sort_key="object_version")
+        expires_at = EXPIRES_AT if self._config.retention.records_days else None
+        table = self._table(
+            "Inspections", partition_key="image_uri", sort_key="object_version", time_to_live_attribute=expires_at
+        )
         _index(table, "by_project", partition_key="project", sort_key="inspected_at")
         # Sparse: only anomalous records carry `anomalous_project`.
         _index(table, "anomalies_by_project", partition_key="anomalous_project", sort_key="inspected_at")
@@ -118,13 +144,16 @@ class Storage(Construct):
         )
         return table
 
-    def _table(self, id: str, *, partition_key: str, sort_key: str) -> dynamodb.Table:
+    def _table(
+        self, id: str, *, partition_key: str, sort_key: str, time_to_live_attribute: str | None = None
+    ) -> dynamodb.Table:
         protected = self._config.protects_data
         return dynamodb.Table(
             self,
             id,
             partition_key=_text(partition_key),
             sort_key=_text(sort_key),
+            time_to_live_attribute=time_to_live_attribute,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True

@@ -18,7 +18,7 @@ from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
 from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, ResourceNotFoundError
-from relook.registry.inspections import RecordId, image_of
+from relook.registry.inspections import RecordId, image_of, verdict_of
 from relook.registry.packages import load_manifest
 
 _THUMBNAIL_PX, _PAINTED_PX = 256, 480
@@ -79,7 +79,7 @@ def thumbnail(stack: Stack, record: Mapping[str, Any]) -> bytes:
         return results.read(key)
     except NoSuchObjectError:
         made = reduced(as_model_sees(stack, project, record.get("model_version"), stack.read_upload(record)))
-        results.write(key, made, "image/jpeg")
+        results.write(key, made, "image/jpeg", tags=stack.retention.tags(verdict_of(record)))
         return made
 
 

@@ -67,6 +67,7 @@ class InspectImageSettings(Settings):
         remote_endpoint: URL of the `lookoutvision` server, or name of the SageMaker endpoint; empty for `hosted`.
         remote_model_version: the model version asked of a remote detector, and written into its records.
         publish_every_inspection: also emit `Image Inspected`, for normal images too.
+        keep_records_days, keep_normal_pictures_days, keep_anomalous_pictures_days: see `Retention`; 0 for good.
     """
 
     results_bucket: str
@@ -79,6 +80,9 @@ class InspectImageSettings(Settings):
     remote_endpoint: str = ""
     remote_model_version: str = "1"
     publish_every_inspection: bool = False
+    keep_records_days: int = 0
+    keep_normal_pictures_days: int = 0
+    keep_anomalous_pictures_days: int = 0
 
     def __post_init__(self) -> None:
         if self.detector is not DetectorKind.HOSTED and not self.remote_endpoint:
@@ -100,6 +104,7 @@ class LookoutApiSettings(Settings):
         max_inference_units: of one model version.
         provisioned_alias: alias of this very function whose provisioned concurrency follows the inference units of
             hosted model versions; empty where nothing is provisioned.
+        expiring_bucket: whose pictures end after some days, so that no dataset may name them; empty for none.
     """
 
     registry_table: str
@@ -117,6 +122,7 @@ class LookoutApiSettings(Settings):
     max_manifest_mb: int = 1_000
     max_inference_units: int = 5
     provisioned_alias: str = ""
+    expiring_bucket: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

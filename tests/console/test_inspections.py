@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.console.pictures import thumbnail
 from cli.stack import Stack
 from relook.detection.levels import Levels
 from relook.detection.model import Model
@@ -143,6 +144,17 @@ def test_a_thumbnail_is_made_once_and_outlives_the_image(seen: Seen) -> None:
     )
     assert seen.browser.get(address).content == first.content
     assert seen.browser.get(f"/pictures/{RecordId.of(record)}/image").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("outputs", "tags"), [({}, {}), ({"KeepNormalPicturesDays": "7"}, {"verdict": "normal"})], ids=["kept", "ending"]
+)
+def test_a_thumbnail_ends_with_its_image(seen: Seen, outputs: dict[str, str], tags: dict[str, str]) -> None:
+    stack = replace(seen.stack, outputs={**seen.stack.outputs, **outputs})
+    thumbnail(stack, seen.record("a.png", 1))
+    results = stack.bucket("results")
+    (key,) = results.etags("bracket/thumbnails/")
+    assert results.tags(key) == tags
 
 
 def test_an_image_whose_key_is_strange_is_found(seen: Seen) -> None:

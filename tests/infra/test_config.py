@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra.config import Architecture, ConfigError, Stage, StageConfig
+from relook.registry.retention import Retention
 from relook.settings import DetectorKind
 from tests.infra.conftest import CONTEXT
 
@@ -72,6 +73,12 @@ def test_every_wrong_value_is_named_in_one_error() -> None:
         ({"max_concurrency": 1}, "max_concurrency is 1, expected 2 to 1000"),
         ({"training_retry_after_s": 900}, "training_retry_after_s is 900, not above training_timeout_s"),
         ({"training_memory_mb": 64}, "training_memory_mb is 64, expected 128 to 10240"),
+        ({"keep_records_days": 30}, "keep_records_days is 30, expected 31 or more, or 0 for good"),
+        ({"keep_normal_pictures_days": 36501}, "keep_normal_pictures_days is 36501, expected 0 to 36500"),
+        (
+            {"keep_anomalous_pictures_days": 7, "images_bucket": "line-7"},
+            "keep_anomalous_pictures_days is 7, but images_bucket is yours: its own lifecycle rules say",
+        ),
     ],
 )
 def test_values_that_aws_or_the_pipeline_would_refuse_are_refused_first(fields: dict[str, Any], problem: str) -> None:
@@ -79,6 +86,13 @@ def test_values_that_aws_or_the_pipeline_would_refuse_are_refused_first(fields: 
         read("dev", **fields)
     (only,) = raised.value.problems
     assert only.startswith(problem)
+
+
+def test_how_long_is_kept_is_said_in_days() -> None:
+    assert read("prod").retention == Retention()
+    kept = read("dev", keep_records_days="31", keep_normal_pictures_days="1").retention
+    assert kept == Retention(records_days=31, normal_pictures_days=1)
+    assert Retention.of_outputs({"ImagesBucket": "images", **kept.to_outputs()}) == kept
 
 
 def test_names_of_data_buckets_are_separated_by_commas() -> None:

@@ -81,6 +81,15 @@ def test_no_managed_policy_widens_the_function_s_role(synthesize: Synthesize) ->
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
+@pytest.mark.parametrize("setting", ["keep_normal_pictures_days", "keep_anomalous_pictures_days"])
+def test_pictures_may_be_tagged_where_they_end_and_nowhere_else(synthesize: Synthesize, setting: str) -> None:
+    template = synthesize(**{setting: 30})
+    actions = ("GetObjectTagging", "GetObjectVersionTagging", "PutObjectTagging", "PutObjectVersionTagging")
+    more = {(f"s3:{action}", "<StorageImages.Arn>/*") for action in actions}
+    assert allowed(template) - LEAST == more | {("s3:PutObjectTagging", "<StorageResults.Arn>/*")}
+    assert allowed(synthesize(keep_records_days=90)) == LEAST
+
+
 def test_an_existing_images_bucket_is_read_by_its_name(synthesize: Synthesize) -> None:
     renamed = {
         (action, resource.replace("<StorageImages.Arn>", "arn:<AWS::Partition>:s3:::line-7"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.infra.conftest import Synthesize
-from tests.infra.test_inspection import allowed
+from tests.infra.test_inspection import allowed, plain
 
 ROLE = "LookoutApiLookoutApiRole"
 KEYS = "arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*"
@@ -72,3 +72,14 @@ def test_inference_units_become_provisioned_concurrency_where_a_stage_says_so(sy
     ).values()
     assert function["Properties"]["Environment"]["Variables"]["PROVISIONED_ALIAS"] == "live"
     assert not synthesize().find_resources("AWS::Lambda::Alias")
+
+
+def test_datasets_are_told_which_bucket_s_pictures_end(synthesize: Synthesize) -> None:
+    def told(**fields: int) -> object:
+        template = synthesize(**fields)
+        handler = {"Properties": {"Handler": "lookout_api.handler"}}
+        (function,) = template.find_resources("AWS::Lambda::Function", handler).values()
+        return plain(function["Properties"]["Environment"]["Variables"]["EXPIRING_BUCKET"])
+
+    assert told(keep_normal_pictures_days=30) == "<StorageImages>"
+    assert told() == told(keep_records_days=90) == ""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
+from relook.registry.retention import EXPIRES_AT
 from tests.infra.conftest import Synthesize
 
 
@@ -128,3 +129,51 @@ def test_tables_that_hold_data_can_be_restored_to_any_point_in_time(synthesize: 
     for name in ("Inspections", "Registry"):
         assert found[name]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert {table["BillingMode"] for table in found.values()} == {"PAY_PER_REQUEST"}
+
+
+def rules(template: Template, name: str) -> list[dict[str, Any]]:
+    """Lifecycle rules of the bucket whose logical id begins so, but for the first one, which every bucket has."""
+    buckets = template.find_resources("AWS::S3::Bucket").items()
+    (bucket,) = (each for id, each in buckets if id.startswith(f"Storage{name}"))
+    found: list[dict[str, Any]] = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    return found[1:]
+
+
+def test_nothing_ends_unless_a_stage_says_so(synthesize: Synthesize) -> None:
+    template = synthesize("prod")
+    for name in ("Images", "Results", "Models", "Datasets"):
+        assert rules(template, name) == []
+    assert "TimeToLiveSpecification" not in tables(template)["Inspections"]
+    assert not [name for name in template.to_json()["Outputs"] if name.startswith("Keep")]
+
+
+def test_records_end_by_the_time_that_is_noted_on_them(synthesize: Synthesize) -> None:
+    template = synthesize(keep_records_days=90)
+    assert tables(template)["Inspections"]["TimeToLiveSpecification"] == {"AttributeName": EXPIRES_AT, "Enabled": True}
+    assert "TimeToLiveSpecification" not in tables(template)["Registry"]
+    assert rules(template, "Images") == []
+    template.has_output("KeepRecordsDays", {"Value": "90"})
+
+
+def test_pictures_end_by_their_verdict_and_training_images_do_not(synthesize: Synthesize) -> None:
+    template = synthesize("prod", keep_normal_pictures_days=7, keep_anomalous_pictures_days=365)
+    for name in ("Images", "Results"):
+        normal, anomalous, markers = rules(template, name)
+        for rule, verdict, days in ((normal, "normal", 7), (anomalous, "anomalous", 365)):
+            assert rule["TagFilters"] == [{"Key": "verdict", "Value": verdict}]
+            assert rule["ExpirationInDays"] == days
+            assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
+        assert markers == {"ExpiredObjectDeleteMarker": True, "Status": "Enabled"}
+    for name in ("Models", "Datasets"):
+        assert rules(template, name) == []
+    template.has_output("KeepNormalPicturesDays", {"Value": "7"})
+    template.has_output("KeepAnomalousPicturesDays", {"Value": "365"})
+
+
+def test_one_verdict_may_end_alone_and_buckets_without_versions_leave_no_markers(synthesize: Synthesize) -> None:
+    (only,) = rules(synthesize("local", keep_normal_pictures_days=7), "Images")
+    assert only == {
+        "ExpirationInDays": 7,
+        "Status": "Enabled",
+        "TagFilters": [{"Key": "verdict", "Value": "normal"}],
+    }

@@ -20,6 +20,7 @@ from relook.aws.table import Item
 from relook.errors import AwsError, ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
 from relook.registry.datasets import DatasetType
 from relook.registry.history import event_detail, list_history
+from relook.registry.inspections import image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.projects import create_project, describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
@@ -86,6 +87,18 @@ def entries(stack: Stack, project: str, dataset: DatasetType = TRAIN) -> list[An
 
 def record_of(stack: Stack, record: Item) -> Item:
     return find_record(stack, record["project"], record["image_uri"])
+
+
+def test_an_entry_s_image_outlives_the_upload_and_has_no_end(stack: Stack, project: str) -> None:
+    record = inspected(stack, project)
+    uri, version = image_of(record)
+    stack.images.tag(uri.key, {"verdict": "normal"}, version_id=version)
+    say(stack, record, Opinion(RIGHT, None, None, TRAIN))
+    stack.images.client.delete_object(Bucket=uri.bucket, Key=uri.key, VersionId=version)
+    (entry,) = entries(stack, project)
+    copy = S3Uri.parse(entry.source_ref)
+    assert stack.read(copy) == part_png(2001)
+    assert stack.bucket(copy.bucket).tags(copy.key) == {}
 
 
 def test_a_review_becomes_an_entry_once_and_leaves_again(stack: Stack, project: str) -> None:

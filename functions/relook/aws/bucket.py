@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
 
 from relook.aws.errors import translated
 from relook.aws.metadata import decoded, encoded
@@ -111,7 +112,7 @@ class Bucket:
             NoSuchObjectError: it is not there, or of other content.
             ObjectArchivedError: it is in a storage class that cannot be read at once.
         """
-        which: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        which = _version(version_id)
         if etag:
             which["IfMatch"] = f'"{etag}"'
         with translated():
@@ -169,23 +170,49 @@ class Bucket:
         content_type: str = "application/octet-stream",
         *,
         metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         kms_key_id: str | None = None,
     ) -> str:
         """Make the object, or replace it.
 
         Args:
             metadata: user metadata (x-amz-meta-...), of any characters.
+            tags: for lifecycle rules; to give any is an action of its own (s3:PutObjectTagging).
             kms_key_id: encrypts it; the bucket's own encryption unless given.
         Returns:
             What tells this content from others under the same key: its version id, or its etag in a bucket without
             versions.
         """
         more: dict[str, Any] = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+        if tags:
+            more["Tagging"] = urlencode(tags)
         with translated():
             answer = self.client.put_object(
                 Bucket=self.name, Key=key, Body=data, ContentType=content_type, Metadata=encoded(metadata or {}), **more
             )
         return answer.get("VersionId") or answer["ETag"].strip('"')
+
+    def tags(self, key: str, *, version_id: str | None = None) -> dict[str, str]:
+        """An object's tags; of its newest version unless one is named.
+
+        Raises:
+            NoSuchObjectError: it is not there.
+        """
+        with translated():
+            answer = self.client.get_object_tagging(Bucket=self.name, Key=key, **_version(version_id))
+        return {each["Key"]: each["Value"] for each in answer["TagSet"]}
+
+    def tag(self, key: str, tags: Mapping[str, str], *, version_id: str | None = None) -> None:
+        """Give an object these tags, and no others; its newest version unless one is named.
+
+        Raises:
+            NoSuchObjectError: it is not there.
+        """
+        tag_set: list[Any] = [{"Key": name, "Value": value} for name, value in tags.items()]
+        with translated():
+            self.client.put_object_tagging(
+                Bucket=self.name, Key=key, Tagging={"TagSet": tag_set}, **_version(version_id)
+            )
 
     def create(self) -> None:
         """Make the bucket, unless it is there already and ours."""
@@ -214,3 +241,7 @@ class Bucket:
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 if objects := page.get("Contents"):
                     yield list(objects)
+
+
+def _version(version_id: str | None) -> dict[str, Any]:
+    return {"VersionId": version_id} if version_id else {}

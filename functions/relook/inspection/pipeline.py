@@ -23,7 +23,9 @@ from relook.inspection.record import Inspection, Outcome, record_item
 from relook.inspection.store import store_pictures
 from relook.inspection.upload import NO_MODEL, Upload
 from relook.observability import emit_inspection_metrics, logger, tracer
+from relook.registry.inspections import verdict_of
 from relook.registry.projects import HostedModel
+from relook.registry.retention import Retention
 from relook.settings import InspectImageSettings
 
 # As long as a dead letter can wait for its redrive: it is still recognised as the same inspection.
@@ -39,6 +41,9 @@ class Pipeline:
         self._results = Bucket(clients.s3, settings.results_bucket)
         self._inspections = Table(clients.dynamodb, settings.inspections_table)
         registry = Table(clients.dynamodb, settings.registry_table)
+        self._retention = Retention(
+            settings.keep_records_days, settings.keep_normal_pictures_days, settings.keep_anomalous_pictures_days
+        )
         self._detector = create_detector(settings, Bucket(clients.s3, settings.models_bucket), registry)
         self._idempotency = IdempotencyConfig(expires_after_seconds=_REMEMBERED_S)
         self._inspect_once = idempotent_function(
@@ -96,7 +101,12 @@ class Pipeline:
             duration_ms=round((time.perf_counter() - started) * 1000),
             outcome=outcome,
         )
-        record = record_item(inspection)
+        record = record_item(inspection, self._retention)
+        # Before the record: an image whose record says that it was inspected has its tag.
+        with tracer.provider.in_subsegment("## tag"):
+            self._retention.tag_upload(
+                Bucket(self._s3, upload.bucket), upload.key, upload.version_id, verdict_of(record)
+            )
         # An event that comes once more, after whatever time, does not undo what a person has said meanwhile.
         with tracer.provider.in_subsegment("## record"), suppress(ConditionFailedError):
             self._inspections.put(record, unless="reviewed_at")
@@ -120,7 +130,7 @@ class Pipeline:
         except ResourceNotFoundError as error:
             return Outcome(metadata, rejection=_unknown_project(error))
         with tracer.provider.in_subsegment("## store"):
-            pictures = store_pictures(self._results, upload, model.version, verdict)
+            pictures = store_pictures(self._results, upload, model.version, verdict, self._retention)
         return Outcome(metadata, image.header, verdict, pictures)
 
 

@@ -14,6 +14,7 @@ from relook.errors import ImageRejectedError
 from relook.inspection.store import PictureUris
 from relook.inspection.upload import NO_MODEL, Upload
 from relook.quality.thresholds import Band
+from relook.registry.retention import EXPIRES_AT, Retention
 from relook.registry.reviews import waiting
 
 
@@ -96,7 +97,7 @@ class Inspection:
         return [asdict(anomaly) for anomaly in anomalies if anomaly.name != BACKGROUND]
 
 
-def record_item(inspection: Inspection) -> dict[str, Any]:
+def record_item(inspection: Inspection, retention: Retention) -> dict[str, Any]:
     """The item of the Inspections table; attributes that do not apply are None and left out."""
     upload, outcome = inspection.upload, inspection.outcome
     verdict, pictures, rejection, header = outcome.verdict, outcome.pictures, outcome.rejection, outcome.header
@@ -113,6 +114,7 @@ def record_item(inspection: Inspection) -> dict[str, Any]:
         "model_version": inspection.model_version,
         "status": InspectionStatus.REJECTED if rejection else InspectionStatus.INSPECTED,
         "inspected_at": f"{inspection.inspected_at:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z",
+        EXPIRES_AT: retention.expires_at(inspection.inspected_at),
         "duration_ms": inspection.duration_ms,
         "is_anomalous": verdict.is_anomalous if verdict else None,
         "confidence": verdict.confidence if verdict else None,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from relook.aws.bucket import MAX_KEY_BYTES, Bucket
 from relook.detection.result import DetectAnomalyResult
 from relook.inspection.upload import Upload
+from relook.registry.inspections import Verdict
+from relook.registry.retention import Retention
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,21 @@ class PictureUris:
     heat_map: str | None
 
 
-def store_pictures(results: Bucket, upload: Upload, model_version: str, result: DetectAnomalyResult) -> PictureUris:
+def store_pictures(
+    results: Bucket, upload: Upload, model_version: str, result: DetectAnomalyResult, retention: Retention
+) -> PictureUris:
     """Write the mask and the heat map, whichever there are.
 
     Args:
         results: never the images bucket, so no picture is ever inspected.
     """
+    tags = retention.tags(Verdict.ANOMALOUS if result.is_anomalous else Verdict.NORMAL)
 
     def store(name: str, png: bytes | None) -> str | None:
         if png is None:
             return None
         key = picture_key(upload, model_version, name)
-        results.write(key, png, "image/png")
+        results.write(key, png, "image/png", tags=tags)
         return str(results.uri(key))
 
     return PictureUris(mask=store("mask", result.mask_png), heat_map=store("heat_map", result.heat_map_png))

@@ -140,7 +140,7 @@ def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[s
     project, dataset_type = _named(given)
     changes: bytes = given["Changes"]
 
-    objects = Objects(service.s3)
+    objects = Objects(service.s3, service.settings.expiring_bucket)
 
     @beside_others
     def update() -> None:
@@ -176,7 +176,7 @@ def _import(service: Service, folder: str, dataset_type: DatasetType, source: Ma
         if not checked.count:
             raise _UnusableError(f"{place} is empty; expected one JSON object in a line for each image")
         _refuse_problems(service, folder, checked, checked.problems, place)
-        seen = Objects(service.s3).look(checked.usable.values())
+        seen = Objects(service.s3, service.settings.expiring_bucket).look(checked.usable.values())
         _refuse_problems(service, folder, checked, seen.problems, place)
     except UnicodeError as error:
         return _Imported(DatasetStatus.CREATE_FAILED, f"{place}: {error}; save the manifest as UTF-8")

@@ -60,10 +60,12 @@ class Objects:
 
     Args:
         s3: a boto3 client.
+        expiring_bucket: whose pictures end after some days; empty for none.
     """
 
-    def __init__(self, s3: S3Client) -> None:
+    def __init__(self, s3: S3Client, expiring_bucket: str) -> None:
         self._s3 = s3
+        self._expiring_bucket = expiring_bucket
         self._answers: dict[tuple[str, bool], str | None] = {}
 
     def look(self, lines: Iterable[UsableLine]) -> Sighting:
@@ -83,10 +85,18 @@ class Objects:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(look, named[::step]):
                 pass
-        answers = ((number, self._answers.get((uri, is_mask))) for number, uri, is_mask in named)
+        answers = ((number, self._ends(uri) or self._answers.get((uri, is_mask))) for number, uri, is_mask in named)
         problems = [LineProblem(number, problem) for number, problem in answers if problem is not None]
         places = {place[1:] for place in named}
         return Sighting(problems, len(places), len(places & self._answers.keys()))
+
+    def _ends(self, uri: str) -> str | None:
+        if S3Uri.parse(uri).bucket != self._expiring_bucket:
+            return None
+        return (
+            f"{uri} will be deleted, for this stack keeps the pictures of that bucket for some days only; copy it to"
+            " another one, or have the inspection join: relook review PROJECT IMAGE --add train"
+        )
 
     def _look(self, uri: str, is_mask: bool) -> str | None:
         place = S3Uri.parse(uri)

@@ -291,6 +291,24 @@ def test_trouble_that_passes_leaves_no_dataset_behind(service: Service, monkeypa
         describe_dataset(service, TRAIN)
 
 
+def test_no_dataset_names_a_picture_that_will_be_deleted(service: Service) -> None:
+    ending = replace(service, settings=replace(service.settings, expiring_bucket="images"))
+    service.s3.put_object(Bucket="datasets", Key="1", Body=IMAGE)
+    assert create(ending, line("1", bucket="datasets"))["Status"] == "CREATE_COMPLETE"
+    delete_dataset(ending, TRAIN)
+    create(ending, line("1"), line("2"))
+    message = described(ending)["StatusMessage"]
+    assert described(ending)["Status"] == "CREATE_FAILED"
+    assert "2 of 2 lines" in message and "will be deleted" in message and "relook review PROJECT IMAGE --add" in message
+    delete_dataset(ending, TRAIN)
+    create(service, line("1"))
+    update(ending, line("2"))
+    assert described(ending)["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    assert len(listed(ending)) == 1
+    update(service, line("2"))
+    assert described(service)["Status"] == "UPDATE_COMPLETE"
+
+
 def test_limits_of_size_and_of_images_are_settings(service: Service) -> None:
     small = replace(service, settings=replace(service.settings, max_train_images=2, max_test_images=1))
     found = create(small, line("a.jpg"), "{}", line("c.jpg"))
