@@ -94,7 +94,7 @@ def label(request: Request) -> Response:
         project=project,
         subject=subject,
         picture=_picture(project, subject),
-        stored_mask=_entry_address(project, "mask", entry.source_ref) if entry and entry.mask_ref else None,
+        stored_mask=entry_address(project, "mask", entry.source_ref) if entry and entry.mask_ref else None,
         stored_colors=dict(entry.colors) if entry else {},
         detected_colors=detected if record and record.get("mask_uri") else {},
         types=types,
@@ -158,7 +158,7 @@ def _images(request: Request, console: Console, project: str) -> Response:
         request,
         "label_images.html",
         project=project,
-        entries=[(each, _entry_address(project, "thumbnail", each.stored.entry.source_ref)) for each in shown],
+        entries=[(each, entry_address(project, "thumbnail", each.stored.entry.source_ref)) for each in shown],
         total=len(entries),
         unlabeled=unlabeled,
         more=more,
@@ -245,8 +245,8 @@ def _name(record: Item) -> str:
 def _picture(project: str, subject: _Subject) -> str:
     if subject.record is not None:
         return f"/pictures/{RecordId.of(subject.record)}/image"
-    return _entry_address(project, "image", subject.image)
+    return entry_address(project, "image", subject.image)
 
 
-def _entry_address(project: str, kind: str, image: str) -> str:
+def entry_address(project: str, kind: str, image: str) -> str:
     return address(f"/projects/{project}/entries/{kind}", image=image)

@@ -94,12 +94,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
         outputs = {
             "ImagesBucket": "images",
             "ResultsBucket": SETTINGS.results_bucket,
+            "DatasetsBucket": "datasets",
             "ModelsBucket": SETTINGS.models_bucket,
             "InspectionsTable": SETTINGS.inspections_table,
             "RegistryTable": SETTINGS.registry_table,
             "EventBus": SETTINGS.event_bus,
         }
         stack = Stack(outputs, clients())
+        stack.datasets.create()
         create_project(stack.registry, "bracket")
         with TestClient(create_app(stack, "local", PORT), base_url=ORIGIN) as browser:
             yield Seen(stack, browser)

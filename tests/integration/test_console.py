@@ -25,6 +25,8 @@ from relook.aws.bucket import S3Uri
 from relook.detection.image import decode_mask
 from relook.registry.inspections import RecordId
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
+from relook.registry.projects import create_project, describe_project
+from relook.registry.regions import read_regions
 from tests.conftest import free_port
 from tests.integration.conftest import CLASSIFICATION, SEGMENTATION, Deployed, wait_for
 from tests.unit.parts import HEIGHT, WIDTH, labeled_parts, part_png
@@ -212,6 +214,34 @@ def test_a_painted_mask_is_in_the_manifest(page: Page, deployed: Deployed) -> No
     assert (pixels[70, 80] == scratch).all()
 
 
+def test_a_painted_region_is_ignored_from_the_next_training_on(page: Page, deployed: Deployed) -> None:
+    stack, project = deployed.stack, "regional"
+    create_project(stack.registry, project)
+    stack.lookout.create_dataset(ProjectName=project, DatasetType="train")
+    stack.datasets.write("images/regional.png", part_png(4300))
+    line = entry_line(ManifestEntry(str(stack.datasets.uri("images/regional.png")), False))
+    stack.lookout.update_dataset_entries(ProjectName=project, DatasetType="train", Changes=line)
+    page.goto(f"/projects/{project}")
+    page.get_by_role("link", name="Regions").click()
+    expect(page.get_by_role("radio", name="Brush")).to_be_visible()
+    at = on_picture(page)
+    page.keyboard.press("p")
+    for corner in ((0, 0), (WIDTH, 0), (WIDTH, 30), (0, 30)):
+        page.mouse.click(*at(*corner))
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("25.00% of the image is ignored")).to_be_visible()
+    kept = describe_project(stack.registry, project).regions
+    assert kept is not None
+    ignored = read_regions(stack.datasets, kept.key).ignored
+    assert ignored.shape == (HEIGHT, WIDTH)
+    assert ignored[:30].all() and not ignored[30:].any()
+    expect(page.locator("[data-share]")).to_have_text("25.00%")  # painted again from what is kept
+    page.get_by_role("button", name="Ignore nothing").click()
+    expect(page.get_by_text("of the image is ignored")).to_have_count(0)
+    assert describe_project(stack.registry, project).regions is None
+
+
 def test_paint_goes_and_comes_with_fingers_and_with_what_the_model_outlined(browser: Browser, origin: str) -> None:
     context = browser.new_context(base_url=origin, viewport=PHONE, has_touch=True, is_mobile=True)
     page = context.new_page()
@@ -337,6 +367,7 @@ def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme
         "try": f"/projects/{SEGMENTATION}/try",
         "label": f"/projects/{SEGMENTATION}/label?image={str(one).rpartition('/')[2]}",
         "images": f"/projects/{CLASSIFICATION}/label",
+        "regions": f"/projects/{SEGMENTATION}/regions",
         "message": "/nowhere",
     }
     problems = []

@@ -3,8 +3,7 @@
 /** Red, green and blue of `#RRGGBB`. */
 export const channels = (color) => color.match(/\w\w/g).map((part) => parseInt(part, 16));
 
-/** The numbers of a mask's pixels at a size, by whichever colour is nearest: `known` are pairs of colour and number; what
- * is white is 0. */
+/** The numbers of a mask's pixels at a size, by whichever colour is nearest: `known` are pairs of colour and number. */
 export async function readMask(address, width, height, known) {
   const mask = new Image();
   mask.src = address;
@@ -13,7 +12,7 @@ export async function readMask(address, width, height, known) {
   sheet.imageSmoothingEnabled = false;
   sheet.drawImage(mask, 0, 0, width, height);
   const { data } = sheet.getImageData(0, 0, width, height);
-  const palette = [["#FFFFFF", 0], ...known].map(([color, number]) => [...channels(color), number]);
+  const palette = known.map(([color, number]) => [...channels(color), number]);
   const nearest = new Map();
   return new Uint8Array(width * height).map((_, at) => {
     const [red, green, blue] = [data[4 * at], data[4 * at + 1], data[4 * at + 2]];

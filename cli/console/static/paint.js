@@ -300,7 +300,7 @@ $("[data-start]", form)?.addEventListener("click", async (event) => {
 function stored(address, colors) {
   const names = types().map((each) => each.value);
   const known = Object.entries(JSON.parse(colors)).map(([name, color]) => [color, names.indexOf(name) + 1]);
-  return readMask(address, width, height, known);
+  return readMask(address, width, height, [[ground, 0], ...known]);
 }
 
 /** What is painted counts only where it is an anomaly. */
@@ -337,7 +337,7 @@ $("[data-add-type]", form)?.addEventListener("click", addType);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   close();
-  const sent = new FormData(form);
+  const sent = new FormData(form, event.submitter);
   if (isTouched) {
     const areas = counts();
     const used = types().filter((_, number) => areas[number + 1]);
