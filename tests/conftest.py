@@ -8,15 +8,22 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 
 # Read by numpy's BLAS when it is loaded, so before any import of it: processes share the cores, not each its threads.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", VECLIB_MAXIMUM_THREADS="1")
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 
 from local import cloud as cloud_module
 from local.cloud import ROOT, LocalCloud
 from tests.once import RUN_FOLDER
+
+# A loader keeps the service models that it has read, and every session makes one of its own; to read them takes longer
+# than most tests.
+botocore.session.create_loader = cache(create_loader)
 
 
 def pytest_configure(config: pytest.Config) -> None:
