@@ -82,7 +82,7 @@ def print_checks(project: str, checks: Checks, by: str | None) -> None:
         table.add_row(
             str(record["inspected_at"]),
             str(record["expected"]),
-            _result(record),
+            result_text(record),
             Text(printable(str(record["image_uri"]).split("/", 3)[3])),
             Text(printable(", ".join(f"{name} {value}" for name, value in metadata.items()))),
         )
@@ -102,7 +102,8 @@ def _by_group(checks: Checks, by: str) -> RichTable:
     return table
 
 
-def _result(record: Mapping[str, Any]) -> Text:
+def result_text(record: Mapping[str, Any]) -> Text:
+    """Of one check, in a word."""
     met = record.get("is_expected_met")
     if met is None:
         return Text("not judged", "yellow")

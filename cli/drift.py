@@ -21,7 +21,7 @@ from relook.watching.event import shifted
 _FULL = 2 * DRIFT
 """The index that fills a bar: drift begins in its middle."""
 _WIDTH = 32
-_STYLES = {
+STYLES = {
     Reading.STABLE: "green",
     Reading.WATCH: "yellow",
     Reading.DRIFT: "bold red",
@@ -68,11 +68,11 @@ def print_drift(project: str, streams: Sequence[StreamDrift], by: str | None) ->
             reading = each.reading
             is_read = reading is not Reading.TOO_FEW_IMAGES
             bar = Bar(
-                _FULL, 0, min(each.index, _FULL) if is_read else 0, width=_WIDTH, color=_STYLES[reading].split()[-1]
+                _FULL, 0, min(each.index, _FULL) if is_read else 0, width=_WIDTH, color=STYLES[reading].split()[-1]
             )
             index = f"{each.index:.2f}" if is_read else "-"
             way = shifted(each) if is_read and each.index >= WATCH else ""
-            table.add_row(f"  {statistic}", bar, index, Text(READINGS[reading], _STYLES[reading]), way)
+            table.add_row(f"  {statistic}", bar, index, Text(READINGS[reading], STYLES[reading]), way)
         out.print(table)
     limits = f"Population stability index: below {WATCH} stable, above {DRIFT} drift, of {MIN_IMAGES} images or more."
     out.print(Text(limits, "dim"))

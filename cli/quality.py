@@ -289,3 +289,15 @@ def report(
         reports.print_report(counted)
     if output_file:
         err.print(f"written to {output_file}", markup=False, soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def status(stage: Stage = LOCAL_STAGE, as_json: Json = False) -> None:
+    """A stage on one screen: buckets, what is kept, alarms, and where each project stands. Example: relook status"""
+    from cli import status as standings
+
+    told = standings.read(connect(stage), stage)
+    if as_json:
+        print_json(standings.to_json(told))
+    else:
+        standings.print_status(told)

@@ -120,6 +120,11 @@ def connect(stage: str) -> Stack:
     return _local_stack() if stage == LOCAL_STAGE else _deployed_stack(stage)
 
 
+def stack_name(stage: str) -> str:
+    """Of the CloudFormation stack, which its resources' names begin with."""
+    return f"Relook-{stage}"
+
+
 def _local_stack() -> Stack:
     cloud = LocalCloud()
     status = cloud.status()
@@ -130,7 +135,7 @@ def _local_stack() -> Stack:
 
 
 def _deployed_stack(stage: str) -> Stack:
-    name = f"Relook-{stage}"
+    name = stack_name(stage)
     try:
         clients = Clients(read_timeout_s=FRONT_DOOR_S)
         with translated():

@@ -134,6 +134,13 @@ class Clients:
         with translated():
             return str(self._made("sts").get_caller_identity()["Arn"])
 
+    def ringing_alarms(self, prefix: str) -> dict[str, str]:
+        """Name -> description of the CloudWatch alarms that ring now, of those whose names begin so."""
+        with translated():
+            pages = self._made("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+            alarms = [alarm for page in pages for alarm in page["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
+        return {alarm["AlarmName"]: alarm.get("AlarmDescription", "") for alarm in alarms}
+
     def of_model(self, service: str, models: Path, endpoint_url: str) -> Any:
         """A client of a service that botocore does not know by itself.
 
