@@ -37,6 +37,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop(RUN_FOLDER), ignore_errors=True)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: whoever has the local cloud waits more than it computes."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Side by side, a file's tests stay together with their fixtures, and all that need the local cloud with it.
