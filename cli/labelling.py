@@ -27,8 +27,8 @@ from relook.registry.manifest_entry import ManifestEntry
 from relook.registry.reviewed_entries import ReviewedEntry, refuse_elsewhere
 from relook.registry.reviews import ANOMALY, NORMAL, Review, ReviewVerdict
 
-_MOST_TYPES = 20
-"""In one mask, as Lookout for Vision had it."""
+_MOST_TYPES, _MOST_KNOWN = 20, 100
+"""Types in one mask, and of one project, as Lookout for Vision had it."""
 
 
 @dataclass(frozen=True)
@@ -120,18 +120,18 @@ def relabel_entry(stack: Stack, project: str, entry: Entry, label: Label) -> Rev
 
 
 def known_types(*maps: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Type name -> `#RRGGBB`, each its own: of what masks call their types, the first come first."""
+    """Type name -> `#RRGGBB`, each its own: of what masks call their types, the first come first, 100 at most."""
     colors: dict[str, str] = {}
     for name, color in (each for one in maps for each in one):
-        if name not in colors and not is_background(name):
+        if name not in colors and not is_background(name) and len(colors) < _MOST_KNOWN:
             colors[name] = color.upper() if color.upper() not in colors.values() else _free_color(colors.values())
     return colors
 
 
 def free_colors(colors: Mapping[str, str]) -> list[str]:
-    """For types that are made up yet: as many as a mask may have."""
+    """For types that nobody has named yet: as many as a mask may have, beside those of the others."""
     taken = list(colors.values())
-    while len(taken) < _MOST_TYPES:
+    for _ in range(_MOST_TYPES):
         taken.append(_free_color(taken))
     return taken[len(colors) :]
 

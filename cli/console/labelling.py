@@ -84,8 +84,8 @@ def label(request: Request) -> Response:
     others = (each.stored.entry.colors.items() for each in list_entries(console.stack, project))
     types = known_types(
         entry.colors.items() if entry else [],
-        *others,
         detected.items(),
+        *others,
         *(_colors_of(each).items() for each in recent(console, project)),
     )
     return render(

@@ -19,7 +19,7 @@ from cli.stack import Stack
 from relook.aws.clients import Clients
 from relook.aws.table import Item
 from relook.registry.projects import create_project
-from tests.unit.conftest import SETTINGS, make_cloud
+from tests.unit.conftest import ONE_SESSION, SETTINGS, make_cloud
 
 PORT = 8321
 ORIGIN = f"http://127.0.0.1:{PORT}"
@@ -68,7 +68,7 @@ class Seen:
 
     def token(self) -> str:
         """The one that the browser's pages hold."""
-        text = self.browser.get("/projects").text
+        text = self.browser.get("/nowhere").text  # of all pages the one that asks least of the stack
         return text.partition('name="relook-token" content="')[2].partition('"')[0]
 
     def change(self, address: str, **arguments: Any) -> Any:
@@ -89,7 +89,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
+    with mock_aws(config=ONE_SESSION):
         make_cloud()
         outputs = {
             "ImagesBucket": "images",

@@ -222,7 +222,7 @@ def test_types_keep_their_colours_and_new_ones_get_others(seen: Seen, project: s
     assert (types["scratch"], types["dent"]) == ("#7ED321", "#F5A623")
     assert types["stain"] not in {"#7ED321", "#F5A623", "#FFFFFF"}
     free = re.findall(r"#[0-9A-F]{6}", page.partition("data-new-type='")[2].partition("'")[0])
-    assert len(free) == len(set(free)) == 17
+    assert len(free) == len(set(free)) == 20
     assert not set(free) & set(types.values())
 
 

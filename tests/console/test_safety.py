@@ -89,7 +89,7 @@ def test_names_with_markup_are_text(seen: Seen) -> None:
         is_anomalous=True,
         anomalies=[{"name": "<i>dent", "area_share": 0.01, "color": '"><script>'}],
     )
-    for address in ("/inspections", "/overview?since=2026-11-01", *links(seen)):
+    for address in ("/inspections", "/overview?since=2026-11-01", *links(seen), *painted(seen)):
         page = seen.browser.get(address)
         assert page.status_code == 200
         assert "<script>alert" not in page.text
@@ -99,6 +99,12 @@ def test_names_with_markup_are_text(seen: Seen) -> None:
 
 def links(seen: Seen) -> list[str]:
     return re.findall(r'href="(/inspections/[^"?]+)"', seen.browser.get("/inspections").text)
+
+
+def painted(seen: Seen) -> list[str]:
+    """The pages that paint."""
+    images = [each.rpartition("/")[2] for each in links(seen)]
+    return ["/projects/bracket/regions", *(f"/projects/bracket/label?image={image}" for image in images)]
 
 
 @pytest.mark.parametrize("address", ["/inspections", "/static/console.js", "/nowhere", "/pictures/x/image"])
@@ -113,7 +119,8 @@ def test_pages_may_load_our_own_files_only(seen: Seen, address: str) -> None:
 
 def test_no_page_has_inline_scripts_or_styles(seen: Seen) -> None:
     seen.record("a.png", 1, is_anomalous=True, anomalies=[{"name": "dent", "area_share": 0.01, "color": "#F5A623"}])
-    for address in ("/inspections", "/overview?since=2026-11-01", "/projects", "/projects/bracket", *links(seen)):
+    pages = ("/inspections", "/overview?since=2026-11-01", "/projects", "/projects/bracket")
+    for address in (*pages, *links(seen), *painted(seen)):
         text = seen.browser.get(address).text
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
         assert not re.search(r"<script(?![^>]*\bsrc=)", text)
