@@ -221,7 +221,7 @@ def _grid(scale: _Scale, unit: str, *, is_share: bool = False) -> str:
     for tick in range(_TICKS + 1):
         value = scale.low + (scale.high - scale.low) * tick / _TICKS
         y = scale.y(value)
-        text = f"{value:.0%}" if is_share and scale.high >= 0.05 else f"{value:.1%}" if is_share else f"{value:g}"
+        text = f"{value * 100:.3g}%" if is_share else f"{value:g}"
         parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
         parts.append(f'<text class="axis" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
     if unit:

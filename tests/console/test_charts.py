@@ -31,6 +31,16 @@ def test_a_p_chart_draws_limits_that_follow_the_samples() -> None:
     assert float(circles[1].get("cy", 0)) < float(circles[0].get("cy", 0))
 
 
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [(0.4, ["0%", "12.5%", "25%", "37.5%", "50%"]), (0.008, ["0%", "0.25%", "0.5%", "0.75%", "1%"])],
+)
+def test_shares_on_an_axis_are_not_rounded(highest: float, ticks: list[str]) -> None:
+    svg = charts.p_chart(["a", "b"], [highest, 0.0], [(0.0, highest)] * 2, 0.0, [False, False], title="t")
+    texts = [each.text or "" for each in ElementTree.fromstring(svg).iter("text")]
+    assert [text for text in texts if text.endswith("%")] == ticks
+
+
 def test_a_histogram_marks_its_threshold_in_place() -> None:
     svg = charts.histogram(
         [0, 0.5, 1], [("images", [3, 1])], title="t", lines=[charts.Line(0.5, "threshold", "threshold")]

@@ -150,6 +150,19 @@ def test_errors_are_one_line(relook: Relook, arguments: tuple[str, ...], message
     assert len(failed.stderr.strip().splitlines()) == 1
 
 
+def test_a_stage_on_one_screen_and_a_sheet_of_a_project(relook: Relook, deployed: Deployed, tmp_path: Path) -> None:
+    deployed.upload(f"{SEGMENTATION}/sheet.png", part_png(3013, is_scratched=True), line="2")
+    deployed.records(f"{SEGMENTATION}/sheet.png")
+    (status,) = json_lines(relook("status", "--json").stdout)
+    assert status["outputs"]["ImagesBucket"] == deployed.stack.images.name
+    assert status["retention"] == {"records_days": 0, "normal_pictures_days": 0, "anomalous_pictures_days": 0}
+    (project,) = (each for each in status["projects"] if each["project"] == SEGMENTATION)
+    assert project["hosted_version"] == "1" and project["today"]["anomalous"] >= 1
+    written = relook("report", SEGMENTATION, "--from", "8h", "--by", "line", "--output", "shift.html")
+    assert written.returncode == 0, written.stderr
+    assert "data:image/jpeg;base64," in (tmp_path / "shift.html").read_text("utf-8")
+
+
 def test_status(relook: Relook) -> None:
     status = relook("local", "status", "--json")
     assert status.returncode == 0

@@ -34,7 +34,7 @@ from tests.unit.parts import HEIGHT, WIDTH, labeled_parts, part_png
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "build" / "screenshots"
 RETRAINED = "retrained"
-LONG = ("comparison", "model", "project", "retrained", "overview")
+LONG = ("comparison", "model", "project", "report", "retrained", "overview")
 """Pages that are looked at to their end."""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
@@ -362,6 +362,7 @@ def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme
         "inspection": one,
         "review": "/review",
         "overview": "/overview",
+        "report": f"/report?project={SEGMENTATION}&by=line",
         "projects": "/projects",
         "project": f"/projects/{SEGMENTATION}",
         "try": f"/projects/{SEGMENTATION}/try",
@@ -376,6 +377,28 @@ def test_every_page_is_accessible_and_fits(browser: Browser, origin: str, scheme
         problems += looked_at(page, f"{name}-{scheme}")
     context.close()
     assert not problems
+
+
+def test_a_report_is_one_file_that_prints_on_a4(page: Page, origin: str, tmp_path: Path) -> None:
+    """Whatever the reader's colours: paper is white and its text black."""
+    file = tmp_path / "shift.html"
+    file.write_bytes(page.request.get(f"/report.html?project={SEGMENTATION}&by=line").body())
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition(":")[0]))
+    page.emulate_media(color_scheme="dark")
+    page.goto(file.as_uri())
+    expect(page.locator(".figures")).to_contain_text("inspected")
+    assert "rgb(255, 255, 255)" in page.locator("body").evaluate("each => getComputedStyle(each).background")
+    pictures = page.locator(".worst img")
+    expect(pictures).not_to_have_count(0)
+    assert pictures.evaluate_all("all => all.every(each => each.naturalWidth > 100)")
+    assert set(asked) <= {"file", "data"}
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.locator("body").evaluate("each => getComputedStyle(each).color") == "rgb(0, 0, 0)"
+    printed = page.pdf(path=SCREENSHOTS / "report.pdf", prefer_css_page_size=True)
+    assert {tuple(map(round, map(float, box.split()))) for box in re.findall(rb"/MediaBox \[([^\]]*)\]", printed)} == {
+        (0, 0, 595, 842)
+    }
 
 
 def looked_at(page: Page, name: str) -> list[str]:
