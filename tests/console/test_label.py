@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from cli.console.app import create_app
+from cli.labelling import known_types
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.aws.table import Item
@@ -20,6 +22,7 @@ from relook.registry.history import list_history
 from relook.registry.inspections import RecordId
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.projects import create_project
+from relook.registry.reviews import waiting
 from tests.console.conftest import ORIGIN, PORT, Seen
 from tests.console.conftest import png as picture
 from tests.contract.front_door import opened
@@ -226,6 +229,11 @@ def test_types_keep_their_colours_and_new_ones_get_others(seen: Seen, project: s
     assert not set(free) & set(types.values())
 
 
+def test_no_more_types_are_offered_than_a_project_may_have() -> None:
+    types = known_types([(f"type{number}", f"#0000{number % 256:02x}") for number in range(300)])
+    assert len(types) == len(set(types.values())) == 100
+
+
 def test_what_the_model_outlined_can_be_begun_with(seen: Seen, project: str) -> None:
     anomalies = [{"name": "scratch", "area_share": 0.1, "color": "#7ED321"}]
     record = seen.record("a.png", 1, project, is_anomalous=True, anomalies=anomalies, mask_uri="s3://results/m.png")
@@ -269,10 +277,20 @@ def test_a_rejected_image_and_one_of_another_project_are_not_labelled(seen: Seen
 
 
 def test_the_queue_goes_on_after_a_label(seen: Seen, project: str) -> None:
-    record = seen.record("a.png", 1, project, anomaly_probability=0.51, threshold=0.5)
-    image = str(RecordId.of(record))
-    answer = save(seen, project, image, "normal", following=f"/review?project={project}")
-    assert answer.headers["location"] == f"/review?project={project}"
+    for name, minute, probability in (("near.png", 1, 0.51), ("far.png", 2, 0.7)):
+        judged: dict[str, Any] = {"anomaly_probability": probability, "threshold": 0.5, "is_anomalous": True}
+        record = seen.record(name, minute, project, **judged)
+        seen.stack.inspections.put(record | waiting(record))
+    queue = seen.browser.get(f"/review?project={project}").text
+    link = re.search(r'href="([^"]+)" data-label', queue)
+    assert link
+    page = seen.browser.get(html.unescape(link[1])).text
+    assert "Label near.png" in page and "Painting needs JavaScript" in page
+    image, following = (re.search(rf'name="{name}" value="([^"]+)"', page) for name in ("image", "following"))
+    assert image and following
+    answer = save(seen, project, image[1], "anomaly", following=html.unescape(following[1]))
+    after = seen.browser.get(answer.headers["location"]).text
+    assert "far.png" in after and "near.png" not in after
 
 
 def test_no_hostile_page_labels(seen: Seen, project: str) -> None:

@@ -169,6 +169,8 @@ def test_a_painted_mask_is_in_the_manifest(page: Page, deployed: Deployed) -> No
 
     page.get_by_label("New type").fill("scratch")
     page.keyboard.press("Enter")
+    page.mouse.click(*at(-5, 60))  # beside the picture
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     drag(page, at(20.5, 30.5), at(60.5, 30.5))
     expect(page.get_by_role("radio", name="anomaly")).to_be_checked()
     drag(page, at(20.5, 100.5), at(60.5, 100.5))
