@@ -274,10 +274,12 @@ def report(
     period = Period.parse(since, until)
     stack = connect(stage)
     describe_project(stack.registry, project)
-    if output_file and suffix == ".csv":
-        counted = report_csv.write(stack, project, period, by, output_file)
-    else:
-        counted = reports.read(stack, [project], period, by)
+    with output.progress() as bars:  # a hundred thousand records take some seconds
+        bars.add_task("counting", total=None)
+        if output_file and suffix == ".csv":
+            counted = report_csv.write(stack, project, period, by, output_file)
+        else:
+            counted = reports.read(stack, [project], period, by)
     if output_file and suffix == ".html":
         from cli.console import report as sheet
         from cli.console.pages import Console
