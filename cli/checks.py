@@ -58,7 +58,7 @@ def find(stack: Stack, project: str, *, limit: int) -> Checks:
     """
     described = describe_project(stack.registry, project)
     overdue = find_overdue(stack.inspections, described, datetime.now(UTC))
-    records = list(islice(list_checks(stack.inspections, project), limit))
+    records = list(islice(list_checks(stack.inspections, project, page_size=limit), limit))
     every = described.checks.every if described.checks else None
     return Checks(every, due_text(overdue) if overdue else None, records)
 

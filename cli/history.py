@@ -20,7 +20,7 @@ _LOOKED_AT = 1_000
 
 def read(stack: Stack, project: str, limit: int) -> list[HistoryEntry]:
     """The newest entries; of a deleted project too."""
-    return list(islice(list_history(stack.registry, project), limit))
+    return list(islice(list_history(stack.registry, project, page_size=limit), limit))
 
 
 def hosted_before(stack: Stack, project: str, version: str) -> str | None:

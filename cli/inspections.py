@@ -15,4 +15,4 @@ def newest(stack: Stack, project: str | None, *, anomalous: bool, limit: int) ->
     """The newest records, of one project or of all of them; images whose key names no project are in none."""
     names = [project] if project else [each.name for each in list_projects(stack.registry)]
     wanted = Wanted(verdict=Verdict.ANOMALOUS if anomalous else None)
-    return list(islice(newest_records(stack.inspections, names, wanted), limit))
+    return list(islice(newest_records(stack.inspections, names, wanted, page_size=limit), limit))

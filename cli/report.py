@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,11 +15,8 @@ from cli.reviewing import print_production
 from cli.stack import Stack
 from relook.aws.table import Item
 from relook.quality.rates import ControlChart, Rate, control_chart
-from relook.quality.summary import Counts, Summary, summarize
+from relook.quality.summary import Counts, Summarizer, Summary
 from relook.registry.inspections import Wanted, newest
-
-_TYPE_COLORS = 2_000
-"""Newest records that are asked which colour a type has."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,32 @@ def read(
     Args:
         each: is given every record, newest first, as it is counted.
     """
-    colors: dict[str, str] = {}
-    records = newest(stack.inspections, projects, Wanted(since=period.since, until=period.until))
-    summary = summarize(_seen(records, colors, each), group_by=by, slot=period.slot)
-    control = control_chart({slot: counts.anomaly_rate for slot, counts in summary.by_time.items()})
-    return Report(tuple(projects), period, by, summary, control, colors)
+    counting = Counting(period, by)
+    for record in newest(stack.inspections, projects, Wanted(since=period.since, until=period.until)):
+        counting.add(record)
+        if each is not None:
+            each(record)
+    return counting.report(projects, period)
+
+
+class Counting:
+    """Records on their way to becoming a report."""
+
+    def __init__(self, period: Period, by: str | None) -> None:
+        self._by, self._colors = by, dict[str, str]()
+        self._summarizer = Summarizer(group_by=by, slot=period.slot)
+
+    def add(self, record: Item) -> None:
+        """Count one more of the period."""
+        for anomaly in record.get("anomalies") or ():
+            self._colors.setdefault(str(anomaly["name"]), str(anomaly["color"]))
+        self._summarizer.add(record)
+
+    def report(self, projects: Sequence[str], period: Period) -> Report:
+        """Of those so far."""
+        summary = self._summarizer.summary()
+        control = control_chart({slot: counts.anomaly_rate for slot, counts in summary.by_time.items()})
+        return Report(tuple(projects), period, self._by, summary, control, dict(self._colors))
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -133,16 +151,6 @@ def print_report(report: Report) -> None:
 def rate_text(rate: Rate) -> str:
     """With its 95 % interval, such as `5.8% (2.9% to 11.6%)`."""
     return f"{rate.share:.1%} ({rate.low:.1%} to {rate.high:.1%})" if rate.share is not None else "unknown"
-
-
-def _seen(records: Iterable[Item], colors: dict[str, str], each: Callable[[Item], object] | None) -> Iterator[Item]:
-    for number, record in enumerate(records):
-        if number < _TYPE_COLORS:
-            for anomaly in record.get("anomalies") or ():
-                colors.setdefault(str(anomaly["name"]), str(anomaly["color"]))
-        if each is not None:
-            each(record)
-        yield record
 
 
 def _counts_json(counts: Counts) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def find_record(stack: Stack, project: str, image: str) -> dict[str, Any]:
 
 def waiting_reviews(stack: Stack, project: str, limit: int) -> list[dict[str, Any]]:
     """Inspections that wait for a review, nearest the threshold first."""
-    return list(islice(open_reviews(stack.inspections, project), limit))
+    return list(islice(open_reviews(stack.inspections, project, page_size=limit), limit))
 
 
 def go_through(stack: Stack, project: str, limit: int, pictures: Path) -> int:

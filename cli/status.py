@@ -21,7 +21,7 @@ from relook.errors import AwsError, InvalidRequestError, PackageError
 from relook.inspection.publish import percent
 from relook.quality.drift import StreamDrift
 from relook.quality.stability import Reading
-from relook.quality.summary import Counts, summarize
+from relook.quality.summary import OUTCOME, Counts, summarize
 from relook.registry.inspections import Wanted, newest
 from relook.registry.packages import load_manifest
 from relook.registry.projects import Project, list_projects
@@ -80,7 +80,8 @@ class Standing:
 
 def standing(stack: Stack, project: Project) -> Standing:
     """What it did today, what waits for a person, and what is watched."""
-    records = newest(stack.inspections, [project.name], Wanted(since=datetime.now(UTC).date().isoformat()))
+    wanted = Wanted(since=datetime.now(UTC).date().isoformat())
+    records = newest(stack.inspections, [project.name], wanted, attributes=OUTCOME)
     today = summarize(islice(records, MOST_TODAY), worst=0).total
     return Standing(
         project=project,

@@ -1,4 +1,5 @@
-"""The emulator with function URLs as strict as AWS's: `python -m local.front_door` is ministack and a limit.
+"""The emulator with function URLs as strict as AWS's, and queries as thrifty: `python -m local.front_door` is
+ministack, a limit and an order.
 
 A program that passes here must not fail after deployment, and ministack takes requests of any size.
 """
@@ -9,6 +10,8 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+
+from local import ordered_queries
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 """Lambda's limit on what a synchronous invocation is called with, headers and base64 included."""
@@ -30,6 +33,7 @@ def main() -> None:
     from ministack.app import main as ministack
     from ministack.services import lambda_svc
 
+    ordered_queries.install()
     build_event, answer = lambda_svc._build_function_url_event, lambda_svc.handle_function_url_request
 
     def build_small_event(*args: Any, **options: Any) -> dict[str, Any]:

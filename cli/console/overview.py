@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -10,11 +11,11 @@ from starlette.responses import Response
 from cli.console import charts
 from cli.console.pages import console_of, render
 from cli.period import Period
-from cli.report import Report, read
+from cli.report import Report
 from cli.status import watch
 from relook.registry.projects import list_projects
 
-_SINCE = "14d"
+_DAYS = timedelta(days=14)
 
 
 def overview(request: Request) -> Response:
@@ -26,8 +27,8 @@ def overview(request: Request) -> Response:
     names = [each.name for each in projects]
     asked = request.query_params
     project, by = asked.get("project") or "", asked.get("by") or ""
-    period = Period.parse(asked.get("since") or _SINCE, None)
-    report = read(console.stack, [project] if project else names, period, by or None)
+    period = Period.parse(asked.get("since") or f"{date.today() - _DAYS}", None)
+    report = console.reports.read([project] if project else names, period, by or None)
     return render(
         request,
         "overview.html",

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from cli.console import charts
 from cli.console.comparing import Comparisons
 from cli.console.nearest import NearestNormals
+from cli.console.running import RunningReports
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.drift import READINGS
 from cli.report import rate_text
@@ -59,6 +60,11 @@ class Console:
     def normals(self) -> NearestNormals:
         """What inspected images are most like."""
         return NearestNormals(self.stack)
+
+    @cached_property
+    def reports(self) -> RunningReports:
+        """What came in periods that somebody looks at."""
+        return RunningReports(self.stack)
 
     def project_names(self) -> list[str]:
         """By name."""

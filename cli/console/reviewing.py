@@ -11,13 +11,14 @@ from starlette.responses import RedirectResponse, Response
 
 from cli import reviewing
 from cli.console.pages import Console, Sent, address, change, console_of, render
+from cli.status import MOST_REVIEWS
 from relook.aws.table import Item
 from relook.errors import InvalidRequestError
-from relook.registry.inspections import RecordId, Wanted, newest, types_of
+from relook.registry.inspections import RecordId, Verdict, Wanted, newest, types_of
 from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, open_reviews
 
-_RECENT = 500
-"""Newest records that are asked which types there are."""
+_RECENT = 100
+"""Newest anomalous records that are asked which types there are."""
 
 
 def queue(request: Request) -> Response:
@@ -29,7 +30,8 @@ def queue(request: Request) -> Response:
     asked = request.query_params
     project, after = asked.get("project") or "", asked.get("after") or None
     for name in [project] if project else names:
-        waiting = list(islice(open_reviews(console.stack.inspections, name, after=after), 100))
+        cases = open_reviews(console.stack.inspections, name, after=after, page_size=MOST_REVIEWS)
+        waiting = list(islice(cases, MOST_REVIEWS))
         if waiting:
             skip = address("/review", project=name, after=waiting[0]["review_order"])
             return render(
@@ -37,7 +39,7 @@ def queue(request: Request) -> Response:
                 "review.html",
                 names=names,
                 project=name,
-                waiting=len(waiting),
+                waiting=f"{MOST_REVIEWS} and more" if len(waiting) == MOST_REVIEWS else len(waiting),
                 skip=skip,
                 **details(console, waiting[0], skip),
             )
@@ -68,6 +70,7 @@ def say(request: Request, sent: Sent) -> Response:
     verdict = ReviewVerdict(said)
     what = (label or sent.get("label")) if verdict is ReviewVerdict.WRONG else None
     reviewing.say(console.stack, seen, reviewing.Opinion(verdict, what, sent.get("note")))
+    console.reports.forget()
     return RedirectResponse(following_page(sent, record), 303)
 
 
@@ -79,8 +82,9 @@ def following_page(sent: Sent, record: Item) -> str:
 
 
 def recent(console: Console, project: str) -> Iterator[Item]:
-    """The project's newest records, which tell what types there are."""
-    return islice(newest(console.stack.inspections, [project], Wanted()), _RECENT)
+    """The project's newest anomalous records, as far as they tell what types there are."""
+    wanted, inspections = Wanted(verdict=Verdict.ANOMALOUS), console.stack.inspections
+    return islice(newest(inspections, [project], wanted, page_size=_RECENT, attributes=["anomalies"]), _RECENT)
 
 
 def _types(console: Console, record: Item) -> list[str]:

@@ -219,7 +219,8 @@ def test_types_keep_their_colours_and_new_ones_get_others(seen: Seen, project: s
     mask = {"mask_ref": "s3://datasets/mask.png", "colors": {"scratch": "#7ed321", "dent": "#F5A623"}}
     seen.stack.datasets.write("mask.png", painted(SCRATCH))
     image = imported(seen, project, "a.png", True, **mask)
-    seen.record("b.png", 1, project, anomalies=[{"name": "stain", "area_share": 0.1, "color": "#7ED321"}])
+    stain = [{"name": "stain", "area_share": 0.1, "color": "#7ED321"}]
+    seen.record("b.png", 1, project, is_anomalous=True, anomalies=stain)
     page = seen.browser.get(f"/projects/{project}/label", params={"image": image}).text
     types = dict(re.findall(r'name="type" value="(\w+)" data-color="(#\w{6})"', page))
     assert (types["scratch"], types["dent"]) == ("#7ED321", "#F5A623")

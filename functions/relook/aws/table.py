@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -129,6 +129,8 @@ class Table:
         start: Mapping[str, str] | None = None,
         index: str | None = None,
         newest_first: bool = False,
+        page_size: int | None = None,
+        attributes: Sequence[str] = (),
     ) -> Iterator[Item]:
         """Every item of one partition, in sort-key order, page by page.
 
@@ -139,6 +141,9 @@ class Table:
             between: (attribute, low, high) the sort key lies in, both included; not together with either.
             start: key attributes, of table and index, of the item to go on behind.
             index: a global secondary index to ask instead of the table.
+            page_size: items that are asked for at once, by whoever wants few: a page has a megabyte unless given, and
+                its thousand items take a sixth of a second to read.
+            attributes: what is wanted of the items; all of it unless given.
         """
         expression = _Expression()
         condition = f"{expression.name(partition[0])} = {expression.value(partition[1])}"
@@ -149,9 +154,12 @@ class Table:
         if between:
             name, low, high = between
             condition += f" AND {expression.name(name)} BETWEEN {expression.value(low)} AND {expression.value(high)}"
+        projection = ", ".join(expression.name(each) for each in attributes)
         arguments: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": condition,
+            **({"ProjectionExpression": projection} if projection else {}),
+            **({"Limit": page_size} if page_size else {}),
             "ScanIndexForward": not newest_first,
             **({"IndexName": index} if index else {"ConsistentRead": True}),
             **expression.arguments(),

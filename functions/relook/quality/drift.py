@@ -12,6 +12,8 @@ from relook.quality.summary import UNKNOWN
 MOST_IMAGES = 500
 """Of a stream, the newest: of so many chance alone gives an index of .014, a seventh of the first reading. More would
 reach further back and hide what changed today."""
+COUNTED_BY = ("status", "model_version", "expected", "metadata")
+"""Attributes of a record that tell whether it counts, and in which stream."""
 _MOST_STREAMS = 50  # cameras or lines; a serial number in the metadata must not fill the memory
 
 

@@ -22,6 +22,9 @@ OTHERS = "others"
 UNKNOWN = "unknown"
 """The group of records whose metadata does not name one."""
 
+OUTCOME = ("expected", "status", "is_anomalous", "inspected_at", "reason")
+"""Attributes of a record that its `Counts` come from."""
+
 _MOST_GROUPS = 50  # lines or cameras; a serial number in the metadata must not fill the memory
 _PROBABILITY_EDGES = tuple(number / 20 for number in range(1, 20))
 _SCORE_EDGES = tuple(number / 2 for number in range(-6, 25))  # half a spread wide, from 3 below the usual to 12 above
@@ -154,16 +157,11 @@ def summarize(
     worst: int = 12,
     slot: Callable[[str], str] = utc_day,
 ) -> Summary:
-    """
-    Args:
-        group_by: a name in the uploads' metadata, such as `camera` or `line`.
-        worst: how many pictures to name.
-        slot: `inspected_at` -> what it is counted under in `by_time`; slots sort as text.
-    """
-    seen = _Seen(group_by, worst, slot)
+    """The arguments are those of `Summarizer`."""
+    summarizer = Summarizer(group_by=group_by, worst=worst, slot=slot)
     for record in records:
-        seen.add(record)
-    return seen.summary()
+        summarizer.add(record)
+    return summarizer.summary()
 
 
 @dataclass
@@ -195,8 +193,16 @@ class _Bins:
         return Histogram(tuple(self.edges), tuple(self.counts), self.unknown)
 
 
-class _Seen:
-    def __init__(self, group_by: str | None, worst: int, slot: Callable[[str], str]) -> None:
+class Summarizer:
+    """Counts records as they come.
+
+    Args:
+        group_by: a name in the uploads' metadata, such as `camera` or `line`.
+        worst: how many pictures to name.
+        slot: `inspected_at` -> what it is counted under in `by_time`; slots sort as text.
+    """
+
+    def __init__(self, *, group_by: str | None, worst: int = 12, slot: Callable[[str], str] = utc_day) -> None:
         self._group_by, self._most_pictures, self._slot = group_by, worst, slot
         self._total = _Tally()
         self._slots: dict[str, _Tally] = {}
@@ -212,6 +218,7 @@ class _Seen:
         self._number = 0
 
     def add(self, record: Record) -> None:
+        """Count one more."""
         if record.get("expected") is not None:
             self._checks[record.get("is_expected_met")] += 1
             return
@@ -259,6 +266,7 @@ class _Seen:
             heappushpop(self._worst, entry)
 
     def summary(self) -> Summary:
+        """Of those so far."""
         groups = sorted(self._groups.items(), key=lambda item: -(item[1].inspected + item[1].rejected))
         return Summary(
             total=self._total.counts(),

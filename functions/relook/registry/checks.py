@@ -73,12 +73,20 @@ def ask_for_checks(table: Table, project: str, every: timedelta | None, *, who: 
     return entry_of(record.item)
 
 
-def list_checks(inspections: Table, project: str, *, since: str = "0", after: RecordId | None = None) -> Iterator[Item]:
+def list_checks(
+    inspections: Table,
+    project: str,
+    *,
+    since: str = "0",
+    after: RecordId | None = None,
+    page_size: int | None = None,
+) -> Iterator[Item]:
     """Records of the project's checks, newest first.
 
     Args:
         since: ISO-8601 UTC, inclusive.
         after: go on behind this record.
+        page_size: as of `Table.query`.
     """
     start = {"checked_project": project, "inspected_at": after.inspected_at, **after.key} if after else None
     return inspections.query(
@@ -87,6 +95,7 @@ def list_checks(inspections: Table, project: str, *, since: str = "0", after: Re
         between=("inspected_at", since, "9"),
         start=start,
         newest_first=True,
+        page_size=page_size,
     )
 
 
@@ -95,7 +104,7 @@ def find_overdue(inspections: Table, project: Project, now: datetime) -> Overdue
     asked = project.checks
     if asked is None:
         return None
-    last = next(list_checks(inspections, project.name), None)
+    last = next(list_checks(inspections, project.name, page_size=1), None)
     last_at = datetime.fromisoformat(last["inspected_at"]) if last else None
     begun = max(asked.since, last_at) if last_at else asked.since
     missed = (now - begun) // asked.every

@@ -86,10 +86,14 @@ def entry_of(item: Mapping[str, Any]) -> HistoryEntry:
     )
 
 
-def list_history(table: Table, project: str) -> Iterator[HistoryEntry]:
-    """Every change of the project, newest first; also those of one that was deleted under this name."""
+def list_history(table: Table, project: str, *, page_size: int | None = None) -> Iterator[HistoryEntry]:
+    """Every change of the project, newest first; also those of one that was deleted under this name.
+
+    Args:
+        page_size: as of `Table.query`.
+    """
     items: Iterator[Item] = table.query(
-        ("pk", project_key(project)["pk"]), sort_prefix=("sk", _PREFIX), newest_first=True
+        ("pk", project_key(project)["pk"]), sort_prefix=("sk", _PREFIX), newest_first=True, page_size=page_size
     )
     return (entry_of(item) for item in items)
 

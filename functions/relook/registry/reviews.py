@@ -128,14 +128,17 @@ def review(
     return current_record(inspections, record), None
 
 
-def open_reviews(inspections: Table, project: str, *, after: str | None = None) -> Iterator[Item]:
+def open_reviews(
+    inspections: Table, project: str, *, after: str | None = None, page_size: int | None = None
+) -> Iterator[Item]:
     """Inspections that wait for a review, nearest to the threshold first.
 
     Args:
         after: `review_order` of the record behind which to go on; it may have been reviewed since.
+        page_size: as of `Table.query`.
     """
     beyond = ("review_order", after) if after else None
-    return inspections.query(("to_review", project), index="to_review", after=beyond)
+    return inspections.query(("to_review", project), index="to_review", after=beyond, page_size=page_size)
 
 
 def latest_reviews(registry: Table, project: str) -> Iterator[dict[str, Any]]:
