@@ -42,7 +42,7 @@ lint: setup ## Format, lint and types
 	$(BIN)/mypy
 
 check: lint ## Lint, and the fast tests
-	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --no-loadscope-reorder -m "not integration"
+	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --no-loadscope-reorder -m "not integration and not slow"
 
 bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline

@@ -23,6 +23,8 @@ from tests.console.conftest import ORIGIN, PORT, Seen
 from tests.unit.training.labeled_parts import put_dataset
 from tests.unit.training.test_retraining import Plant, plant
 
+pytestmark = pytest.mark.slow
+
 HERE = "/projects/bracket"
 
 

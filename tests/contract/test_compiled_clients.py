@@ -27,6 +27,8 @@ from tests.contract.conftest import Clients
 from tests.contract.front_door import opened
 from tests.unit.parts import part_png, register_hosted, segmentation_package
 
+pytestmark = pytest.mark.slow
+
 _ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 
 

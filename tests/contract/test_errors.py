@@ -19,6 +19,8 @@ from tests.contract.front_door import FrontDoor
 from tests.contract.samples import classification_line
 from tests.unit.parts import OUTDATED, outdated_package, part_png, register_hosted, segmentation_package
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def working_again(door: FrontDoor) -> Iterator[None]:

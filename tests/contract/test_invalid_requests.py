@@ -22,6 +22,8 @@ from tests.contract.front_door import Answer, FrontDoor
 from tests.contract.requests import Case, cases, send, valid
 from tests.unit.parts import classification_package, part_png, register_hosted
 
+pytestmark = pytest.mark.slow
+
 PROJECT = "any"
 few = hypothesis_settings(max_examples=6, deadline=None)
 some = hypothesis_settings(max_examples=40, deadline=None)

@@ -13,6 +13,8 @@ from relook.aws.clients import Clients
 from relook.lookout import service_model
 from tests.contract.front_door import FrontDoor
 
+pytestmark = pytest.mark.slow
+
 IMAGE = {"ProjectName": "none", "ModelVersion": "1", "ContentType": "image/png"}
 DATASET = {"ProjectName": "none", "DatasetType": "train"}
 

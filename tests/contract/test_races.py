@@ -23,6 +23,8 @@ from tests.contract.requests import send
 from tests.contract.samples import classification_line
 from tests.unit.parts import classification_package, part_png, register_hosted
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 6
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from relook.aws.clients import Clients
 from relook.lookout import service_model
 from tests.contract.front_door import opened
 from tests.unit.parts import part_png, register_hosted, segmentation_package
+
+pytestmark = pytest.mark.slow
 
 REGIONS = (
     "us-east-1",

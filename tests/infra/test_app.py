@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra.asset import Contents, build_asset
 from infra.config import Stage, StageConfig
 from tests.infra.conftest import CONTEXT, ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def synthesize(outdir: Path, *, context: dict[str, Any], **env: str) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,8 @@ from relook.learning.backbone import weights
 from relook.settings import DetectorKind, InspectImageSettings, TrainModelSettings
 from tests.infra.conftest import CONTEXT, ROOT
 
+pytestmark = pytest.mark.slow
+
 LOCAL = StageConfig.from_context({**CONTEXT, "stage": "local"}.get)
 CLOUD = StageConfig(stage=Stage.DEV)
 

@@ -19,6 +19,8 @@ from local.emulator import neutral
 from tests.conftest import free_port
 from tests.infra.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def port() -> int:

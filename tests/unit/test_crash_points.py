@@ -12,6 +12,8 @@ from tests.unit.conftest import Cloud, forget_process_state
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
 
+pytestmark = pytest.mark.slow
+
 OWN_CALLS = {
     "GetItem",  # the project and its hosted model
     "PutItem",  # idempotency in progress; the record

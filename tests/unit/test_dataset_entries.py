@@ -30,6 +30,8 @@ from tests.unit.conftest import Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import SCRATCH_COLOR, classification_package, hosted_package, part, part_png, png
 
+pytestmark = pytest.mark.slow
+
 TRAIN, TEST = DatasetType.TRAIN, DatasetType.TEST
 RIGHT, WRONG, UNSURE = ReviewVerdict.RIGHT, ReviewVerdict.WRONG, ReviewVerdict.UNSURE
 SCHEMA = Path(__file__).parents[2] / "events" / "outbound" / "dataset-changed" / "schema.json"

@@ -49,6 +49,8 @@ from tests.unit.parts import (
     segmentation_package,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def explain(*arguments: object) -> list[dict[str, Any]]:
     """Run the command; the records it printed."""

@@ -24,6 +24,8 @@ from tests.unit.conftest import SETTINGS, Cloud, forget_process_state
 from tests.unit.foreign import anomalib_metadata, anomalib_model, anomalib_onnx, feature_onnx, with_outside_weights
 from tests.unit.parts import part_png
 
+pytestmark = pytest.mark.slow
+
 
 def relook(*arguments: object) -> Any:
     """Run the command; what it printed as JSON."""

@@ -17,6 +17,8 @@ from local.products import PRODUCTS, Picture, render, write_dataset, write_manif
 from local.products.__main__ import main
 from local.products.picture import SMALLEST_DEFECT_PX, VISIBLE_LEVELS
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"bracket": (576, 768), "board": (640, 640), "screw": (512, 512), "tile": (360, 480)}
 EVERY_DEFECT = [(product, name) for product, item in PRODUCTS.items() for name in item.defects]
 SPREAD = [("bracket", "dent"), ("board", "stain"), ("screw", "head"), ("tile", "fray")]

@@ -18,6 +18,8 @@ from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
 from tests.unit.test_crash_points import OWN_CALLS, run
 
+pytestmark = pytest.mark.slow
+
 DAY_S = 24 * 3600
 SCRATCHED, GOOD = part_png(2001, is_scratched=True), part_png(2002)
 

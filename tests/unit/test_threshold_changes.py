@@ -28,6 +28,8 @@ from tests.unit.conftest import Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import WHO
 
+pytestmark = pytest.mark.slow
+
 OUTBOUND = Path(__file__).parents[2] / "events" / "outbound"
 OTHER = "arn:aws:iam::123456789012:user/kim"
 OWN_BAND, BAND = Band(0.25, 0.75), Band(0.375, 0.625)

@@ -27,6 +27,8 @@ from relook.watching.drift import hosted_drift, stamp
 from tests.unit.conftest import SETTINGS, Cloud
 from tests.unit.parts import classification_package, hosted_package
 
+pytestmark = pytest.mark.slow
+
 EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 26, 5, tzinfo=UTC)
 WHO = "arn:aws:iam::123456789012:user/quality"

@@ -14,6 +14,8 @@ from relook.detection.package import ModelPackage
 from relook.learning.training import TrainedModel
 from tests.unit.learning.pictures import encode, plate
 
+pytestmark = pytest.mark.slow
+
 LIMIT_MB = 500
 PROGRAM = r"""
 import re, sys

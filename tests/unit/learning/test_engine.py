@@ -20,6 +20,8 @@ from relook.learning.estimators.segmentation import SegmentationHead, peaks
 from relook.learning.extraction import features_session
 from tests.unit.foreign import quick_backbone
 
+pytestmark = pytest.mark.slow
+
 CANVAS = (64, 96)
 DIMENSIONS = 6
 CLASSES = 2

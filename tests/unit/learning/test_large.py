@@ -17,6 +17,8 @@ from relook.learning.estimators import segmentation
 from relook.learning.training import TrainedModel, train
 from tests.unit.learning.pictures import encode
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 256, 4096
 LONG, THIN = 20, 2
 UNSEEN = range(900, 906)

@@ -13,6 +13,8 @@ from relook.learning.training import TrainedModel, train
 from tests.unit.learning.pictures import encode
 from tests.unit.learning.turned import HEIGHT, any_way_round, lying, lying_png
 
+pytestmark = pytest.mark.slow
+
 UNSEEN = range(900, 908)
 
 

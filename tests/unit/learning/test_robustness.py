@@ -17,6 +17,8 @@ from relook.learning.estimators.calibration import THRESHOLD
 from relook.learning.training import TrainedModel, train
 from tests.unit.learning.pictures import encode, plate_png
 
+pytestmark = pytest.mark.slow
+
 UNSEEN = range(900, 910)
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "as it is": lambda picture: picture,

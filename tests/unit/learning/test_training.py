@@ -26,6 +26,8 @@ from relook.learning.training import TrainedModel, train
 from tests.unit.foreign import quick_backbone
 from tests.unit.learning.pictures import COLORS, HEIGHT, WIDTH, anomalies, encode, mask_png, normals, plate, plate_png
 
+pytestmark = pytest.mark.slow
+
 UNSEEN = range(900, 908)
 
 

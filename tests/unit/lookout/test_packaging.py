@@ -33,6 +33,8 @@ from relook.registry.thresholds import choose_threshold
 from relook.registry.trainings import create_model
 from tests.unit.parts import OUTDATED, WHO, classification_package, outdated_package, register_hosted
 
+pytestmark = pytest.mark.slow
+
 X86 = {"Os": "LINUX", "Arch": "X86_64"}
 NVIDIA = {"Os": "LINUX", "Arch": "ARM64", "Accelerator": "NVIDIA"}
 NVIDIA_OPTIONS = {"gpu-code": "sm_72", "trt-ver": "7.1.3", "cuda-ver": "10.2"}

@@ -31,6 +31,8 @@ from tests.unit.foreign import feature_onnx
 from tests.unit.parts import hosted_package, part_png
 from tests.unit.training.labeled_parts import put_dataset
 
+pytestmark = pytest.mark.slow
+
 TRAIN, TEST = DatasetType.TRAIN, DatasetType.TEST
 
 

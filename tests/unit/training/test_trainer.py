@@ -50,6 +50,8 @@ from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import WHO, labeled_parts, part_png, segmentation_package
 from tests.unit.training.labeled_parts import put_dataset, register_dataset, unlabeled_line
 
+pytestmark = pytest.mark.slow
+
 EVENTS = Path(__file__).parents[3] / "events"
 ARN = "arn:aws:lookoutvision:us-east-1:123456789012:model/bracket/1"
 SETTINGS = TrainModelSettings(
