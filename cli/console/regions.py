@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cli.console.labelling import entry_address
 from cli.console.pages import Console, Sent, change, console_of, render
 from cli.console.pictures import as_png
-from cli.console.reviewing import recent
 from cli.labelling import list_entries
 from relook.errors import InvalidRequestError
-from relook.registry.inspections import RecordId
+from relook.registry.inspections import RecordId, newest
 from relook.registry.projects import describe_project
 from relook.registry.regions import clear_regions, read_regions, set_regions
+
+_LOOKED_AT = 100
+"""Newest records among which a picture is looked for; where all of them were rejected, the datasets have one."""
 
 
 def regions(request: Request) -> Response:
@@ -58,7 +62,9 @@ def save(request: Request, sent: Sent) -> Response:
 
 def _picture(console: Console, project: str) -> str | None:
     """The address of the newest picture that was inspected, or else of one that models learn from."""
-    for record in recent(console, project):
+    wanted = ("image_uri", "object_version", "status")
+    records = newest(console.stack.inspections, [project], page_size=_LOOKED_AT, attributes=wanted)
+    for record in islice(records, _LOOKED_AT):
         if record["status"] == "INSPECTED":
             return f"/pictures/{RecordId.of(record)}/image"
     entries = list_entries(console.stack, project)

@@ -142,17 +142,18 @@ def _nearest_blend(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """For each of (n, 3) colours: the nearer end of the closest blend of two anchors, and the distance to that blend.
 
-    The first `types` anchors blend with every other. Backgrounds do not blend with each other: between white and black
-    lies grey, which would hide a type that nobody mapped.
+    Anchors alone come first, since one may be a blend of two others, as orange is of red and yellow. The first `types`
+    anchors blend with every other. Backgrounds do not blend with each other: between white and black lies grey, which
+    would hide a type that nobody mapped.
     """
     distance = np.full(len(colors), np.inf)
     nearest = np.zeros(len(colors), np.intp)
-    for first in range(len(anchors)):
-        for second in range(first, len(anchors) if first < types else first + 1):
-            line = anchors[second] - anchors[first]
-            along = ((colors - anchors[first]) @ line / max(line @ line, 1)).clip(0, 1)
-            away = np.linalg.norm(colors - anchors[first] - along[:, None] * line, axis=1)
-            closer = away < distance - 1e-9
-            distance = np.where(closer, away, distance)
-            nearest = np.where(closer, np.where(along <= 0.5, first, second), nearest)
+    alone = [(each, each) for each in range(len(anchors))]
+    for first, second in [*alone, *((one, other) for one in range(types) for other in range(one + 1, len(anchors)))]:
+        line = anchors[second] - anchors[first]
+        along = ((colors - anchors[first]) @ line / max(line @ line, 1)).clip(0, 1)
+        away = np.linalg.norm(colors - anchors[first] - along[:, None] * line, axis=1)
+        closer = away < distance - 1e-9
+        distance = np.where(closer, away, distance)
+        nearest = np.where(closer, np.where(along <= 0.5, first, second), nearest)
     return nearest, distance

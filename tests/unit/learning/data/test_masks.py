@@ -67,6 +67,13 @@ def test_a_type_may_be_black_or_white() -> None:
     np.testing.assert_array_equal(white, TRUTH == 1)
 
 
+@pytest.mark.parametrize("ends", [((255, 0, 0), (255, 255, 0)), ((64, 64, 64), (192, 192, 192))])
+def test_a_type_whose_colour_lies_between_two_others_is_that_type(ends: tuple[tuple[int, int, int], ...]) -> None:
+    between = tuple((one + other + 1) // 2 for one, other in zip(*ends, strict=True))
+    colors = {f"type{number}": f"#{bytes(color).hex()}" for number, color in enumerate((*ends, between))}
+    np.testing.assert_array_equal(read(painted((255, 255, 255), ends[1], between), colors), np.array([0, 2, 3])[TRUTH])
+
+
 def test_anti_aliased_outlines_go_to_the_nearer_side() -> None:
     big = Image.new("RGB", (WIDTH * 4, HEIGHT * 4), "white")
     ImageDraw.Draw(big).line((20, 30, 300, 250), fill=CRACK, width=6)
