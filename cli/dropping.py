@@ -12,6 +12,7 @@ from typing import Any
 from cli.files import short_names
 from cli.output import PENDING, UNREADABLE, CommandError, progress
 from cli.pictures import overlay, save_picture
+from cli.regions import regions_of_version
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.errors import AwsError, ResourceNotFoundError
@@ -95,7 +96,8 @@ def save_overlay(
     uris = (record.get(name) for name in ("mask_uri", "heat_map_uri"))
     mask, heat_map = (stack.read(S3Uri.parse(uri)) if uri else None for uri in uris)
     name = S3Uri.parse(record["image_uri"]).key
-    return save_picture(pictures, name, "overlay", lambda: overlay(read_image(), mask, heat_map))
+    regions = regions_of_version(stack, str(record["project"]), str(record["model_version"]))
+    return save_picture(pictures, name, "overlay", lambda: overlay(read_image(), mask, heat_map, regions=regions))
 
 
 @dataclass(frozen=True)

@@ -51,19 +51,26 @@ def train(
         Path | None,
         typer.Option("--backbone", help="A feature ONNX to train with in place of ours; goes with --output."),
     ] = None,
+    regions_file: Annotated[
+        Path | None,
+        typer.Option("--regions", help="A PNG in which is painted what to ignore; goes with --output."),
+    ] = None,
     host: Host = True,
     stage: Stage = LOCAL_STAGE,
     as_json: Json = False,
 ) -> None:
     """Train a model version of a project, and host it. Example: relook train bracket photos/bracket"""
-    from cli import backbones, training
+    from cli import backbones, regions, training
 
+    if regions_file and not output_folder:
+        raise typer.BadParameter(f"goes with --output; for a project: relook regions {project} {regions_file}")
     if backbone_file and not output_folder:
         raise typer.BadParameter(f"goes with --output; for a project: relook backbone import {project} {backbone_file}")
     if output_folder:
         backbone = backbones.read_backbone(backbone_file) if backbone_file else None
         images = _labelled(source, lambda: connect(stage).clients.s3)
-        report = training.train_to_folder(project, images, output_folder, backbone=backbone)
+        ignored = regions.read_file(regions_file) if regions_file else None
+        report = training.train_to_folder(project, images, output_folder, backbone=backbone, regions=ignored)
     else:
         stack = connect(stage)
         images = _labelled(source, lambda: stack.clients.s3)

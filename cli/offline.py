@@ -32,7 +32,8 @@ def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict
     model = Model(ModelPackage.read_folder(package_folder))
 
     def draw(data: bytes, result: DetectAnomalyResult, _: str) -> Image:
-        return overlay(data, result.mask_png, result.heat_map_png, model.manifest.view.levels)
+        view = model.manifest.view
+        return overlay(data, result.mask_png, result.heat_map_png, view.levels, view.regions)
 
     return inspect(model, paths, pictures, "overlay", draw)
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from cli.output import print_note
 from relook.detection.image import decode, read_reach
 from relook.detection.levels import Levels, fit_levels
+from relook.detection.regions import Regions
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.detection.view import Cut
 from relook.inspection.publish import percent
@@ -34,19 +35,25 @@ def as_seen(image: bytes, levels: Levels | None) -> Image.Image:
 
 
 def overlay(
-    image: bytes, mask_png: bytes | None, heat_map_png: bytes | None, levels: Levels | None = None
+    image: bytes,
+    mask_png: bytes | None,
+    heat_map_png: bytes | None,
+    levels: Levels | None = None,
+    regions: Regions | None = None,
 ) -> Image.Image:
     """The image with its mask painted on, and beside it the heat map blended over; whichever there are.
 
     Args:
         image: an encoded image that was inspected.
         levels: of the model that looked at it, if it is at hand.
+        regions: that the model ignored, which are hatched.
     """
     picture = as_seen(image, levels)
     picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
     panels = [with_mask(picture, mask_png) if mask_png else picture]
     if heat_map_png:
         panels.append(_with_heat(picture, heat_map_png))
+    panels = [_with_regions(panel, regions) for panel in panels]
     sheet = Image.new("RGB", (sum(panel.width for panel in panels), picture.height))
     left = 0
     for panel in panels:
@@ -112,17 +119,21 @@ def explanation(
     if cut and not (is_seen := _seen(cut, picture)).all():
         shown = Image.composite(picture, Image.blend(picture, _paper(picture), 0.6), Image.fromarray(is_seen))
         lines.append((None, "what is pale is not looked at"))
+    regions = cut.regions if cut else None
+    shown = _with_regions(shown, regions)
     panels = [_Panel(shown, "image", lines)]
     known = result.nearest_normal
     if known and not nearest:
         panels[0].lines.append((None, f"most similar: {known.name}"))
     if result.heat_map_png:
         heat = _with_heat(picture, result.heat_map_png)
+        heat = _with_regions(heat, regions)
         panels.append(_Panel(heat, "how odd each place is", [], _heat_scale(result.heat_map_png)))
     if result.mask_png:
         anomalies = [each for each in result.anomalies or () if each.name != BACKGROUND]
         lines = [(each.color, f"{each.name}  {percent(each.area_share)}") for each in anomalies]
-        panels.append(_Panel(with_mask(picture, result.mask_png), "types", lines or [(None, "none found")]))
+        painted = _with_regions(with_mask(picture, result.mask_png), regions)
+        panels.append(_Panel(painted, "types", lines or [(None, "none found")]))
     if known and nearest:
         fitted = ImageOps.pad(as_seen(nearest, levels), picture.size, color=_FAINT)
         lines = [(None, known.name), (None, f"distance {known.distance:.2f}")]
@@ -134,6 +145,7 @@ def explanation(
 _PANEL_PX, _MIN_PANEL_PX = 480, 300
 _MARGIN_PX, _GAP_PX, _LINE_PX, _HEADER_PX = 32, 24, 30, 116
 _INK, _SOFT, _FAINT, _PAPER = "#1F2328", "#656D76", "#EAEEF2", "#FFFFFF"
+_HATCH_PX, _HATCH_LINE_PX = 12, 2
 _GOOD, _BAD = "#1A7F37", "#CF222E"
 
 
@@ -232,6 +244,20 @@ def with_mask(picture: Image.Image, mask_png: bytes) -> Image.Image:
     edge = np.asarray(is_painted.filter(ImageFilter.MaxFilter(5))) != np.asarray(is_painted)
     spread = mask.filter(ImageFilter.MinFilter(5))
     return Image.composite(spread, filled, Image.fromarray(edge.astype(np.uint8) * 255))
+
+
+def _with_regions(picture: Image.Image, regions: Regions | None) -> Image.Image:
+    """What is ignored is paler, hatched and has a line around it."""
+    if regions is None:
+        return picture
+    ignored = regions.on(picture.height, picture.width)
+    area = Image.fromarray(ignored.astype(np.uint8) * 255)
+    edge = np.asarray(area.filter(ImageFilter.MaxFilter(5))) != np.asarray(area)
+    diagonal = np.add.outer(np.arange(picture.height), np.arange(picture.width)) % _HATCH_PX
+    lines = edge | (ignored & (diagonal < _HATCH_LINE_PX))
+    marked = Image.composite(Image.blend(picture, _paper(picture), 0.5), picture, area)
+    marked.paste(_SOFT, mask=Image.fromarray(lines))
+    return marked
 
 
 def _with_heat(picture: Image.Image, heat_map_png: bytes) -> Image.Image:

@@ -210,7 +210,6 @@ def regions(
 ) -> None:
     """Areas that are ignored from the next training on. Example: relook regions bracket mask.png"""
     from cli import regions as ignoring
-    from relook.registry.projects import describe_project
 
     if mask and clear:
         raise typer.BadParameter("MASK.png says what to ignore and --clear to ignore nothing; give one of them")
@@ -219,11 +218,11 @@ def regions(
         ignoring.change(stack, project, mask)
     if output_file:
         ignoring.write_mask(stack, project, output_file)
-    kept = describe_project(stack.registry, project).regions
+    kept, versions = ignoring.read(stack, project)
     if as_json:
-        print_json(ignoring.to_json(project, kept))
+        print_json(ignoring.to_json(project, kept, versions))
     else:
-        ignoring.print_regions(project, kept)
+        ignoring.print_regions(project, kept, versions)
 
 
 @app.command(rich_help_panel=PANEL)

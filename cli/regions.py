@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ from rich.text import Text
 
 from cli.output import CommandError, err, out
 from cli.stack import Stack
+from relook.detection.regions import Regions
+from relook.errors import ResourceNotFoundError, TrainingDataError
 from relook.inspection.publish import percent
+from relook.registry.models import list_models, read_model
 from relook.registry.projects import ProjectRegions, describe_project
 from relook.registry.regions import clear_regions, read_regions, set_regions
 
@@ -29,15 +33,28 @@ def change(stack: Stack, project: str, mask: Path | None) -> None:
     if mask is None:
         entry = clear_regions(stack.registry, project, who=who)
     else:
-        try:
-            painted = mask.read_bytes()
-        except OSError as error:
-            raise CommandError(f"The mask {mask} cannot be read: {error.strerror}") from error
-        entry = set_regions(stack.registry, stack.datasets, project, painted, who=who)
+        entry = set_regions(stack.registry, stack.datasets, project, _read(mask), who=who)
     if entry is not None:
         stack.tell(entry)
         advice = "An upload is judged by them once a version that was trained with them is hosted"
         err.print(f"Used from the next training on: relook retrain {project}. {advice}.", markup=False, soft_wrap=True)
+
+
+def _read(mask: Path) -> bytes:
+    try:
+        return mask.read_bytes()
+    except OSError as error:
+        raise CommandError(f"The mask {mask} cannot be read: {error.strerror}") from error
+
+
+def read_file(mask: Path) -> Regions:
+    """What is painted in a PNG.
+
+    Raises:
+        CommandError: it cannot be read.
+        InvalidRequestError: it is no PNG, paints nothing, or everything.
+    """
+    return Regions.painted(_read(mask))
 
 
 def write_mask(stack: Stack, project: str, file: Path) -> None:
@@ -56,22 +73,46 @@ def write_mask(stack: Stack, project: str, file: Path) -> None:
         raise CommandError(f"The mask cannot be written to {file}: {error.strerror}") from error
 
 
-def to_json(project: str, kept: ProjectRegions | None) -> dict[str, Any]:
+def regions_of_version(stack: Stack, project: str, version: str) -> Regions | None:
+    """What a model version was trained to ignore; None for nothing, or where the version is not known here any more."""
+    try:
+        key = read_model(stack.registry, project, version).regions_key
+        return read_regions(stack.datasets, key) if key else None
+    except (ResourceNotFoundError, TrainingDataError):
+        return None
+
+
+def read(stack: Stack, project: str) -> tuple[ProjectRegions | None, list[str]]:
+    """What the project's next trainings ignore, and the model versions that were trained with just that, newest first.
+
+    Raises:
+        ResourceNotFoundError: no such project.
+    """
+    kept = describe_project(stack.registry, project).regions
+    if kept is None:
+        return None, []
+    return kept, [each.version for each in list_models(stack.registry, project) if each.regions_key == kept.key]
+
+
+def to_json(project: str, kept: ProjectRegions | None, versions: Sequence[str]) -> dict[str, Any]:
     """For scripts."""
     if kept is None:
         return {"project": project, "regions": None}
-    regions = {"ignored_share": kept.share, "mask_key": kept.key, "changed_by": kept.who, "changed_at": kept.at}
-    return {"project": project, "regions": {**regions, "changed_at": kept.at.isoformat()}}
+    regions = {"ignored_share": kept.share, "mask_key": kept.key, "changed_by": kept.who}
+    more = {"changed_at": kept.at.isoformat(), "model_versions": list(versions)}
+    return {"project": project, "regions": regions | more}
 
 
-def print_regions(project: str, kept: ProjectRegions | None) -> None:
-    """For people: how much is ignored, and who painted it when."""
+def print_regions(project: str, kept: ProjectRegions | None, versions: Sequence[str]) -> None:
+    """For people: how much is ignored, who painted it when, and which versions were trained with it."""
     if kept is None:
         out.print(Text(project, "bold"), "ignores nothing", markup=False)
         err.print(f"Paint what is to be ignored: {_HOW.format(project)}", markup=False)
         return
     out.print(Text(project, "bold"), f"ignores {percent(kept.share)} of the image", markup=False)
     out.print(Text("painted by", "bold"), f"{kept.who}, {kept.at:%Y-%m-%d %H:%M:%S}Z", markup=False, soft_wrap=True)
+    trained = ", ".join(f"{project}/{version}" for version in versions) or f"none yet: relook retrain {project}"
+    out.print(Text("trained with it", "bold"), trained, markup=False, soft_wrap=True)
     if kept.share > _MUCH:
         err.print("More than half is ignored: what is not black is ignored, or what is opaque where some is not")
 

@@ -19,14 +19,16 @@ from cli.output import out
 from cli.stack import Stack
 from cli.training import train_version
 from relook.detection.model import Model
+from relook.detection.regions import Regions
 from relook.errors import InvalidRequestError
+from relook.inspection.publish import percent
 from relook.learning.validation.evaluation import TEST_PROTOCOL, evaluate_on
 from relook.quality.comparison import Comparison, compare
 from relook.quality.thresholds import OperatingPoint, Outcome
 from relook.registry.datasets import DatasetType, StoredEntry
 from relook.registry.model_version import ModelVersion
 from relook.registry.models import describe_model
-from relook.registry.packages import load_package
+from relook.registry.packages import load_manifest, load_package
 from relook.registry.projects import describe_project
 from relook.training.entries import training_entries
 from relook.training.evaluation import read_outcomes
@@ -112,11 +114,20 @@ def compare_versions(stack: Stack, project: str, hosted: str, candidate: str, on
         hosted=hosted,
         candidate=candidate,
         verdicts=compare(before, same, hosted_threshold=old.threshold, candidate_threshold=new.threshold),
-        judged_on=judged.judged_on,
+        judged_on=f"{judged.judged_on}{_of_regions(old.regions, new.regions)}",
         left_out=len(new.outcomes) - len(same),
         ious={name: (judged.ious.get(name), new.ious.get(name)) for name in names},
         are_ious_of_same_images=judged.has_same_ious and len(same) == len(new.outcomes),
     )
+
+
+def _of_regions(hosted: Regions | None, candidate: Regions | None) -> str:
+    """A sentence where they are not the same."""
+    if hosted == candidate:
+        return ""
+    before, after = (f"{percent(each.share)} of the image" if each else "nothing" for each in (hosted, candidate))
+    what = "images with all their defects where the candidate ignores them do not count"
+    return f" The hosted version ignores {before}, the candidate {after}: each judges what it looks at, and {what}."
 
 
 def comparison_rows(comparison: VersionComparison) -> list[tuple[str, str, str]]:
@@ -176,6 +187,7 @@ class _Version:
 
     model: ModelVersion
     threshold: float
+    regions: Regions | None
     outcomes: Mapping[str, Outcome]
     is_tested: bool
     ious: Mapping[str, float | None]
@@ -195,17 +207,17 @@ def _read(stack: Stack, project: str, version: str) -> _Version:
     model = describe_model(stack.registry, project, version)
     if model.package_sha256 is None:
         raise InvalidRequestError(f"Model {project}/{version} is {model.status}; only trained ones can be compared")
-    threshold = model.threshold
-    if threshold is None:
-        threshold = load_package(stack.models, project, version, model.package_sha256).manifest.threshold
+    manifest = load_manifest(stack.models, project, version)
+    threshold = manifest.threshold if model.threshold is None else model.threshold
     if model.output is None or model.evaluation is None:
-        return _Version(model, threshold, {}, False, {})
+        return _Version(model, threshold, manifest.view.regions, {}, False, {})
     bucket = stack.bucket(model.output.bucket)
     report = json.loads(bucket.read(model.evaluation.report_key))
     metrics = json.loads(bucket.read(model.evaluation.result_key))["AggregatedEvaluationResults"]["Metrics"]
     return _Version(
         model=model,
         threshold=threshold,
+        regions=manifest.view.regions,
         outcomes={each.name: each for each in read_outcomes(bucket.read(model.evaluation.manifest_key))},
         is_tested=report["evaluation"]["protocol"] == TEST_PROTOCOL,
         ious={each["ClassName"]: each["AIOU"] for each in metrics.get("PixelAnomalyClassMetrics", [])},
@@ -226,7 +238,7 @@ def _on_test_images(
     if all(new.outcomes[name].is_anomalous for name in names):
         return _Judged({}, "", {}, False)
     images = labeled_images(stack.clients.s3, (there[name].entry for name in names))
-    evaluation = evaluate_on(_model(stack, old.model), images, _told(on_step))
+    evaluation = evaluate_on(_model(stack, old.model), images, _told(on_step), new.regions)
     return _Judged(
         outcomes={each.name: each.anomaly_probability for each in evaluation.outcomes},
         judged_on="All are of the test dataset; both versions looked at them once they were trained.",
@@ -252,7 +264,7 @@ def _on_training_images(
         outcomes=shared | fresh,
         judged_on=f"{shares}; {len(fresh)} are new: the hosted version looked at them, and never learned from them.",
         ious=old.ious,
-        has_same_ious=not fresh and old.outcomes.keys() == new.outcomes.keys(),
+        has_same_ious=not fresh and old.outcomes.keys() == new.outcomes.keys() and old.regions == new.regions,
     )
 
 

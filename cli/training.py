@@ -26,6 +26,7 @@ from relook.aws.bucket import S3Uri
 from relook.aws.errors import translated
 from relook.aws.table import Table
 from relook.detection.package import ModelPackage
+from relook.detection.regions import Regions
 from relook.errors import AwsError
 from relook.learning.backbone.protocol import Backbone
 from relook.learning.data.mask_colors import settle_colors
@@ -58,7 +59,12 @@ class Report:
 
 
 def train_to_folder(
-    project: str, images: list[LabeledImage], folder: Path, *, backbone: Backbone | None = None
+    project: str,
+    images: list[LabeledImage],
+    folder: Path,
+    *,
+    backbone: Backbone | None = None,
+    regions: Regions | None = None,
 ) -> Report:
     """Train and write the package to a folder; no cloud is involved."""
     refuse_name(project)
@@ -70,7 +76,7 @@ def train_to_folder(
                 tasks[step] = bars.add_task(step, total=total)
             bars.update(tasks[step], completed=done, total=total)
 
-        trained = train(images, project=project, version="1", backbone=backbone, on_progress=show)
+        trained = train(images, project=project, version="1", backbone=backbone, regions=regions, on_progress=show)
     trained.package.write_folder(folder)
     return Report(str(folder), False, training_report(trained))
 

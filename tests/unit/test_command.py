@@ -10,17 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from cli import training
 from cli.datasets import read_dataset
 from cli.files import short_names
+from cli.main import app
 from cli.output import CommandError, exit_code
 from cli.pictures import overlay
+from cli.training import Report
+from relook.detection.regions import Regions
 from relook.inspection.publish import percent
 from tests.unit.parts import SCRATCH_COLOR, part, png
 
 NORMAL: dict[str, Any] = {"status": "INSPECTED", "is_anomalous": False}
 ANOMALOUS: dict[str, Any] = {"status": "INSPECTED", "is_anomalous": True}
 REJECTED: dict[str, Any] = {"status": "REJECTED"}
+LINE = "#656D76"
 
 
 def no_s3() -> Any:
@@ -125,8 +131,45 @@ def test_the_overlay_paints_what_was_found_and_leaves_the_rest() -> None:
     assert (painted[~grown] == before[~grown]).all()
 
 
+def test_the_overlay_hatches_what_is_ignored_on_every_panel() -> None:
+    image, mask = part(9)
+    regions = Regions.painted(png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60)))
+    heat = png(Image.new("RGB", (64, 48)))
+    plain = np.asarray(overlay(png(image), png(mask), heat)).astype(int)
+    marked = np.asarray(overlay(png(image), png(mask), heat, regions=regions)).astype(int)
+    assert marked.shape == plain.shape == (120, 320, 3)
+    for left in (0, 160):
+        before, after = plain[:, left : left + 160], marked[:, left : left + 160]
+        assert (after[:, 63:] == before[:, 63:]).all()
+        changed = (after != before).any(axis=2)
+        assert changed[:, :60].mean() > 0.95
+        lines = (after[:, :60] == tuple(bytes.fromhex(LINE[1:]))).all(axis=2)
+        assert 0.1 < lines.mean() < 0.3, "hatched"
+        assert (after[:, 60:62] == tuple(bytes.fromhex(LINE[1:]))).all(), "with a line around it"
+
+
 def test_the_overlay_has_the_heat_map_beside_the_image() -> None:
     image, mask = part(9, is_scratched=True)
     stream = BytesIO()
     Image.new("RGB", (64, 48), "red").save(stream, "PNG")
     assert overlay(png(image), png(mask), stream.getvalue()).size == (2 * image.width, image.height)
+
+
+def test_training_without_a_cloud_ignores_what_a_png_says(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Regions | None] = []
+
+    def train_to_folder(*_: Any, regions: Regions | None, **__: Any) -> Report:
+        given.append(regions)
+        return Report("cup-model", False, {"notes": []})
+
+    monkeypatch.setattr(training, "train_to_folder", train_to_folder)
+    painted = png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60))
+    (tmp_path / "mask.png").write_bytes(painted)
+    arguments = ["train", "cup", str(folder), "--json", "--regions", str(tmp_path / "mask.png")]
+    assert CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "model")]).exit_code == 0
+    assert given == [Regions.painted(painted)]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2
+    assert "relook regions cup" in refused.output

@@ -24,6 +24,7 @@ from relook.aws.clients import Clients
 from relook.detection.levels import Levels
 from relook.detection.model import Model
 from relook.detection.package import ModelManifest
+from relook.detection.regions import Regions
 from relook.detection.result import Anomaly, DetectAnomalyResult, NearestNormal
 from relook.detection.view import View
 from relook.errors import ResourceNotFoundError
@@ -191,6 +192,21 @@ def test_what_is_not_looked_at_is_shown_paler() -> None:
     middle = (slice(100, 260), slice(130, 350))
     np.testing.assert_array_equal(whole[middle], left_out[middle])
     assert (left_out[:80] > whole[:80] + 30).all() and (left_out[:, 380:] > whole[:, 380:] + 30).all()
+
+
+def test_what_is_ignored_is_marked_on_every_panel() -> None:
+    image = png(part(9)[0].resize((480, 360)))
+    regions = Regions.painted(png(Image.fromarray(np.arange(48)[None].repeat(36, axis=0) < 24)))
+    result = DetectAnomalyResult(True, 0.9, 0.9, 0.5, (), png(Image.new("RGB", (480, 360), "white")), None)
+    plain, marked = (
+        np.asarray(explanation(image, result, "9.png", 0.5, None, view.cut(image)))[116:476].astype(int)
+        for view in (View.stretched(64, 64), dataclasses.replace(View.stretched(64, 64), regions=regions))
+    )
+    assert plain.shape == marked.shape
+    for left in (32, 32 + 480 + 24):
+        changed = (plain[:, left : left + 480] != marked[:, left : left + 480]).any(axis=2)
+        assert changed[:, :240].mean() > 0.95
+        assert not changed[:, 243:].any()
 
 
 def outcome(name: str, is_anomalous: bool, probability: float, oddness: float = 0.0) -> ImageOutcome:

@@ -24,6 +24,7 @@ from relook.errors import InvalidRequestError, RelookError, ResourceNotFoundErro
 from relook.registry.history import HistoryEntry, event_detail, list_history
 from relook.registry.projects import create_project, describe_project
 from relook.registry.regions import clear_regions, read_regions, set_regions
+from relook.registry.trainings import create_model, finish_training
 from tests.unit.conftest import SETTINGS, Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.detection.test_regions import painted, png
@@ -181,7 +182,7 @@ def test_the_command_paints_shows_writes_and_clears(
 ) -> None:
     mask, written = tmp_path / "mask.png", tmp_path / "written.png"
     mask.write_bytes(FIRST)
-    command.print_regions("bracket", None)
+    command.print_regions("bracket", None, [])
     told = capsys.readouterr()
     assert told.out == "bracket ignores nothing\n"
     assert "relook regions bracket MASK.png" in told.err
@@ -196,9 +197,13 @@ def test_the_command_paints_shows_writes_and_clears(
         "mask_key": kept.key,
         "changed_by": stack.clients.caller,
         "changed_at": kept.at.isoformat(),
+        "model_versions": [],
     }
-    command.print_regions("bracket", kept)
-    assert capsys.readouterr().out.splitlines()[0] == "bracket ignores 8.33% of the image"
+    command.print_regions("bracket", *command.read(stack, "bracket"))
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "bracket ignores 8.33% of the image"
+    assert second.startswith(f"painted by {stack.clients.caller}, ")
+    assert third == "trained with it none yet: relook retrain bracket"
     assert run(monkeypatch, stack, "--clear", "--json")[1] == '{"project": "bracket", "regions": null}\n'
     assert run(monkeypatch, stack, str(mask), "--clear")[0] == 2
     with pytest.raises(Exception, match="Project bracket ignores nothing, so there is no mask"):
@@ -207,7 +212,26 @@ def test_the_command_paints_shows_writes_and_clears(
         run(monkeypatch, stack, str(tmp_path / "missing.png"))
 
 
+def test_versions_that_were_trained_with_them_are_named(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    versions = {}
+    for mask in (FIRST, SECOND, None, FIRST):
+        if mask:
+            paint(stack, mask)
+        kept = describe_project(stack.registry, "bracket").regions
+        assert kept is not None
+        version = create_model(stack.registry, "bracket").version
+        key = kept.key if mask else None
+        finish_training(stack.registry, "bracket", version, "sha", None, "Trained.", regions_key=key)
+        versions[version] = Regions.painted(mask) if mask else None
+
+    assert {each: command.regions_of_version(stack, "bracket", each) for each in versions} == versions
+    assert command.regions_of_version(stack, "bracket", "17") is None
+    assert command.regions_of_version(stack, "elsewhere", "remote") is None
+    command.print_regions("bracket", *command.read(stack, "bracket"))
+    assert "trained with it bracket/4, bracket/1" in capsys.readouterr().out
+
+
 def test_a_mask_of_more_than_half_the_image_is_questioned(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     paint(stack, png(255 - painted()))
-    command.print_regions("bracket", describe_project(stack.registry, "bracket").regions)
+    command.print_regions("bracket", *command.read(stack, "bracket"))
     assert "More than half is ignored" in capsys.readouterr().err

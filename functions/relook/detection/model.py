@@ -9,7 +9,7 @@ import numpy as np
 from relook.detection.arrays import FloatArray
 from relook.detection.calibration import confidence, probability
 from relook.detection.image import ImageHeader, read_header
-from relook.detection.package import SCORE, ModelPackage
+from relook.detection.package import KEPT, SCORE, ModelPackage
 from relook.detection.rendering import count_labels, heat_map_png, label_pixels, mask_png
 from relook.detection.result import (
     BACKGROUND,
@@ -58,6 +58,7 @@ class Model:
         self.manifest = package.manifest
         self._session = Session(package.graph, threads=threads)
         self._refuse_other_shapes()
+        self._kept = {name: shape for name, shape in self._session.shapes.items() if name.startswith(KEPT)}
 
     @property
     def is_segmentation(self) -> bool:
@@ -101,7 +102,8 @@ class Model:
             ImageRejectedError: the image cannot be read.
         """
         cut = self.manifest.view.cut(data)
-        outputs = self._session(image=cut.pixels[None])
+        kept = {name: cut.kept(height, width)[None] for name, (_, height, width) in self._kept.items()}
+        outputs = self._session(image=cut.pixels[None], **kept)
         return Look(cut, outputs["scores"], outputs["map"], outputs.get("types"), outputs.get("nearest"))
 
     def _refuse_other_shapes(self) -> None:

@@ -3,7 +3,9 @@
 `model.json` says all that is needed to use `graph.onnx` elsewhere. The graph takes `image`, (1, height, width, 3) uint8
 RGB, what `view` cuts out of an image, and gives `scores` (k,), `map` (h, w) and, for segmentation, `types` (classes +
 1, h, w) probabilities, background first; both cover that canvas. Where `normals` are named, `nearest` (2,) is the index
-of the one whose features are most like the image's, and their distance. Then, with one calibration per score,
+of the one whose features are most like the image's, and their distance. With `view.regions`, which are painted over in
+the image before anything is cut out, the graph also takes `kept_0` and, where it looks twice, `kept_1`: (1, h, w) over
+the canvas, 0 for a cell that is ignored for the most part and else 1. Then, with one calibration per score,
 
     p(anomaly) = sigmoid(max over i of (scores[i] - calibration[i].center) / calibration[i].scale)
 
@@ -98,6 +100,9 @@ class NormalStatistic:
         """A value in its own unit as so many spreads from the center."""
         return (value - self.center) / self.spread
 
+
+KEPT = "kept_"
+"""What the names of those inputs of a graph begin with that tell which cells are not ignored, one for each look."""
 
 SCORE = "score"
 """The statistic that is the first of a graph's `scores`, of models that did not see the image. The others are those of

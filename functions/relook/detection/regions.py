@@ -12,13 +12,15 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from relook.detection.image import decode_mask
 from relook.errors import ImageRejectedError, InvalidRequestError
 
 MAX_SIDE_PX = 512
 """Of what is kept: a pixel of it is an eighth of the smallest part of a 4096 px image that masks are drawn in."""
+_FILLED_FROM_PX = 64
+"""Longest side of what the surroundings are smoothed from: what is finer than that is no surroundings."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,43 @@ class Regions:
             ImageRejectedError: this is no PNG.
         """
         return decode_mask(self.png)[..., 0] > 0
+
+    def on(self, height: int, width: int) -> NDArray[np.bool_]:
+        """(height, width) pixels of the whole picture that are ignored for the most part."""
+        return np.asarray(self._painted((width, height))) >= 128
+
+    def at(self, down: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """(n, m) whether the picture is ignored at (n,) shares of its height and (m,) of its width."""
+        places = (
+            np.clip(shares * cells, 0, cells - 1).astype(np.intp)
+            for shares, cells in zip((down, right), self.ignored.shape, strict=True)
+        )
+        return self.ignored[np.ix_(*places)]
+
+    def painted_over(self, picture: Image.Image) -> Image.Image:
+        """An RGB picture in which nothing of what is ignored can be seen: only what lies around it, spread into it.
+
+        Smoothly, from coarse to fine, so that no edge looks like a defect (push-pull, Gortler et al. 1996).
+        """
+        painted = self._painted(picture.size).point(lambda value: 255 if value else 0)
+        known = picture.copy()
+        known.putalpha(ImageChops.invert(painted))
+        shrink = max(1.0, max(picture.size) / _FILLED_FROM_PX)
+        steps = []
+        while max(known.size) > 1:
+            size = (max(1, round(known.width / shrink)), max(1, round(known.height / shrink)))
+            known = known.resize(size, Image.Resampling.BOX)  # of RGBA only what is opaque counts
+            steps.append(known)
+            shrink = 2.0
+        filled = steps.pop().convert("RGB")
+        for known in reversed(steps):
+            filled = filled.resize(known.size, Image.Resampling.BILINEAR)
+            filled.paste(known.convert("RGB"), mask=known.getchannel("A"))
+        return Image.composite(filled.resize(picture.size, Image.Resampling.BILINEAR), picture, painted)
+
+    def _painted(self, size: tuple[int, int]) -> Image.Image:
+        """A grey picture of (width, height) px: 255 where all of a pixel is ignored, 0 where none is."""
+        return Image.fromarray(self.ignored.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
 
     @property
     def share(self) -> float:

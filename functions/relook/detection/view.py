@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import MAX_SIDE_PX, ReducedImage, decode_mask, decode_reduced
 from relook.detection.levels import Levels
 from relook.detection.pose import SIDE, Matrix, Pose, Template, prepared
+from relook.detection.regions import Regions
 from relook.errors import ImageRejectedError, PackageError
 
 Rectangle: TypeAlias = tuple[float, float, float, float]
@@ -35,19 +36,48 @@ class Cut:
         matrix: (2, 3), from (x, y, 1) on the canvas to (x, y) in the image as displayed, continuous px.
         likeness: normalised cross-correlation with the template, 1 without one.
         size: (height, width) of the image as displayed.
+        regions: of the image, that are ignored; they are painted over in the pixels.
     """
 
     pixels: ByteArray
     matrix: Matrix
     likeness: float
     size: tuple[int, int]
+    regions: Regions | None = None
 
     def on_image(self, values: FloatArray, height: int, width: int, beyond: float) -> FloatArray:
         """(h', w') float32 values that cover the canvas, to (height, width) that cover the whole image, bilinear.
 
         Args:
-            beyond: the value where the canvas does not reach.
+            beyond: the value where the canvas does not reach, and in regions that are ignored.
         """
+        values = self._whole(values, height, width, beyond)
+        if self.regions:
+            values[self.regions.on(height, width)] = beyond
+        return values
+
+    def shares(self, painted: NDArray[np.bool_], height: int, width: int) -> FloatArray:
+        """(height, width) share of each cell of the canvas that is painted in (h, w) over the whole image."""
+        matrix = self.matrix @ np.diag([self.pixels.shape[1] / width, self.pixels.shape[0] / height, 1.0])
+        matrix = np.diag([painted.shape[1] / self.size[1], painted.shape[0] / self.size[0]]) @ matrix
+        # Averaged down to about a cell first, so that what is thinner than a cell still has its share of it
+        factor = max(1, int(np.hypot(matrix[0, 0], matrix[1, 0])))
+        on_canvas = (
+            Image.fromarray(painted.astype(np.uint8) * 255)
+            .reduce(factor)
+            .transform(
+                (width, height), Image.Transform.AFFINE, tuple((matrix / factor).ravel()), Image.Resampling.BILINEAR
+            )
+        )
+        return np.asarray(on_canvas, np.float32) / np.float32(255)
+
+    def kept(self, height: int, width: int) -> FloatArray:
+        """(height, width) cells of the canvas: 0 where most of one is ignored, 1 elsewhere."""
+        if self.regions is None:
+            return np.ones((height, width), np.float32)
+        return np.asarray(self.shares(self.regions.ignored, height, width) <= 0.5, np.float32)
+
+    def _whole(self, values: FloatArray, height: int, width: int, beyond: float) -> FloatArray:
         rows, columns = values.shape
         canvas = _scaling(columns / self.pixels.shape[1], rows / self.pixels.shape[0])
         image = _scaling(self.size[1] / width, self.size[0] / height)
@@ -80,6 +110,7 @@ class View:
         template: None where parts always lie alike, or nothing would find them.
         is_stretched: images of any proportions fill the frame: of pieces of all sizes, and for others' models.
         levels: what is black and white in images of 16 bits a channel; None where training saw none.
+        regions: of the image as displayed, that are ignored wherever the part lies; None for none.
     """
 
     frame: tuple[int, int]
@@ -88,6 +119,7 @@ class View:
     template: Template | None = None
     is_stretched: bool = False
     levels: Levels | None = None
+    regions: Regions | None = None
 
     @classmethod
     def stretched(cls, height: int, width: int) -> Self:
@@ -102,17 +134,17 @@ class View:
         Raises:
             ImageRejectedError: the image cannot be read.
         """
-        image = decode_reduced(data, self._spare, self.levels)
+        image = without_regions(decode_reduced(data, self._spare, self.levels), self.regions)
         pose, likeness = _AS_IT_IS, 1.0
         if self.template:
-            pose, likeness = self.template.find(prepared(*thumbnail(image, self.frame)))
+            pose, likeness = self.template.find(prepared(*thumbnail(image, self.frame, self.regions)))
         x, y, width, height = self.rectangle
         side, middle = max(self.frame), (self.frame[1] / 2, self.frame[0] / 2)
         onto_frame = _scaling(width / self.canvas[1], height / self.canvas[0], x, y)
         posed = pose.matrix(middle, side) @ jitter.matrix((x + width / 2, y + height / 2), side) @ onto_frame
         matrix = self._onto_image(image.height, image.width) @ posed
         pixels = np.asarray(_resampled(image, matrix, self.canvas))
-        return Cut(pixels, matrix[:2], likeness, (image.height, image.width))
+        return Cut(pixels, matrix[:2], likeness, (image.height, image.width), self.regions)
 
     def covers(self, painted: ByteArray) -> bool:
         """Whether all that is not 0 in (h, w), over the whole of a usual image, lies in the rectangle, not turned."""
@@ -132,7 +164,8 @@ class View:
         }
         places = {"frame": list(self.frame), "rectangle": list(self.rectangle), "canvas": list(self.canvas)}
         levels = self.levels and {"black": self.levels.black, "bits": self.levels.bits}
-        return {**places, "template": template, "is_stretched": self.is_stretched, "levels": levels}
+        regions = self.regions and base64.b64encode(self.regions.png).decode()
+        return {**places, "template": template, "is_stretched": self.is_stretched, "levels": levels, "regions": regions}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -149,8 +182,11 @@ class View:
             if not (is_near and all(1 <= side <= MAX_SIDE_PX for side in (rows, columns, *canvas))):
                 raise ValueError(f"frame, rectangle or canvas of {fields}")
             template, stretched = _template(fields["template"]), bool(fields["is_stretched"])
-            levels = _levels(fields.get("levels"))  # packages of before had none
-            return cls((rows, columns), (x, y, width, height), (high, wide), template, stretched, levels)
+            levels, regions = (
+                _levels(fields.get("levels")),
+                _regions(fields.get("regions")),
+            )  # neither in older packages
+            return cls((rows, columns), (x, y, width, height), (high, wide), template, stretched, levels, regions)
         except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, ImageRejectedError) as error:
             raise PackageError(f"The model's view lacks or garbles a value: {error!r}") from error
 
@@ -166,14 +202,23 @@ class View:
         return float(min(spare, max(self.frame) / SIDE * fit) if self.template else spare)
 
 
-def thumbnail(image: ReducedImage, frame: tuple[int, int]) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """(SIDE, SIDE) grey 0..255, the frame as wide as its longer side, mirrored beyond the image; and what is image."""
+def without_regions(image: ReducedImage, regions: Regions | None) -> ReducedImage:
+    """The image with what is ignored painted over."""
+    return replace(image, picture=regions.painted_over(image.picture)) if regions else image
+
+
+def thumbnail(
+    image: ReducedImage, frame: tuple[int, int], regions: Regions | None = None
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """(SIDE, SIDE) grey 0..255, the frame as wide as its longer side, mirrored beyond the image; and what is image, and
+    not ignored."""
     scale = max(frame) / SIDE
     square = _scaling(scale, scale, (frame[1] - max(frame)) / 2, (frame[0] - max(frame)) / 2)
     matrix = _from_frame(frame, image.height, image.width) @ square
     grey = np.asarray(_resampled(image, matrix, (SIDE, SIDE)).convert("L"), np.float32)
     x, y = (matrix[axis, axis] * (np.arange(SIDE) + 0.5) + matrix[axis, 2] for axis in (0, 1))
-    return grey, ((y > 0) & (y < image.height))[:, None] & (x > 0) & (x < image.width)
+    known = ((y > 0) & (y < image.height))[:, None] & (x > 0) & (x < image.width)
+    return grey, known & ~regions.at(y / image.height, x / image.width) if regions else known
 
 
 def _levels(fields: Mapping[str, Any] | None) -> Levels | None:
@@ -183,6 +228,15 @@ def _levels(fields: Mapping[str, Any] | None) -> Levels | None:
     if not (8 <= levels.bits <= 16 and 0 <= levels.black < 1 << 16):
         raise ValueError(f"levels of {fields}")
     return levels
+
+
+def _regions(png: str | None) -> Regions | None:
+    if png is None:
+        return None
+    regions = Regions(base64.b64decode(png, validate=True))
+    if not regions.ignored.any() or regions.ignored.all():
+        raise ValueError("regions of nothing or of everything")
+    return regions
 
 
 def _template(fields: Mapping[str, Any] | None) -> Template | None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Generic
 
 import numpy as np
 
 from relook.detection.arrays import FloatArray
+from relook.detection.package import KEPT
 from relook.learning.estimators.classifier import Classifier
 from relook.learning.estimators.evidence import average_map, embedding, evidence, image_score, nearest
 from relook.learning.estimators.looks import Eye, Look
 from relook.learning.estimators.segmentation import SegmentationHead, peaks
 from relook.learning.extraction import image_input
 from relook.learning.graph.builder import Graph
+from relook.learning.graph.tensor import Tensor
 from relook.learning.graph.xp import ArrayT, xp
 
 
@@ -41,6 +44,7 @@ class Engine:
         classifier: None when there were too few anomalies to learn from.
         segmentation: None for a classification model.
         normals: (n, e) embeddings of the normal images that an image is compared with.
+        has_regions: whether cells may be ignored, which the graph must then be told.
     """
 
     eye: Eye
@@ -48,12 +52,20 @@ class Engine:
     classifier: Classifier | None
     segmentation: SegmentationHead | None
     normals: FloatArray
+    has_regions: bool = False
 
-    def judge(self, features: Sequence[ArrayT], types: ArrayT | None) -> Judgement[ArrayT]:
-        """From (n, cells, channels) features of each look and, if any, (n, classes + 1, h, w) types."""
-        maps = [each for look, seen in zip(self.looks, features, strict=True) for each in look.maps(seen)]
-        average = average_map(maps)
-        whitened, grid = self.looks[0].whitened(features[0]), self.looks[0].grid
+    def judge(
+        self, features: Sequence[ArrayT], types: ArrayT | None, kept: Sequence[ArrayT] | None = None
+    ) -> Judgement[ArrayT]:
+        """From (n, cells, channels) features of each look and, if any, (n, classes + 1, h, w) types.
+
+        Args:
+            kept: (n, height, width) of each look, 0 for a cell that is ignored; all are kept unless given.
+        """
+        each_look = zip(self.looks, features, kept or repeat(None, len(self.looks)), strict=True)
+        maps = [each for look, seen, cells in each_look for each in look.maps(seen, cells)]
+        average = average_map(maps, kept[-1] if kept else None)
+        whitened, grid = self.looks[0].whitened(features[0], kept[0] if kept else None), self.looks[0].grid
         scores = [image_score(average)]
         if self.classifier is not None:
             groups = evidence(average, maps, whitened, grid)
@@ -68,7 +80,7 @@ class Engine:
         backbone_maps = self.eye.maps(image_input(graph, self.eye))
         types = self.segmentation(backbone_maps[-1]) if self.segmentation else None
         stored = replace(self, looks=[look.at_half_precision() for look in self.looks])
-        judged = stored.judge(self.eye.features(backbone_maps), types)
+        judged = stored.judge(self.eye.features(backbone_maps), types, self._kept(graph) if self.has_regions else None)
         graph.output("scores", judged.scores)
         graph.output("map", judged.average[0])
         index, distance = nearest(judged.embedding, self.normals)
@@ -76,3 +88,9 @@ class Engine:
         if types is not None:
             graph.output("types", types[0])
         return graph.finish()
+
+    def _kept(self, graph: Graph) -> list[Tensor]:
+        return [
+            graph.input(f"{KEPT}{number}", np.float32, (1, look.grid.height, look.grid.width))
+            for number, look in enumerate(self.looks)
+        ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from relook.detection.arrays import ByteArray
+from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.session import Session
 from relook.detection.view import Cut, View
 from relook.errors import ImageRejectedError
@@ -57,28 +57,32 @@ def extract(
     copies: int,
     generator: np.random.Generator,
     on_progress: OnProgress,
-) -> tuple[list[_Half], NDArray[np.intp]]:
+) -> tuple[list[_Half], list[FloatArray] | None, NDArray[np.intp]]:
     """Features of all images, then of altered copies of the normal ones.
 
     Returns:
-        (n + copies, cells, channels) of each look, and the images that the copies are of.
+        (n + copies, cells, channels) of each look; (n + copies, height, width) of each look, 0 for cells that are
+        ignored, None where nothing is; and the images that the copies are of.
     """
     normals = np.flatnonzero(~data.is_anomalous)
     copied = np.repeat(normals, min(copies, max(0, limit(eye) - len(cuts)) // len(normals)))
     session = features_session(eye)
     total = len(cuts) + len(copied)
     looks: list[_Half] = []
+    kept = [np.ones((total, grid.height, grid.width), np.float32) for grid in eye.grids] if view.regions else None
     for index in range(total):
         if index < len(cuts):
-            pixels = cuts[index].pixels
+            cut, pixels = cuts[index], cuts[index].pixels
         else:
-            pixels = _copy(data.images[copied[index - len(cuts)]], view, generator)
+            cut, pixels = _copy(data.images[copied[index - len(cuts)]], view, generator)
         outputs = session(image=pixels[None])
         looks = looks or [np.empty((total, *each.shape[1:]), np.float16) for each in outputs.values()]
         for into, each in zip(looks, outputs.values(), strict=True):
             into[index] = each[0]
+        for cells in kept or ():
+            cells[index] = cut.kept(*cells.shape[1:])
         on_progress("looking at images", index + 1, total)
-    return looks, copied
+    return looks, kept, copied
 
 
 def features_session(eye: Eye) -> Session:
@@ -89,14 +93,16 @@ def features_session(eye: Eye) -> Session:
     return Session(graph.finish(), threads=THREADS)
 
 
-def _copy(image: LabeledImage, view: View, generator: np.random.Generator) -> ByteArray:
-    """What the model would see of an altered copy: coded and blurred in pixels of the camera where those are larger."""
+def _copy(image: LabeledImage, view: View, generator: np.random.Generator) -> tuple[Cut, ByteArray]:
+    """Where an altered copy was cut, and what the model would see of it: coded and blurred in pixels of the camera
+    where those are larger."""
     (_, _, width, height), canvas = view.rectangle, view.canvas
     own = min(int(height), canvas[0]), min(int(width), canvas[1])
-    pixels = relight(replace(view, canvas=own).cut(image.read(), nudge(generator)).pixels, generator)
+    cut = replace(view, canvas=own).cut(image.read(), nudge(generator))
+    pixels = relight(cut.pixels, generator)
     if own == canvas:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize(canvas[::-1], Image.Resampling.BILINEAR))
+        return cut, pixels
+    return cut, np.asarray(Image.fromarray(pixels).resize(canvas[::-1], Image.Resampling.BILINEAR))
 
 
 def limit(eye: Eye) -> int:

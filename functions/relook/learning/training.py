@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version as library_version
 
 import numpy as np
@@ -26,6 +27,7 @@ from relook.detection.package import (
     ModelPackage,
     NormalStatistic,
 )
+from relook.detection.regions import Regions
 from relook.detection.statistics import picture_statistics
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, PackageError
@@ -70,6 +72,7 @@ def train(
     seed: int = 0,
     backbone: Backbone | None = None,
     recipe: Recipe | None = None,
+    regions: Regions | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> TrainedModel:
     """Train, evaluate and package one model version. The same images and seed give the same package.
@@ -77,6 +80,7 @@ def train(
     Args:
         images: at least 10 normal ones; masks make it a segmentation model.
         backbone: in place of the pretrained one.
+        regions: of every image, that are ignored.
         on_progress: called with what is being done, steps done and steps in all.
     Raises:
         TrainingDataError: the images cannot train a model; says which and why.
@@ -86,7 +90,7 @@ def train(
     progress: OnProgress = on_progress or (lambda _stage, _done, _total: None)
     recipe = recipe or Recipe()
     generator = np.random.default_rng(seed)
-    data = load_training_set(images, generator, progress)
+    data = load_training_set(images, generator, progress, regions)
     viewpoint = _viewpoint(data, recipe)
     factor = factor_for(viewpoint.view, second_look=recipe.second_look)
     eye = Eye(backbone or pretrained(_strides(data)), viewpoint.view.canvas, factor)
@@ -94,7 +98,7 @@ def train(
     view = finer(viewpoint.view, factor)
     cuts = cut_all(data, view, progress)
     folds = _folds(data, cuts, generator)
-    looks, copied = extract(data, cuts, view, eye, recipe.copies, generator, progress)
+    looks, kept, copied = extract(data, cuts, view, eye, recipe.copies, generator, progress)
     label = data.is_anomalous
     features = Features(
         looks=looks,
@@ -102,6 +106,7 @@ def train(
         is_normal=np.concatenate([~label, np.ones(len(copied), bool)]),
         folds=np.concatenate([folds, folds[copied]]),
         count=len(cuts),
+        kept=kept,
     )
     held = hold_back(features, recipe, generator, progress)
     types = held_back_types(data, cuts, eye, folds, generator, progress) if data.types else None
@@ -122,6 +127,7 @@ def train(
         classifier=decision.classifier,
         segmentation=types.head if types else None,
         normals=embedding(held.whitened[compared], held.looks[0].grid),
+        has_regions=data.regions is not None,
     )
     classes = _classes(data, cuts, types)
     graph = engine.graph()
@@ -162,10 +168,11 @@ def _viewpoint(data: TrainingSet, recipe: Recipe) -> Viewpoint:
     normals = [image for image, anomalous in zip(data.images, data.is_anomalous, strict=True) if not anomalous]
     try:
         reads = [image.read for image in normals]
-        viewpoint = fit_view(reads, recipe.budget_px, levels=data.levels, align=recipe.align, crop=recipe.crop)
+        fit = partial(fit_view, reads, recipe.budget_px, levels=data.levels, regions=data.regions, align=recipe.align)
+        viewpoint = fit(crop=recipe.crop)
         if viewpoint.view.template or all(viewpoint.view.covers(outline) for outline in data.outlines.values()):
             return viewpoint
-        return fit_view(reads, recipe.budget_px, levels=data.levels, align=recipe.align, crop=False)
+        return fit(crop=False)
     except ImageRejectedError as error:
         raise damaged_images(data.images) from error
 
@@ -256,7 +263,10 @@ def _verify(package: ModelPackage, data: TrainingSet, cuts: Sequence[Cut], engin
     for index in range(0, len(data.images), -(-len(data.images) // _VERIFIED_IMAGES)):
         seen = model.look(data.images[index].read())
         types = None if seen.types is None else seen.types[None]
-        expected = engine.judge(list(session(image=cuts[index].pixels[None]).values()), types).scores
+        cut, kept = cuts[index], None
+        if data.regions:
+            kept = [cut.kept(look.grid.height, look.grid.width)[None] for look in engine.looks]
+        expected = engine.judge(list(session(image=cut.pixels[None]).values()), types, kept).scores
         if not np.allclose(seen.scores, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise PackageError(
                 f"The package scores {data.images[index].name} {seen.scores}, its parts score it {expected}"

@@ -88,6 +88,7 @@ class ModelVersion:
         min_inference_units, max_inference_units: as asked for when it was started; None while it is not hosted.
         own_borderline: of the threshold that it was trained with; None where nothing is known of it.
         thresholds: the last ones chosen, the one in force last; none where it judges by its own.
+        regions_key: of the mask that it was trained with, in the datasets bucket; None where nothing is ignored.
     """
 
     project: str
@@ -109,6 +110,7 @@ class ModelVersion:
     max_inference_units: int | None = None
     own_borderline: Band | None = None
     thresholds: tuple[Threshold, ...] = ()
+    regions_key: str | None = None
 
     @property
     def threshold(self) -> float | None:
@@ -165,6 +167,7 @@ def to_model(item: Item) -> ModelVersion:
         max_inference_units=item.get("max_inference_units"),
         own_borderline=Band(**item["borderline"]) if item.get("borderline") else None,
         thresholds=tuple(_threshold(each) for each in item.get("thresholds", ())),
+        regions_key=item.get("regions_key"),
     )
 
 

@@ -98,12 +98,14 @@ def finish_training(
     *,
     evaluation: EvaluationFiles | None = None,
     borderline: Band | None = None,
+    regions_key: str | None = None,
     ended_at: datetime | None = None,
 ) -> ModelVersion:
     """TRAINING -> TRAINED.
 
     Args:
         borderline: probabilities so near the threshold that a person should look; None for none.
+        regions_key: of the mask that it was trained with; None where nothing is ignored.
         ended_at: now unless given.
     Raises:
         ConflictError: it is not in training.
@@ -115,6 +117,7 @@ def finish_training(
         "performance": asdict(performance) if performance else None,
         "evaluation": asdict(evaluation) if evaluation else None,
         "borderline": asdict(borderline) if borderline else None,
+        "regions_key": regions_key,
         **({"training_ended_at": ended_at.isoformat()} if ended_at else {}),
     }
     return end_training(table, project, version, ModelStatus.TRAINED, message, changes)

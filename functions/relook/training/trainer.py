@@ -31,6 +31,8 @@ from relook.quality.thresholds import borderline_band
 from relook.registry import backbones, models, packages, trainings
 from relook.registry.datasets import DatasetType, StoredEntry
 from relook.registry.model_version import EvaluationFiles, ModelStatus, ModelVersion
+from relook.registry.projects import describe_project
+from relook.registry.regions import read_regions
 from relook.settings import TrainModelSettings
 from relook.training.entries import training_entries
 from relook.training.evaluation import evaluation_manifest, evaluation_result, image_outcomes
@@ -115,19 +117,22 @@ class Trainer:
         progress = _Progress(self._registry, model, context)
         progress("reading the datasets", 1, 1)
         entries = training_entries(self._registry, self._datasets, model.project)
+        painted = describe_project(self._registry, model.project).regions
+        regions = read_regions(self._datasets, painted.key) if painted else None
         own = backbones.load_backbone(self._registry, self._models, model.project)
         trained = train(
             labeled_images(self._s3, (each.entry for each in entries[DatasetType.TRAIN])),
             project=model.project,
             version=model.version,
             backbone=ImportedBackbone.from_bytes(own) if own is not None else None,
+            regions=regions,
             on_progress=progress,
         )
         evaluation, looked_at = trained.evaluation, entries[DatasetType.TRAIN]
         if DatasetType.TEST in entries:
             looked_at = entries[DatasetType.TEST]
             images = labeled_images(self._s3, (each.entry for each in looked_at))
-            evaluation = evaluate_on(Model(trained.package), images, progress)
+            evaluation = evaluate_on(Model(trained.package), images, progress, regions)
         ended_at = datetime.now(UTC)
         # A queue may give a message twice: whoever comes second must not overwrite the package of the first.
         trainings.report_training(self._registry, model.project, model.version, "The model is being stored.")
@@ -142,6 +147,7 @@ class Trainer:
             status_message(trained.notes),
             evaluation=files,
             borderline=borderline_band(image_outcomes(evaluation), trained.package.manifest.threshold),
+            regions_key=painted.key if painted else None,
             ended_at=ended_at,
         )
 

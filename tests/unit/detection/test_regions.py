@@ -63,6 +63,32 @@ def test_of_a_large_mask_a_small_one_is_kept_in_which_everything_painted_shows()
     assert len(regions.png) < 500
 
 
+def test_it_lies_alike_on_images_of_any_size() -> None:
+    regions = Regions.painted(png(painted()))
+    np.testing.assert_array_equal(regions.on(60, 80), painted() > 0)
+    np.testing.assert_array_equal(regions.on(120, 80), painted().repeat(2, axis=0) > 0)
+    np.testing.assert_array_equal(regions.on(30, 20), painted()[::2, 1::4] > 0)
+    down, right = (np.arange(30) + 0.5) / 30, (np.arange(40) + 0.5) / 40
+    np.testing.assert_array_equal(regions.at(down, right), painted()[1::2, 1::2] > 0)
+    assert regions.at(np.array([-1.0, 2.0]), np.array([0.5])).tolist() == [[False], [False]]
+
+
+@pytest.mark.parametrize("size", [(80, 60), (400, 300), (40, 30)])
+def test_painted_over_is_what_lies_around_it_and_nothing_of_what_lies_there(size: tuple[int, int]) -> None:
+    regions, random = Regions.painted(png(painted())), np.random.default_rng(1)
+    below = np.linspace(60, 180, size[1], dtype=np.float32)[:, None, None].repeat(size[0], axis=1).repeat(3, axis=2)
+    picture, other = below.astype(np.uint8), below.astype(np.uint8)
+    touched = np.asarray(Image.fromarray(painted()).resize(size, Image.Resampling.BOX)) > 0
+    other[touched] = random.integers(0, 256, (int(touched.sum()), 3), np.uint8)
+
+    found, again = (np.asarray(regions.painted_over(Image.fromarray(each))) for each in (picture, other))
+
+    np.testing.assert_array_equal(found, again)
+    np.testing.assert_array_equal(found[~touched], picture[~touched])
+    assert np.abs(found[touched].astype(float) - picture[touched]).max() < 40, "of the surroundings' colours"
+    assert np.abs(np.diff(found.astype(float), axis=0)).max() < 60, "without an edge"
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from relook.detection.image import decode, decode_reduced
 from relook.detection.pose import Pose, Template, prepared
+from relook.detection.regions import Regions
 from relook.detection.view import Cut, View, thumbnail
 from relook.errors import ImageRejectedError, PackageError
 from tests.unit.learning.pictures import encode
@@ -190,8 +192,61 @@ def test_values_come_back_where_the_matrix_says(jitter: Pose) -> None:
     assert misses <= 5
 
 
+def left(share: float) -> Regions:
+    """So much of the picture's left side."""
+    painted = np.arange(192)[None].repeat(192, axis=0) < 192 * share
+    return Regions.painted(encode(Image.fromarray(painted)))
+
+
+@pytest.mark.parametrize("turn", [0.0, 33.0, -120.0])
+def test_regions_lie_in_the_image_however_the_part_lies(turn: float) -> None:
+    regions = left(0.3)
+    view = replace(any_way_round(), regions=regions)
+    picture = lying(1, turn_deg=turn, right_px=9)
+
+    cut = view.cut(encode(picture))
+
+    kept = cut.kept(40, 48)
+    x, y = np.meshgrid((np.arange(48) + 0.5) * 4, (np.arange(40) + 0.5) * 4)
+    at = np.tensordot(cut.matrix, np.stack([x, y, np.ones_like(x)]), 1)[0]
+    inside = (at > 3) & (np.abs(at - 0.3 * HEIGHT) > 3)
+    np.testing.assert_array_equal(kept[inside], (at > 0.3 * HEIGHT)[inside])
+    on_image = cut.on_image(np.ones((40, 48), np.float32), 192, 192, -1.0)
+    assert (on_image[:, : int(0.3 * 192)] == -1).all()
+    whole = replace(cut, regions=None).on_image(np.ones((40, 48), np.float32), 192, 192, -1.0)
+    np.testing.assert_array_equal(on_image[:, 58:], whole[:, 58:])
+
+
+@pytest.mark.parametrize(
+    "view", [WHOLE, View.stretched(128, 160), any_way_round()], ids=["fixed", "stretched", "turned"]
+)
+def test_nothing_of_a_region_is_seen_nor_does_it_help_to_find_the_part(view: View) -> None:
+    view = replace(view, regions=left(0.3))
+    picture = np.array(lying(3, turn_deg=50))
+    other = picture.copy()
+    other[:, : int(0.3 * HEIGHT)] = np.random.default_rng(0).integers(0, 256, (HEIGHT, int(0.3 * HEIGHT), 3))
+
+    cut, again = (view.cut(encode(Image.fromarray(each))) for each in (picture, other))
+
+    np.testing.assert_array_equal(cut.pixels, again.pixels)
+    np.testing.assert_array_equal(cut.matrix, again.matrix)
+    assert cut.likeness == again.likeness
+    assert not np.array_equal(cut.pixels, replace(view, regions=None).cut(encode(Image.fromarray(picture))).pixels)
+
+
+def test_without_regions_every_cell_is_kept() -> None:
+    assert (WHOLE.cut(encode(lying(0))).kept(4, 6) == np.ones((4, 6))).all()
+
+
+def test_what_is_ignored_is_not_known_of_a_thumbnail() -> None:
+    image = decode_reduced(encode(lying(0)), lambda height, width: 1.0)
+    grey, known = thumbnail(image, FRAME, left(0.25))
+    assert not known[:, :24].any() and known[:, 24:].all()
+    np.testing.assert_array_equal(grey, thumbnail(image, FRAME)[0])
+
+
 def test_a_view_survives_its_page() -> None:
-    for view in (WHOLE, any_way_round()):
+    for view in (WHOLE, any_way_round(), replace(any_way_round(), regions=left(0.3))):
         assert View.from_json(json.loads(json.dumps(view.to_json()))) == view
 
 
@@ -210,6 +265,11 @@ def test_a_view_survives_its_page() -> None:
         {"template": {"png": "?", "shift": 0.1}},
         {"template": {"shift": 0.1}},
         {"template": 3},
+        {"regions": "?"},
+        {"regions": "AAAA"},
+        {"regions": 3},
+        {"regions": base64.b64encode(encode(Image.new("1", (8, 8)))).decode()},
+        {"regions": base64.b64encode(encode(Image.new("1", (8, 8), 1))).decode()},
     ],
 )
 def test_a_garbled_page_is_refused(change: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnx
 import pytest
 
 from relook.detection.arrays import ByteArray, FloatArray
+from relook.detection.package import KEPT
 from relook.detection.session import Session
 from relook.learning.backbone.efficientnet_lite import MEASURED_STRIDES, pretrained
 from relook.learning.engine import Engine
@@ -127,6 +129,35 @@ def test_at_full_precision_the_graph_says_the_same_to_four_digits(
     judged = engine.judge(features, found["types"][None] if engine.segmentation else None)
     np.testing.assert_allclose(found["scores"], judged.scores, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found["map"], judged.average[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["with types", "second look"])
+def test_the_graph_ignores_what_its_parts_ignore(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Look, "at_half_precision", lambda look: look, raising=False)
+    engine = replace(some_engine(**KINDS[kind]), has_regions=True)
+    image, random = picture(engine.eye), np.random.default_rng(2)
+    kept = [(random.random((1, look.grid.height, look.grid.width)) < 0.7).astype(np.float32) for look in engine.looks]
+    session = Session(engine.graph(), threads=1)
+    assert {name: shape for name, shape in session.shapes.items() if name.startswith(KEPT)} == {
+        f"{KEPT}{number}": each.shape for number, each in enumerate(kept)
+    }
+
+    found = session(image=image, **{f"{KEPT}{number}": each for number, each in enumerate(kept)})
+
+    features = list(features_session(engine.eye)(image=image).values())
+    types = found["types"][None] if engine.segmentation else None
+    judged = engine.judge(features, types, kept)
+    np.testing.assert_allclose(found["scores"], judged.scores, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found["map"], judged.average[0], rtol=1e-3, atol=1e-3)
+    assert np.ptp(found["map"][kept[-1][0] == 0]) < 1e-4, "nothing stands out there"
+    everything = session(image=image, **{f"{KEPT}{number}": np.ones_like(each) for number, each in enumerate(kept)})
+    np.testing.assert_allclose(everything["scores"], engine.judge(features, types).scores, rtol=1e-3, atol=1e-3)
+    # Whatever the features say of cells that are ignored
+    elsewhere = [
+        np.where(each.reshape(1, -1, 1) > 0, some, 5 + random.normal(0, 9, some.shape)).astype(np.float32)
+        for each, some in zip(kept, features, strict=True)
+    ]
+    np.testing.assert_allclose(engine.judge(elsewhere, types, kept).scores, judged.scores, rtol=1e-4)
 
 
 def test_what_it_has_is_what_it_gives(engine: Engine) -> None:

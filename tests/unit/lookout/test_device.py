@@ -15,13 +15,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from relook.detection.model import Model
 from relook.detection.package import GRAPH_FILE, ModelPackage
+from relook.detection.regions import Regions
+from relook.learning.training import train
 from relook.lookout.component import component_zip
 from relook.lookout.result import write_result
-from tests.unit.parts import classification_package, part_png, segmentation_package
+from tests.unit.foreign import quick_backbone
+from tests.unit.parts import classification_package, labeled_parts, part, part_png, png, segmentation_package
 
 # -S leaves out the .pth files, and with them this repository; what is imported of ours comes out of the zip.
 PRELUDE = """
@@ -117,6 +122,20 @@ def test_a_segmentation_model_sends_types_and_mask(tmp_path: Path) -> None:
     assert [each["Name"] for each in result["Anomalies"]] == ["background", "scratch"]
     assert base64.b64decode(result.pop("AnomalyMask")) == expected.pop("AnomalyMask")
     assert result == expected
+
+
+def test_a_device_ignores_what_the_model_ignores(tmp_path: Path) -> None:
+    regions = Regions.painted(png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60)))
+    images = labeled_parts(12, 0, with_masks=False)
+    package = train(images, project="plate", version="1", backbone=quick_backbone(), regions=regions).package
+    picture = np.array(part(1000)[0])
+    picture[:, :58] = 0
+
+    with running(unpack(component_zip(package, "plate", "7"), tmp_path)) as connection:
+        answers = [detect(connection, png(Image.fromarray(each)))[2] for each in (picture, np.fliplr(picture))]
+
+    assert answers[0] == {"DetectAnomalyResult": write_result(Model(package).detect(part_png(1000)))}
+    assert [each["DetectAnomalyResult"]["IsAnomalous"] for each in answers] == [False, True]
 
 
 def test_its_one_model_is_described_as_hosted(device: http.client.HTTPConnection) -> None:

@@ -20,15 +20,17 @@ from relook.learning.estimators import segmentation
 from relook.registry.backbones import save_backbone
 from relook.registry.datasets import DatasetType, delete_dataset
 from relook.registry.manifest_entry import ManifestEntry, entry_line
-from relook.registry.models import describe_model
+from relook.registry.models import describe_model, list_models
 from relook.registry.packages import load_package
 from relook.registry.projects import create_project
+from relook.registry.regions import set_regions
 from relook.registry.thresholds import choose_threshold
 from relook.settings import TrainModelSettings
 from tests.contract.front_door import FrontDoor, opened
 from tests.unit.conftest import Context
+from tests.unit.detection.test_regions import painted, png
 from tests.unit.foreign import feature_onnx
-from tests.unit.parts import hosted_package, part_png
+from tests.unit.parts import WHO, hosted_package, part_png
 from tests.unit.training.labeled_parts import put_dataset
 
 pytestmark = pytest.mark.slow
@@ -183,3 +185,29 @@ def test_a_candidate_is_held_against_what_is_hosted_on_the_same_images(capsys: p
         assert other.left_out == 0 and "17 are new" in other.judged_on
         with pytest.raises(InvalidRequestError, match="has no evaluation"):
             compare_versions(here.stack, "bracket", "2", registered, here.on_step)
+
+
+def test_versions_that_ignore_different_regions_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with plant() as here:
+        put_dataset(here.door.registry, here.door.cloud.s3, 12, 6, with_masks=True)
+        here.retrain()
+        host_version(here.stack, "bracket", "1")
+        mask = png(painted())
+        set_regions(here.stack.registry, here.stack.datasets, "bracket", mask, who=WHO)
+        _, found = here.retrain()
+        assert found is not None
+        told = "The hosted version ignores nothing, the candidate 8.33% of the image: each judges what it looks at"
+        assert told in found.judged_on
+        assert not found.are_ious_of_same_images, "what one ignores is no truth for it"
+        print_comparison(found)
+        assert "ignores nothing, the candidate 8.33%" in capsys.readouterr().out
+        assert [each.version for each in list_models(here.stack.registry, "bracket") if each.regions_key] == ["2"]
+
+        # A test dataset is judged by what the candidate looks at, whoever looks.
+        put_dataset(here.door.registry, here.door.cloud.s3, 10, 10, kind=TEST, with_masks=True, seed=3000)
+        _, tested = here.retrain()
+        assert tested is not None and tested.left_out == 0
+        assert told in tested.judged_on and tested.are_ious_of_same_images
+        host_version(here.stack, "bracket", "3")
+        again = compare_versions(here.stack, "bracket", "3", "3", here.on_step)
+        assert "ignores" not in again.judged_on

@@ -20,6 +20,7 @@ from relook.aws.bucket import Bucket
 from relook.aws.table import Table
 from relook.detection.model import Model
 from relook.detection.package import ModelPackage
+from relook.detection.regions import Regions
 from relook.errors import (
     AwsThrottledError,
     AwsUnavailableError,
@@ -38,7 +39,8 @@ from relook.registry.datasets import DatasetType, delete_dataset, read_entries
 from relook.registry.manifest_entry import parse_entry
 from relook.registry.model_version import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import load_package, save_package
-from relook.registry.projects import create_project
+from relook.registry.projects import create_project, describe_project
+from relook.registry.regions import clear_regions, set_regions
 from relook.settings import TrainModelSettings
 from relook.training import entries, trainer
 from relook.training.event import training_id
@@ -46,6 +48,7 @@ from relook.training.labeled_objects import labeled_images, read_object
 from relook.training.report import training_report
 from relook.training.trainer import Trainer
 from tests.unit.conftest import Cloud
+from tests.unit.detection.test_regions import painted, png
 from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import WHO, labeled_parts, part_png, segmentation_package
 from tests.unit.training.labeled_parts import put_dataset, register_dataset, unlabeled_line
@@ -210,6 +213,32 @@ def test_a_single_dataset_is_trained_on_and_evaluated_image_by_image(cloud: Clou
     assert event["performance"]["f1_score"] == found.performance.f1_score
     assert event["evaluation"]["result_uri"] == "s3://results/k_fold_EvaluationResult-bracket-1.json"
     assert list(cloud.registry.query(("pk", "TRAININGS"))) == []
+
+
+def test_the_project_s_regions_are_trained_with_and_noted(cloud: Cloud) -> None:
+    put_dataset(cloud.registry, cloud.s3, 12)
+    datasets = Bucket(cloud.s3, "datasets")
+    set_regions(cloud.registry, datasets, "bracket", png(painted()), who=WHO)
+    create(cloud)
+    assert deliver(cloud)
+    found, kept = model(cloud), describe_project(cloud.registry, "bracket").regions
+    assert found.status is ModelStatus.TRAINED and found.package_sha256 and kept
+    assert found.regions_key == kept.key
+    assert "8.3% of the image is ignored" in found.status_message
+    package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", found.package_sha256)
+    assert package.manifest.view.regions == Regions.painted(png(painted()))
+
+    clear_regions(cloud.registry, "bracket", who=WHO)
+    create(cloud)
+    assert deliver(cloud, "2")
+    assert model(cloud, "2").regions_key is None
+
+    set_regions(cloud.registry, datasets, "bracket", png(painted()), who=WHO)
+    datasets.delete(kept.key)
+    create(cloud)
+    assert deliver(cloud, "3")
+    assert model(cloud, "3").status is ModelStatus.TRAINING_FAILED
+    assert "paint them again" in model(cloud, "3").status_message
 
 
 @pytest.fixture(scope="module")

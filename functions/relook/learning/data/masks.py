@@ -15,6 +15,7 @@ from PIL import Image
 
 from relook.detection.arrays import ByteArray
 from relook.detection.image import decode_mask
+from relook.detection.regions import Regions
 from relook.detection.result import BACKGROUND
 from relook.errors import ImageRejectedError, TrainingDataError
 
@@ -84,6 +85,11 @@ def reduce_labels(labels: ByteArray, side_px: int) -> ByteArray:
             reduced[count > most] = number
             np.maximum(most, count, out=most)
     return reduced
+
+
+def outside(labels: ByteArray, regions: Regions | None) -> ByteArray:
+    """The same labels, background in regions that are ignored."""
+    return np.where(regions.on(*labels.shape), np.uint8(0), labels) if regions else labels
 
 
 def is_background(type_name: str) -> bool:

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import decode, read_header, read_reach
 from relook.detection.levels import WHOLE_RANGE, Levels, Reach, fit_levels
+from relook.detection.regions import Regions
 from relook.detection.result import is_type_name
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.learning.data.mask_colors import settle_colors
-from relook.learning.data.masks import is_background, read_mask
+from relook.learning.data.masks import is_background, outside, read_mask
 from relook.learning.data.samples import LabeledImage
 
 MIN_NORMAL_IMAGES = 10
@@ -40,6 +40,7 @@ class TrainingSet:
         types: name -> colour, only types that some mask shows.
         outlines: image index -> (h, w) uint8 labels, 0 background, i the i-th type; longest side at most 1024.
         levels: what is black and white in the normal images of 16 bits a channel; None where there are none.
+        regions: of every image, that are ignored: nothing is outlined there. None for none.
         notes: sentences for the person who labelled the images.
     """
 
@@ -49,20 +50,34 @@ class TrainingSet:
     types: dict[str, str]
     outlines: dict[int, ByteArray]
     levels: Levels | None = None
+    regions: Regions | None = None
     notes: list[str] = field(default_factory=list)
 
     def limited(self, count: int, generator: np.random.Generator) -> TrainingSet:
         """So many of the images at most, for those that take more memory each."""
         kept = _drawn(self.is_anomalous, count, generator)
-        if len(kept) == len(self.images):
-            return self
+        note = f"{count} of the {len(self.images)} images were drawn: they are seen at many pixels"
+        return self if len(kept) == len(self.images) else self._only(kept, note)
+
+    def outside(self, regions: Regions) -> TrainingSet:
+        """Where nothing of these regions is known, and no image that shows its defects nowhere else."""
+        outlines = {index: outside(outline, regions) for index, outline in self.outlines.items()}
+        hidden = [index for index, outline in self.outlines.items() if outline.any() and not outlines[index].any()]
+        notes = [*self.notes, f"{regions.share:.1%} of the image is ignored: it is neither learned from nor judged"]
+        data = replace(self, outlines=outlines, regions=regions, notes=notes)
+        if not hidden:
+            return data
+        kept = np.setdiff1d(np.arange(len(self.images)), hidden)
+        return data._only(kept, f"{len(hidden)} images have all their defects where it is ignored: they are left out")
+
+    def _only(self, kept: NDArray[np.intp], note: str) -> TrainingSet:
         places = {int(index): place for place, index in enumerate(kept)}
         return replace(
             self,
             images=[self.images[index] for index in kept],
             is_anomalous=self.is_anomalous[kept],
             outlines={places[index]: outline for index, outline in self.outlines.items() if index in places},
-            notes=[*self.notes, f"{count} of the {len(self.images)} images were drawn: they are seen at many pixels"],
+            notes=[*self.notes, note],
         )
 
     def coverage(self, index: int, cut: Cut, height: int, width: int) -> FloatArray:
@@ -70,28 +85,21 @@ class TrainingSet:
         shares = np.zeros((len(self.types), height, width), np.float32)
         if index not in self.outlines:
             return shares
-        outline = self.outlines[index]
-        matrix = cut.matrix @ np.diag([cut.pixels.shape[1] / width, cut.pixels.shape[0] / height, 1.0])
-        matrix = np.diag([outline.shape[1] / cut.size[1], outline.shape[0] / cut.size[0]]) @ matrix
-        # Averaged down to about a cell first, so that what is thinner than a cell still has its share of it
-        factor = max(1, int(np.hypot(matrix[0, 0], matrix[1, 0])))
         for kind in range(len(self.types)):
-            painted = Image.fromarray((outline == kind + 1).astype(np.uint8) * 255).reduce(factor)
-            on_canvas = painted.transform(
-                (width, height),
-                Image.Transform.AFFINE,
-                tuple((matrix / factor).ravel()),
-                Image.Resampling.BILINEAR,
-            )
-            shares[kind] = np.asarray(on_canvas, np.float32) / 255
+            shares[kind] = cut.shares(self.outlines[index] == kind + 1, height, width)
         return shares
 
 
 def load_training_set(
-    images: Sequence[LabeledImage], generator: np.random.Generator, on_progress: OnProgress
+    images: Sequence[LabeledImage],
+    generator: np.random.Generator,
+    on_progress: OnProgress,
+    regions: Regions | None = None,
 ) -> TrainingSet:
     """Read every image's header and every mask.
 
+    Args:
+        regions: that are ignored.
     Raises:
         TrainingDataError: too few normal images, or an image or mask that cannot be used; names it.
     """
@@ -136,6 +144,7 @@ def load_training_set(
         data.notes.append(
             f"{len(reaches)} normal images use {seen}: those are taken for black to white, in every image"
         )
+    data = data.outside(regions) if regions else data
     _drop_unseen_types(data)
     data.notes += _notes(data, len(images), normals, sizes)
     return data

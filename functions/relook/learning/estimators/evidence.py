@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
-from relook.learning.estimators.looks import Scale, enlarged
+from relook.learning.estimators.looks import Scale, enlarged, leveled
 from relook.learning.estimators.normality import Grid
-from relook.learning.estimators.resampling import window_mean
+from relook.learning.estimators.resampling import weighted_window_mean
 from relook.learning.graph.xp import ArrayT, xp
 
 RING = 1
@@ -24,13 +24,13 @@ _ODD_RATIO = 4.0
 _NEGLIGIBLE = 0.01
 
 
-def average_map(maps: Sequence[ArrayT]) -> ArrayT:
-    """(n, height, width) of the finest: the mean of all maps of all looks."""
+def average_map(maps: Sequence[ArrayT], kept: ArrayT | None = None) -> ArrayT:
+    """(n, height, width) of the finest: the mean of all maps of all looks, as `leveled`."""
     height, width = max((each.shape[1:] for each in maps), key=lambda size: size[0] * size[1])
     total = enlarged(maps[0], height, width)
     for each in maps[1:]:
         total = total + enlarged(each, height, width)
-    return total / float(len(maps))
+    return leveled(total / float(len(maps)), kept)
 
 
 def image_score(average: ArrayT) -> ArrayT:
@@ -91,32 +91,47 @@ def _fields(size: int) -> list[tuple[int, int]]:
     return list(pairwise(np.linspace(0, size, EMBEDDING_GRID + 1).round().astype(int).tolist()))
 
 
-def fit_scale(maps: FloatArray, is_usual: NDArray[np.bool_], *, by_place: bool) -> Scale:
-    """What (n, height, width) log maps of normal images are at each place, or anywhere; told by the usual ones."""
-    mean, square = maps[is_usual].mean(axis=0), (maps[is_usual] ** 2).mean(axis=0)
+def fit_scale(
+    maps: FloatArray, is_usual: NDArray[np.bool_], *, by_place: bool, kept: FloatArray | None = None
+) -> Scale:
+    """What (n, height, width) log maps of normal images are at each place, or anywhere; told by the usual ones.
+
+    Args:
+        kept: as the maps, 0 where a place is ignored; all are kept unless given.
+    """
+    moments = _moments(maps, kept)[:, is_usual].sum(axis=1)
     if not by_place:
-        mean, square = np.full_like(mean, mean.mean()), np.full_like(square, square.mean())
-    return _place_scale(mean, square)
+        moments = np.broadcast_to(moments.mean(axis=(1, 2), keepdims=True), moments.shape)
+    return _place_scale(moments)
 
 
-def held_back_scaled(maps: FloatArray, is_usual: NDArray[np.bool_]) -> FloatArray:
+def held_back_scaled(maps: FloatArray, is_usual: NDArray[np.bool_], kept: FloatArray | None = None) -> FloatArray:
     """Maps of normal images, each measured by the others, for it would look too usual beside itself."""
-    count = int(is_usual.sum())
-    total, squares = maps[is_usual].sum(axis=0), (maps[is_usual] ** 2).sum(axis=0)
-    scaled = fit_scale(maps, is_usual, by_place=True)(maps)
+    moments = _moments(maps, kept)
+    total = moments[:, is_usual].sum(axis=1)
+    scaled = _place_scale(total)(maps)
     for number in np.flatnonzero(is_usual):
-        own = maps[number]
-        scaled[number] = _place_scale((total - own) / (count - 1), (squares - own**2) / (count - 1))(own)
+        scaled[number] = _place_scale(total - moments[:, number])(maps[number])
     return scaled
 
 
-def usual(maps: FloatArray) -> NDArray[np.bool_]:
+def usual(maps: FloatArray, kept: FloatArray | None = None) -> NDArray[np.bool_]:
     """(n,) which normal maps say what is usual: one badly framed picture would hide real anomalies."""
-    away = ((maps - np.median(maps, axis=0)) ** 2).mean(axis=(1, 2))
+    squares = (maps - np.median(maps, axis=0)) ** 2
+    away = (squares if kept is None else squares * kept).mean(axis=(1, 2))
     return np.asarray(away <= _ODD_RATIO * np.median(away) + _NEGLIGIBLE)
 
 
-def _place_scale(mean: FloatArray, square: FloatArray) -> Scale:
-    variance = window_mean(np.maximum(square - mean**2, 0)[..., None], _PLACE_REACH[1])[..., 0]
-    center = window_mean(mean[..., None], _PLACE_REACH[0])[..., 0]
-    return Scale(center.astype(np.float32), (np.sqrt(variance) + _MIN_SPREAD).astype(np.float32))
+def _moments(maps: FloatArray, kept: FloatArray | None) -> FloatArray:
+    """(3, n, height, width): ones, values and squares, 0 where a place is ignored."""
+    moments = np.stack([np.ones_like(maps), maps, maps**2])
+    return moments if kept is None else moments * kept
+
+
+def _place_scale(moments: FloatArray) -> Scale:
+    """Of (3, height, width) sums of ones, values and squares."""
+    count, total, squares = moments[..., None]
+    deviations = np.maximum(squares - total**2 / np.maximum(count, 1), 0)
+    variance = weighted_window_mean(deviations, count, _PLACE_REACH[1])[..., 0]
+    center = weighted_window_mean(total, count, _PLACE_REACH[0])[..., 0]
+    return Scale(center, np.sqrt(variance) + np.float32(_MIN_SPREAD))

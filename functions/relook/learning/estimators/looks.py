@@ -25,6 +25,8 @@ _BLOCKS = 256
 _LOG_FLOOR = 1e-2
 """Ten times the rounding errors of a memory's distances: of equal images nothing else would be left."""
 _SMOOTH_REACH = 1
+_NONE_KEPT = 0.01
+"""Below the weight of one of nine cells: where none is kept, nothing is divided by nothing."""
 
 
 @dataclass(frozen=True)
@@ -113,24 +115,43 @@ class Look:
         """With covariances, nearly all of a package, as float16: scores change by less than a hundredth of a spread."""
         return replace(self, gaussians=replace(self.gaussians, root=self.gaussians.root.astype(np.float16)))
 
-    def whitened(self, features: ArrayT) -> ArrayT:
-        """(n, cells, d)."""
-        return self.whitening(features)
+    def whitened(self, features: ArrayT, kept: ArrayT | None = None) -> ArrayT:
+        """(n, cells, d), 0 where (n, height, width) cells are not kept; all are kept unless given."""
+        whitened = self.whitening(features)
+        return whitened if kept is None else whitened * xp.reshape(kept, (kept.shape[0], self.grid.cells, 1))
 
-    def maps(self, features: ArrayT) -> list[ArrayT]:
-        """(n, height, width) each, in spreads of normal images at that place."""
-        raw = log_maps(features, self.whitening(features), self.gaussians, self.memory)
-        return [scale(each) for scale, each in zip(self.scales, raw, strict=True)]
+    def maps(self, features: ArrayT, kept: ArrayT | None = None) -> list[ArrayT]:
+        """(n, height, width) each, in spreads of normal images at that place, as `leveled` where cells are ignored."""
+        raw = log_maps(features, self.whitening(features), self.gaussians, self.memory, kept)
+        return [leveled(scale(each), kept) for scale, each in zip(self.scales, raw, strict=True)]
 
 
-def log_maps(features: ArrayT, whitened: ArrayT, gaussians: Gaussians, memory: Memory | None) -> list[ArrayT]:
-    """(n, height, width) logarithms of distances, averaged over 3 x 3 cells."""
+def log_maps(
+    features: ArrayT, whitened: ArrayT, gaussians: Gaussians, memory: Memory | None, kept: ArrayT | None = None
+) -> list[ArrayT]:
+    """(n, height, width) logarithms of distances, averaged over those of 3 x 3 cells that are kept."""
     grid = gaussians.grid
     distances = [gaussians(whitened)]
     if memory is not None:
         distances.append(xp.reshape(memory(features), (features.shape[0], grid.height, grid.width)))
     rows, columns = (window_matrix(size, _SMOOTH_REACH) for size in (grid.height, grid.width))
-    return [_between(rows, xp.log(each + _LOG_FLOOR), columns) for each in distances]
+    logs = [xp.log(each + _LOG_FLOOR) for each in distances]
+    if kept is None:
+        return [_between(rows, each, columns) for each in logs]
+    weight = xp.maximum(_between(rows, kept, columns), _NONE_KEPT)
+    return [_between(rows, each * kept, columns) / weight for each in logs]
+
+
+def leveled(maps: ArrayT, kept: ArrayT | None) -> ArrayT:
+    """(n, height, width), the image's mean where cells are not kept: no maximum is there, and no mean moves.
+
+    Any constant would be the maximum of an image that is more usual than that throughout.
+    """
+    if kept is None:
+        return maps
+    mean = xp.sum(maps * kept, (1, 2), keepdims=True) / xp.maximum(xp.sum(kept, (1, 2), keepdims=True), 1.0)
+    leveled_maps: ArrayT = maps * kept + mean * (1.0 - kept)
+    return leveled_maps
 
 
 def enlarged(each: ArrayT, height: int, width: int) -> ArrayT:

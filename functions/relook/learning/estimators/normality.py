@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relook.detection.arrays import FloatArray
-from relook.learning.estimators.resampling import window_mean
+from relook.learning.estimators.resampling import weighted_window_mean
 from relook.learning.graph.xp import ArrayT, xp
 
 _SHRINKAGE = 0.1
@@ -97,19 +97,21 @@ class CellSums:
     """Sums over normal images, so that leaving some out is a subtraction.
 
     Attributes:
+        count: (cells,) images in which a cell is not ignored.
         first: (cells, d) of whitened features.
         second: (blocks, d, d) of their outer products.
     """
 
-    count: int
+    count: FloatArray
     first: FloatArray
     second: FloatArray
 
     @classmethod
-    def of(cls, whitened: FloatArray, grid: Grid) -> Self:
-        """Of (n, cells, d)."""
+    def of(cls, whitened: FloatArray, grid: Grid, kept: FloatArray | None = None) -> Self:
+        """Of (n, cells, d), 0 where (n, cells) are not kept; all are kept unless given."""
         fields = grid.in_blocks(whitened).transpose(1, 0, 2, 3).reshape(grid.count, -1, whitened.shape[2])
-        return cls(len(whitened), whitened.sum(axis=0), np.matmul(fields.transpose(0, 2, 1), fields))
+        count = np.full(grid.cells, len(whitened), np.float32) if kept is None else kept.sum(axis=0)
+        return cls(count, whitened.sum(axis=0), np.matmul(fields.transpose(0, 2, 1), fields))
 
     def __add__(self, other: CellSums) -> CellSums:
         return CellSums(self.count + other.count, self.first + other.first, self.second + other.second)
@@ -140,17 +142,20 @@ class Gaussians:
 def fit_gaussians(sums: CellSums, grid: Grid) -> Gaussians:
     """Means over 5 x 5 cells; covariances of a block and its neighbours about those means, shrunk to a sphere.
 
-    One covariance for 2 x 2 cells of a 32 x 32 grid told as much as one for each cell, in a quarter of the room.
+    One covariance for 2 x 2 cells of a 32 x 32 grid told as much as one for each cell, in a quarter of the room. Every
+    cell weighs as much as it was seen.
     """
     d = sums.first.shape[1]
-    own = np.asarray(sums.first / sums.count, np.float32)
-    mean = window_mean(own.reshape(grid.height, grid.width, d), _MEAN_REACH).reshape(grid.cells, d)
-    owns, means = (grid.in_blocks(each[None])[0] for each in (own, mean))  # (blocks, cells of a block, d)
-    cross = np.matmul(owns.transpose(0, 2, 1), means)
-    about = np.matmul(means.transpose(0, 2, 1), means) - cross - cross.transpose(0, 2, 1)
-    covariance = (sums.second / sums.count + about) / grid.block**2
+    count = sums.count.reshape(grid.height, grid.width, 1)
+    mean = weighted_window_mean(sums.first.reshape(grid.height, grid.width, d), count, _MEAN_REACH)
+    mean = mean.reshape(grid.cells, d)
+    # (blocks, cells of a block, d)
+    counts, firsts, means = (grid.in_blocks(each[None])[0] for each in (count.reshape(-1, 1), sums.first, mean))
+    cross = np.matmul(firsts.transpose(0, 2, 1), means)
+    about = np.matmul((counts * means).transpose(0, 2, 1), means) - cross - cross.transpose(0, 2, 1)
     rows, columns = grid.blocks
-    covariance = window_mean(np.asarray(covariance, np.float32).reshape(rows, columns, d * d), 1).reshape(-1, d, d)
+    products, in_blocks = (sums.second + about).reshape(rows, columns, d * d), counts.sum(axis=1)
+    covariance = weighted_window_mean(products, in_blocks.reshape(rows, columns, 1), 1).reshape(-1, d, d)
     variance = np.maximum(np.trace(covariance, axis1=1, axis2=2) / d, _MIN_VARIANCE)[:, None, None]
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * variance * np.eye(d, dtype=np.float32)
     root = _inverse_of_lower(np.linalg.cholesky(covariance)).transpose(0, 2, 1)
@@ -182,15 +187,25 @@ class Memory:
 
 
 def fit_memory(
-    features: NDArray[np.float16], images: NDArray[np.intp], spread: FloatArray, generator: np.random.Generator
+    features: NDArray[np.float16],
+    images: NDArray[np.intp],
+    spread: FloatArray,
+    generator: np.random.Generator,
+    kept: FloatArray | None = None,
 ) -> Memory:
     """A greedy coreset of the cells of some of (n, cells, c) features: each the one farthest from those before.
 
     Distances are measured in a random projection, which keeps them nearly (Johnson and Lindenstrauss 1984). More than
     256 patches told no more, on nine real sets.
+
+    Args:
+        kept: (n, cells), 0 for those that are ignored; all are kept unless given.
     """
     cells = features.shape[1]
-    drawn = generator.permutation(len(images) * cells)[:_POOL]
+    drawn = generator.permutation(len(images) * cells)
+    if kept is not None:
+        drawn = drawn[kept[images].ravel()[drawn] > 0]
+    drawn = drawn[:_POOL]
     pool = features[images[drawn // cells], drawn % cells].astype(np.float32) / spread
     sketch = pool @ generator.normal(0, _SKETCH**-0.5, (pool.shape[1], _SKETCH)).astype(np.float32)
     lengths = np.square(sketch).sum(axis=1)

@@ -19,6 +19,13 @@ def interpolation_matrix(size: int, to: int) -> FloatArray:
     return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(size)), 0), np.float32)
 
 
+def weighted_window_mean(sums: FloatArray, weights: FloatArray, reach: int) -> FloatArray:
+    """(height, width, k) sums over (height, width, 1) weights, as means over the windows of `window_mean` in which each
+    place weighs its weight; 0 where a window has none."""
+    totals = window_mean(weights, reach)
+    return np.asarray(window_mean(sums, reach) / np.where(totals > 0, totals, 1), np.float32)
+
+
 def window_mean(field: FloatArray, reach: int) -> FloatArray:
     """(height, width, k): means over windows of 2 reach + 1 a side, at the edges of the part that lies inside."""
     for axis in (0, 1):

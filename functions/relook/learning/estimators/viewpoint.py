@@ -26,7 +26,8 @@ from relook.detection.pose import (
     prepared,
     sample,
 )
-from relook.detection.view import Rectangle, View, thumbnail
+from relook.detection.regions import Regions
+from relook.detection.view import Rectangle, View, thumbnail, without_regions
 
 _LOOKED_AT = 48  # of the normals; the largest shift hardly grows any more
 _LEARNT_FROM = 16  # of those; a template is a mean over half of them
@@ -66,25 +67,29 @@ def fit_view(
     budget_px: int,
     *,
     levels: Levels | None = None,
+    regions: Regions | None = None,
     align: bool = True,
     crop: bool = True,
 ) -> Viewpoint:
     """The view that normal images ask for, with about `budget_px` pixels; half to twice as many for small pictures.
 
     Args:
-        levels: of the images, where they have 16 bits a channel.
+        levels: of the images, where they have 16 bits a channel; `regions`: of them, that are ignored.
         align: look for parts that are turned; `crop`: look at the part alone.
     Raises:
         ImageRejectedError: an image cannot be read.
     """
     some = images[:: -(-len(images) // _LOOKED_AT)]
     # Twice the thumbnail's side, so that making the thumbnail averages
-    decoded = [decode_reduced(read(), lambda height, width: max(height, width) / (2 * SIDE), levels) for read in some]
+    decoded = [
+        without_regions(decode_reduced(read(), lambda height, width: max(height, width) / (2 * SIDE), levels), regions)
+        for read in some
+    ]
     frame = _usual_size(decoded)
     if _proportions_differ(decoded, frame):
         _, canvas = _shaped((0.0, 0.0, float(frame[1]), float(frame[0])), frame, budget_px)
-        return Viewpoint(replace(View.stretched(*canvas), levels=levels), 0.0, None)
-    thumbnails = [thumbnail(image, frame) for image in decoded]
+        return Viewpoint(replace(View.stretched(*canvas), levels=levels, regions=regions), 0.0, None)
+    thumbnails = [thumbnail(image, frame, regions) for image in decoded]
     pictures = np.stack([prepared(*each) for each in thumbnails])
     edges = np.stack([np.where(known, outlines(grey) ** 2, np.float32(np.nan)) for grey, known in thumbnails])
     as_they_are = _likeness_as_they_are(pictures)
@@ -98,7 +103,8 @@ def fit_view(
     energy = _mean([_seen_from(pose, each) for pose, each in zip(poses, edges, strict=True)])
     part = _rectangle(energy, frame, template is not None) if crop else (0.0, 0.0, float(frame[1]), float(frame[0]))
     rectangle, canvas = _shaped(part, frame, budget_px)
-    return Viewpoint(View(frame, rectangle, canvas, template, levels=levels), as_they_are, aligned)
+    view = View(frame, rectangle, canvas, template, levels=levels, regions=regions)
+    return Viewpoint(view, as_they_are, aligned)
 
 
 def _explains_more(aligned: float | None, as_they_are: float) -> bool:

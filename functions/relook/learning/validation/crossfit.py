@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import repeat
 from operator import add
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from relook.detection.arrays import FloatArray
 from relook.learning.data.training_set import OnProgress
 from relook.learning.estimators.evidence import average_map, evidence, fit_scale, held_back_scaled, image_score, usual
-from relook.learning.estimators.looks import Look, Scale, log_maps
+from relook.learning.estimators.looks import Look, Scale, leveled, log_maps
 from relook.learning.estimators.normality import (
     CellSums,
     Gaussians,
@@ -47,6 +48,7 @@ class Features:
         is_normal: (n + copies,).
         folds: (n + copies,); a copy is in the fold of its image.
         count: n.
+        kept: (n + copies, height, width) of each look, 0 for a cell that is ignored; None where nothing is.
     """
 
     looks: list[_Half]
@@ -54,6 +56,7 @@ class Features:
     is_normal: _Labels
     folds: _Indices
     count: int
+    kept: list[FloatArray] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,30 +84,45 @@ class HeldBack:
 
 def hold_back(features: Features, recipe: Recipe, generator: np.random.Generator, on_progress: OnProgress) -> HeldBack:
     """Fit every look on all normals, and on those of all folds but one in turn."""
+    all_kept = features.kept or repeat(None, len(features.grids))
     fitted = [
-        _hold_back(look, grid, features, recipe, generator, on_progress)
-        for look, grid in zip(features.looks, features.grids, strict=True)
+        _hold_back(look, grid, kept, features, recipe, generator, on_progress)
+        for look, grid, kept in zip(features.looks, features.grids, all_kept, strict=True)
     ]
     maps = [each for _, fold, _ in fitted for each in fold]
-    average = average_map(maps)
+    average = average_map(maps, features.kept[-1][: features.count] if features.kept else None)
     return HeldBack([look for look, _, _ in fitted], fitted[0][2], maps, average, image_score(average))
 
 
 def _hold_back(
-    look: _Half, grid: Grid, features: Features, recipe: Recipe, generator: np.random.Generator, on_progress: OnProgress
+    look: _Half,
+    grid: Grid,
+    kept: FloatArray | None,
+    features: Features,
+    recipe: Recipe,
+    generator: np.random.Generator,
+    on_progress: OnProgress,
 ) -> tuple[Look, list[FloatArray], FloatArray]:
     normals, folds = np.flatnonzero(features.is_normal), features.folds
     originals = normals[normals < features.count]
+    flat = None if kept is None else kept.reshape(len(look), grid.cells)
     each = max(1, _WHITENING_SAMPLES // len(normals))
-    drawn = [look[i, generator.permutation(grid.cells)[:each]].astype(np.float32) for i in normals]
-    sample = np.concatenate(drawn)
+
+    def drawn(index: int) -> _Indices:
+        cells = generator.permutation(grid.cells)
+        return cells if flat is None else cells[flat[index, cells] > 0]
+
+    sample = np.concatenate([look[i, drawn(i)[:each]].astype(np.float32) for i in normals.tolist()])
     whitening = fit_whitening(sample, recipe.dimensions)
     spread = sample.std(axis=0) + 1e-3
     whitened = np.empty((*look.shape[:2], whitening.matrix.shape[1]), np.float32)
     for start in range(0, len(look), _CHUNK):
         whitened[start : start + _CHUNK] = whitening(look[start : start + _CHUNK].astype(np.float32))
+    if flat is not None:
+        whitened *= flat[..., None]
     rounds = np.unique(folds)
-    sums = [CellSums.of(whitened[(folds == fold) & features.is_normal], grid) for fold in rounds]
+    learned = [np.flatnonzero((folds == fold) & features.is_normal) for fold in rounds]
+    sums = [CellSums.of(whitened[some], grid, None if flat is None else flat[some]) for some in learned]
     total = reduce(add, sums)
 
     def fit(without: int | None) -> tuple[Gaussians, Memory | None]:
@@ -114,7 +132,7 @@ def _hold_back(
             return gaussians, None
         # Of the images as they are: copies would crowd the bank with what is nearly in it (ground metal lost .05)
         taken = originals if without is None else originals[folds[originals] != rounds[without]]
-        return gaussians, fit_memory(look, taken, spread, generator)
+        return gaussians, fit_memory(look, taken, spread, generator, flat)
 
     logs: list[FloatArray] = []
     for number, fold in enumerate(rounds):
@@ -122,32 +140,36 @@ def _hold_back(
         held = np.flatnonzero(folds == fold)
         for start in range(0, len(held), _CHUNK):
             some = held[start : start + _CHUNK]
-            distances = log_maps(look[some].astype(np.float32), whitened[some], gaussians, memory)
+            shown = None if kept is None else kept[some]
+            distances = log_maps(look[some].astype(np.float32), whitened[some], gaussians, memory, shown)
             logs = logs or [np.empty((len(look), grid.height, grid.width), np.float32) for _ in distances]
             for into, values in zip(logs, distances, strict=True):
                 into[some] = values
         on_progress("learning what is normal", number + 1, len(rounds))
     scales, maps = [], []
     for each_map in logs:
-        scale, scaled = _on_scale(each_map, features.is_normal, recipe.place_scales)
+        scale, scaled = _on_scale(each_map, kept, features.is_normal, recipe.place_scales)
         scales.append(scale)
         maps.append(scaled[: features.count])
     gaussians, memory = fit(None)
     return Look(grid, whitening, gaussians, memory, tuple(scales)), maps, whitened[: features.count]
 
 
-def _on_scale(logs: FloatArray, is_normal: _Labels, by_place: bool) -> tuple[Scale, FloatArray]:
+def _on_scale(
+    logs: FloatArray, kept: FloatArray | None, is_normal: _Labels, by_place: bool
+) -> tuple[Scale, FloatArray]:
     """The scale of the normal ones' (n, height, width) log maps, copies too, and all maps on it.
 
     What a copy reads at a place may be read there: flat, overexposed background would else alarm when it is re-encoded.
     """
     normals = np.flatnonzero(is_normal)
-    is_usual = usual(logs[normals])
-    scale = fit_scale(logs[normals], is_usual, by_place=by_place)
+    shown = None if kept is None else kept[normals]
+    is_usual = usual(logs[normals], shown)
+    scale = fit_scale(logs[normals], is_usual, by_place=by_place, kept=shown)
     scaled = scale(logs)
     if by_place:
-        scaled[normals] = held_back_scaled(logs[normals], is_usual)
-    return scale, scaled
+        scaled[normals] = held_back_scaled(logs[normals], is_usual, shown)
+    return scale, leveled(scaled, kept)
 
 
 def columns_of(groups: Sequence[FloatArray]) -> tuple[FloatArray, list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -14,10 +14,11 @@ from PIL import Image
 from relook.detection.arrays import ByteArray
 from relook.detection.image import read_header
 from relook.detection.model import Model
+from relook.detection.regions import Regions
 from relook.detection.result import exact_float32
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.learning.data.mask_colors import settle_colors
-from relook.learning.data.masks import MASK_SIDE_PX, is_background, read_mask, reduce_labels
+from relook.learning.data.masks import MASK_SIDE_PX, is_background, outside, read_mask, reduce_labels
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import OnProgress
 from relook.learning.validation.metrics import (
@@ -124,9 +125,13 @@ def type_metrics(name: str, number: int, predicted: Sequence[ByteArray], truth: 
     return TypeMetrics(name, images, each.precision, each.recall, each.f1, each.iou)
 
 
-def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnProgress) -> Evaluation:
+def evaluate_on(
+    model: Model, images: Sequence[LabeledImage], on_progress: OnProgress, regions: Regions | None = None
+) -> Evaluation:
     """Let a finished model look at images it was not trained on, as detection will.
 
+    Args:
+        regions: in which nothing counts: images with all their defects there are left out, as training leaves them out.
     Raises:
         TrainingDataError: no normal image, or an image or mask that cannot be used; names it.
     """
@@ -134,6 +139,7 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
         raise TrainingDataError("The test dataset has no image labelled normal; at least one is needed")
     outcomes, predicted, truth = [], [], []
     images, _ = settle_colors(images)
+    images = [image for image in images if not _is_hidden(image, model, regions)]
     for index, image in enumerate(images, start=1):
         data = image.read()
         try:
@@ -144,8 +150,8 @@ def evaluate_on(model: Model, images: Sequence[LabeledImage], on_progress: OnPro
         p = result.anomaly_probability
         outcomes.append(ImageOutcome(image.name, image.is_anomalous, result.is_anomalous, p, math.nan))
         if image.is_anomalous and image.read_mask is not None and result.mask_png is not None:
-            painted, outline = _labels(result.mask_png, model), _outline(image, model)
-            painted, outline = _comparable(painted, outline)
+            painted, outline = _labels(result.mask_png, model), _outline(image, image.read_mask, model)
+            painted, outline = (outside(each, regions) for each in _comparable(painted, outline))
             # Where both say background, nothing is counted, and most of an image is that.
             either = (painted > 0) | (outline > 0)
             predicted.append(painted[either])
@@ -169,15 +175,24 @@ def _labels(mask_png: bytes, model: Model) -> ByteArray:
     return labels
 
 
-def _outline(image: LabeledImage, model: Model) -> ByteArray:
+def _is_hidden(image: LabeledImage, model: Model, regions: Regions | None) -> bool:
+    if regions is None or not image.is_anomalous or image.read_mask is None:
+        return False
+    labels = _painted(image, image.read_mask, model)
+    return bool(labels.any() and not outside(labels, regions).any())
+
+
+def _outline(image: LabeledImage, read: Callable[[], bytes], model: Model) -> ByteArray:
     """The labels of an image's mask, in the model's numbers; 0 for a type that the model does not know."""
-    assert image.read_mask is not None
-    height, width = model.manifest.image_size or _size(image.read())
-    labels = read_mask(image.read_mask(), image.colors, name=image.name, height=height, width=width)
     known = [each.name for each in model.manifest.classes]
     names = [name for name in image.colors if not is_background(name)]
     numbers = [0, *(known.index(name) + 1 if name in known else 0 for name in names)]
-    return np.array(numbers, np.uint8)[labels]
+    return np.array(numbers, np.uint8)[_painted(image, read, model)]
+
+
+def _painted(image: LabeledImage, read: Callable[[], bytes], model: Model) -> ByteArray:
+    height, width = model.manifest.image_size or _size(image.read())
+    return read_mask(read(), image.colors, name=image.name, height=height, width=width)
 
 
 def _size(data: bytes) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from relook.detection.levels import Levels
 from relook.detection.pose import Pose
+from relook.detection.regions import Regions
 from relook.detection.view import Cut, View
 from relook.errors import TrainingDataError
 from relook.learning.data import training_set
@@ -24,8 +25,31 @@ SIZE = (96, 64)
 RED, GREEN, BLUE = "#FF0000", "#00FF00", "#0000FF"
 
 
-def load(images: list[LabeledImage]) -> TrainingSet:
-    return load_training_set(images, np.random.default_rng(0), lambda *_: None)
+def load(images: list[LabeledImage], regions: Regions | None = None) -> TrainingSet:
+    return load_training_set(images, np.random.default_rng(0), lambda *_: None, regions)
+
+
+def test_nothing_is_outlined_where_it_is_ignored() -> None:
+    regions = Regions.painted(encode(Image.fromarray(np.arange(96)[None].repeat(64, axis=0) < 48)))
+    data = load(
+        [
+            masked("hidden.png", (4, 4, 20, 20), RED, {"dent": RED, "crack": GREEN}),
+            *plain(10),
+            masked("half.png", (40, 0, 60, 64), GREEN, {"crack": GREEN}),
+            masked("nothing.png", (0, 0, 0, 0), GREEN, {"crack": GREEN}),
+            LabeledImage("unknown.png", plain(1)[0].read, True),
+        ],
+        regions,
+    )
+    assert [image.name for image in data.images[10:]] == ["half.png", "nothing.png", "unknown.png"]
+    assert data.is_anomalous.tolist() == [False] * 10 + [True] * 3
+    assert data.types == {"crack": GREEN}
+    assert sorted(data.outlines) == [10, 11]
+    assert data.outlines[10][:, 48:60].all() and not data.outlines[10][:, :48].any()
+    assert "50.0% of the image is ignored: it is neither learned from nor judged" in data.notes
+    assert "1 images have all their defects where it is ignored: they are left out" in data.notes
+    assert data.regions == regions
+    assert load(plain(10)).regions is None
 
 
 def masked(

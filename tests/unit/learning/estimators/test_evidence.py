@@ -154,6 +154,39 @@ def test_the_scale_of_a_place_is_that_of_its_neighbours(by_place: bool) -> None:
     np.testing.assert_allclose(run(scale, maps), scale(maps), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("by_place", [True, False])
+def test_a_place_s_scale_is_told_by_the_images_that_show_it(by_place: bool) -> None:
+    maps, is_usual = some_maps(9), np.arange(9) != 4
+    kept = (np.random.default_rng(1).random(maps.shape) < 0.7).astype(np.float32)
+    kept[:, :3, :3] = 0
+    wild = np.where(kept > 0, maps, np.float32(100))
+
+    scale = fit_scale(wild, is_usual, by_place=by_place, kept=kept)
+
+    shown = np.ma.masked_array(maps.astype(float), kept == 0)[is_usual]
+    if by_place:
+        deviations = (shown - shown.mean(axis=0)) ** 2
+        for y, x in ((8, 8), (3, 3), (15, 0)):
+            near, wide = (np.s_[:, max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1] for r in REACHES)
+            assert scale.center[y, x] == pytest.approx(shown[near].mean(), abs=1e-4)
+            expected = np.sqrt(deviations[wide].mean()) + module._MIN_SPREAD
+            assert scale.spread[y, x] == pytest.approx(expected, rel=1e-3)
+    else:
+        np.testing.assert_allclose(scale.center, shown.mean(), atol=1e-4)
+        np.testing.assert_allclose(scale.spread, shown.std() + module._MIN_SPREAD, rtol=1e-3)
+    found = held_back_scaled(wild, is_usual, kept)[2]
+    others = fit_scale(wild, is_usual & (np.arange(9) != 2), by_place=True, kept=kept)
+    np.testing.assert_allclose(found, others(wild[2]), rtol=1e-3, atol=1e-2)
+    assert np.isfinite(found).all()
+
+
+def test_an_image_is_no_less_usual_for_what_is_ignored() -> None:
+    odd, kept = MAPS.copy(), np.ones_like(MAPS)
+    odd[4, 3:9, 3:9], kept[4, 3:9, 3:9] = 100, 0
+    assert usual(odd, kept).all()
+    assert not usual(odd)[4]
+
+
 MAPS = some_maps(9)
 USUAL = np.arange(9) != 4
 

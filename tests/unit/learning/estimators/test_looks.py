@@ -13,7 +13,7 @@ from relook.detection.arrays import FloatArray
 from relook.detection.session import Session
 from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.learning.estimators import looks
-from relook.learning.estimators.looks import CELL_PX, Eye, Look, Scale, enlarged, log_maps
+from relook.learning.estimators.looks import CELL_PX, Eye, Look, Scale, enlarged, leveled, log_maps
 from relook.learning.estimators.normality import (
     CellSums,
     Grid,
@@ -98,6 +98,41 @@ def test_one_odd_cell_shows_in_both_maps_and_nowhere_else() -> None:
         assert changed[2:5, 3:6].all()
         assert changed.sum() == 9
         assert (after >= before - 1e-3).all()
+
+
+def test_cells_that_are_ignored_say_nothing_and_their_neighbours_all_they_know() -> None:
+    look, query = some_look(), some_features(2, seed=5)
+    kept = np.ones((2, 6, 8), np.float32)
+    kept[0, 1:4, 2:5] = kept[1, 0, 0] = 0
+
+    found = look.maps(query, kept)
+
+    distances = [look.gaussians(look.whitening(query)), look.memory(query).reshape(2, 6, 8)] if look.memory else []
+    for ours, distance, scale in zip(found, distances, look.scales, strict=True):
+        for image in range(2):
+            ignored = kept[image] == 0
+            logs = np.ma.masked_array(np.log(distance[image] + looks._LOG_FLOOR), ignored)
+            means = np.zeros((6, 8))
+            for y, x in np.argwhere(~ignored):
+                means[y, x] = logs[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean()
+            expected = (means - scale.center) / scale.spread
+            np.testing.assert_allclose(ours[image][~ignored], expected[~ignored], rtol=1e-3, atol=1e-3)
+            np.testing.assert_allclose(ours[image][ignored], expected[~ignored].mean(), rtol=1e-3, atol=1e-3)
+    for place, ours in enumerate(found):
+        graph = run(lambda x, k, p=place: look.maps(x, k)[p], query, kept)
+        np.testing.assert_allclose(graph, ours, rtol=1e-4, atol=1e-4)
+    query[0, 2 * 8 + 3] += 100
+    for before, after in zip(found, look.maps(query, kept), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert (look.whitened(query, kept).reshape(2, 6, 8, -1)[kept == 0] == 0).all()
+
+
+def test_an_image_that_is_more_usual_than_usual_has_no_peak_where_it_is_ignored() -> None:
+    maps = np.full((1, 4, 4), -3, np.float32)
+    maps[0, 0, 0], kept = 7, np.ones((1, 4, 4), np.float32)
+    kept[0, 0, 0] = 0
+    assert leveled(maps, kept).tolist() == np.full((1, 4, 4), -3).tolist()
+    assert np.isfinite(leveled(maps, np.zeros_like(maps))).all(), "of an image that is ignored altogether"
 
 
 def test_without_a_memory_there_is_one_map() -> None:
