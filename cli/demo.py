@@ -1,7 +1,8 @@
 """`make demo`: the main job, on a laptop's AWS of its own that is gone afterwards; `relook console --demo` keeps it.
 
 Two products are trained on generated pictures; then unseen pictures, a file that is no image and a truncated one are
-dropped, and everything that comes of them is shown.
+dropped, and everything that comes of them is shown. At last a threshold is chosen, and a golden part misses its check
+and is reviewed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,16 @@ from cli.datasets import read_folder
 from cli.dropping import Drop, drop
 from cli.output import err, print_verdicts
 from cli.output import out as console
+from cli.reviewing import Opinion, say, waiting_reviews
 from cli.stack import Stack
 from cli.tailing import subscription
+from cli.threshold import change_to, choice_for, read_judge, take
 from cli.training import train_in_cloud
 from local.cloud import LocalCloud, LocalCloudError
 from local.products import PRODUCTS, render, write_dataset
+from relook.events import DetailType
+from relook.registry.inspections import image_of
+from relook.registry.reviews import ReviewVerdict
 
 # Not the port of `relook local up`: a demo never touches what its user has running.
 PORT = 4576
@@ -68,7 +74,9 @@ def run(stack: Stack) -> None:
             events: list[dict[str, Any]] = []
             while len(events) < wanted:
                 events += receive(5)
-    _show_events(events)
+            _show_events(events)
+            console.rule("[bold]a quality engineer's day")
+            _show_quality(stack, Path(scratch), receive)
 
 
 def _show_score(records: list[Mapping[str, Any]]) -> None:
@@ -127,6 +135,40 @@ def _show_events(events: list[dict[str, Any]]) -> None:
         event = next(each for each in events if each["detail-type"] == kind)
         console.print(f"\nOne [bold]{kind}[/bold], whole:")
         console.print(Syntax(json.dumps(event, indent=2), "json", background_color="default", word_wrap=True))
+
+
+def _show_quality(stack: Stack, scratch: Path, receive: Callable[[int], list[dict[str, Any]]]) -> None:
+    """A threshold's choice, a golden part that misses its check, and what a person says of it: a line each."""
+    product, (defect, *_) = SHOWN[0], PRODUCTS[SHOWN[0]].defects
+    judge = read_judge(stack, product, None)
+    choice = choice_for(judge, false_alarms=0.01, recall=None, value=None, revoke=False)
+    assert choice is not None
+    change = change_to(judge, choice)
+    take(stack, judge, choice)
+    golden = scratch / "golden.jpg"
+    shutil.copy(scratch / "unseen" / product / f"{defect}.jpg", golden)
+    drop(stack, product, [golden], {"expected": "normal"}, timeout_s=60, pictures=PICTURES)
+    told: list[dict[str, Any]] = []
+    while not told:
+        told = [event for event in receive(5) if event["detail-type"] == DetailType.CHECK_FAILED]
+    (waiting,) = waiting_reviews(stack, product, limit=1)
+    reviewed = say(stack, waiting, Opinion(ReviewVerdict.RIGHT, note="The golden part is scratched; use another one."))
+    before, after = change.before.confusion, change.after.confusion
+    alarms = (
+        f"{after.false_alarm_rate.hits} of {after.false_alarm_rate.total} instead of {before.false_alarm_rate.hits}"
+    )
+    found = f"{after.recall.hits} of {after.recall.total} instead of {before.recall.hits}"
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row(
+        "threshold",
+        f"{judge.name} judges by {choice.value:.3f} instead of {judge.in_force:.3f}, chosen by {choice.how}: of the"
+        f" evaluation's normal images {alarms} alarm, of the anomalous ones {found} are found",
+    )
+    table.add_row("check", f"an alert mails {told[0]['detail-type']}: {told[0]['detail']['summary']}")
+    table.add_row(
+        "review", f"{image_of(waiting)[0].key} waits first of all; {reviewed['reviewed_by']} says {reviewed['review']}"
+    )
+    console.print(table)
 
 
 if __name__ == "__main__":

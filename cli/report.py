@@ -15,7 +15,7 @@ from cli.reviewing import print_production
 from cli.stack import Stack
 from relook.aws.table import Item
 from relook.quality.rates import ControlChart, Rate, control_chart
-from relook.quality.summary import Counts, Summarizer, Summary
+from relook.quality.summary import COUNTED, Counts, Summarizer, Summary
 from relook.registry.inspections import Wanted, newest
 
 
@@ -58,7 +58,8 @@ def read(
         each: is given every record, newest first, as it is counted.
     """
     counting = Counting(period, by)
-    for record in newest(stack.inspections, projects, Wanted(since=period.since, until=period.until)):
+    wanted = Wanted(since=period.since, until=period.until)
+    for record in newest(stack.inspections, projects, wanted, attributes=() if each else COUNTED):
         counting.add(record)
         if each is not None:
             each(record)

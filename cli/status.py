@@ -15,7 +15,6 @@ from cli import checks, drift
 from cli.checks import Checks
 from cli.output import CommandError, out, printable
 from cli.report import rate_text
-from cli.reviewing import waiting_reviews
 from cli.stack import Stack, stack_name
 from relook.errors import AwsError, InvalidRequestError, PackageError
 from relook.inspection.publish import percent
@@ -26,6 +25,7 @@ from relook.registry.inspections import Wanted, newest
 from relook.registry.packages import load_manifest
 from relook.registry.projects import Project, list_projects
 from relook.registry.retention import Retention
+from relook.registry.reviews import open_reviews
 from relook.watching.drift import REACH
 from relook.watching.event import duration
 
@@ -82,12 +82,13 @@ def standing(stack: Stack, project: Project) -> Standing:
     """What it did today, what waits for a person, and what is watched."""
     wanted = Wanted(since=datetime.now(UTC).date().isoformat())
     records = newest(stack.inspections, [project.name], wanted, attributes=OUTCOME)
+    waiting = open_reviews(stack.inspections, project.name, page_size=MOST_REVIEWS, attributes=["review_order"])
     today = summarize(islice(records, MOST_TODAY), worst=0).total
     return Standing(
         project=project,
         today=today,
         is_more=next(records, None) is not None,
-        open_reviews=len(waiting_reviews(stack, project.name, MOST_REVIEWS)),
+        open_reviews=sum(1 for _ in islice(waiting, MOST_REVIEWS)),
         watched=watch(stack, project),
     )
 

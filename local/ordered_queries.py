@@ -104,11 +104,12 @@ def _narrowed(
             places = range(max(places.start, bisect_right(order, cursor)), places.stop)
         else:
             places = range(places.start, min(places.stop, bisect_left(order, cursor)))
-    wanted, size_bytes = [], 0
+    wanted, size_bytes, limit = [], 0, request.get("Limit")
     for place in places if is_forward else reversed(places):
         _, pk, sk = order[place]
         wanted.append((pk, sk))
-        size_bytes += dynamodb._item_size_bytes(table["items"][pk][sk])
-        if len(wanted) > request.get("Limit", len(order)) or size_bytes > PAGE_BYTES:
+        if limit is None:
+            size_bytes += dynamodb._item_size_bytes(table["items"][pk][sk])
+        if size_bytes > PAGE_BYTES or (limit and len(wanted) > limit):
             break
     return {name: {partition: wanted}}

@@ -11,6 +11,7 @@ from threading import Lock
 from cli.period import Period
 from cli.report import Counting, Report
 from cli.stack import Stack
+from relook.quality.summary import COUNTED
 from relook.registry.inspections import RecordId, Wanted, newest
 from relook.watching.drift import stamp
 
@@ -62,7 +63,7 @@ class _Running:
     def catch_up(self, stack: Stack, projects: Sequence[str]) -> None:
         """Count what is not counted yet."""
         since, recent = self._since, set[RecordId]()
-        for record in newest(stack.inspections, projects, Wanted(since=self._since)):
+        for record in newest(stack.inspections, projects, Wanted(since=self._since), attributes=COUNTED):
             record_id = RecordId.of(record)
             if not recent:
                 since = max(since, stamp(datetime.fromisoformat(record_id.inspected_at) - _LATE))

@@ -223,7 +223,7 @@ def test_the_nearest_normal_lies_beside_it_on_demand(seen: Seen, looked_at: list
     assert f'data-nearest href="{address}?nearest=1"' in seen.browser.get(address).text
     assert looked_at == [], "the page does not wait for it unless asked"
     text = seen.browser.get(f"{address}?nearest=1").text
-    assert "0.00 away: s3://images/trained/5.png" in text
+    assert '0.00 away: <span title="s3://images/trained/5.png">5.png</span>' in text
     assert f'data-nearest href="{address}"' in text, "and back"
     assert seen.browser.get(f"/pictures/{RecordId.of(record)}/nearest").content == normals[5]
     assert looked_at == [normals[5]], "the answer is remembered"

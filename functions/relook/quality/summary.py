@@ -24,6 +24,22 @@ UNKNOWN = "unknown"
 
 OUTCOME = ("expected", "status", "is_anomalous", "inspected_at", "reason")
 """Attributes of a record that its `Counts` come from."""
+COUNTED = (
+    *OUTCOME,
+    "inspection_id",
+    "image_uri",
+    "object_version",
+    "metadata",
+    "is_expected_met",
+    "anomalies",
+    "anomaly_probability",
+    "score",
+    "review",
+    "review_label",
+    "mask_uri",
+    "heat_map_uri",
+)
+"""Those that a `Summary` comes from."""
 
 _MOST_GROUPS = 50  # lines or cameras; a serial number in the metadata must not fill the memory
 _PROBABILITY_EDGES = tuple(number / 20 for number in range(1, 20))

@@ -15,7 +15,7 @@ from relook.aws.bucket import S3Uri
 from relook.aws.table import Item, Table
 from relook.errors import InvalidRequestError
 
-_LOOKED_AT = 1_000
+_LOOKED_AT = 500
 """Records a page looks at before it says how far it came: a quarter of a second on the local cloud."""
 _LISTED = (
     "image_uri",
@@ -150,14 +150,14 @@ def newest(
     page_size: int | None = None,
     attributes: Sequence[str] = (),
 ) -> Iterator[Item]:
-    """Records of these projects, newest first; of what is wanted, only project, time and "anomalous" are looked at.
+    """Records of these projects, newest first; of what is wanted, time and whether it is anomalous are looked at.
 
     Args:
         after: go on behind this record.
         page_size, attributes: as of `Table.query`; of attributes `inspected_at` comes in any case.
     """
     # Sparse: it holds the anomalous ones only, so that a rare anomaly is found at once among many normal images.
-    anomalous = wanted.verdict is Verdict.ANOMALOUS
+    anomalous = wanted.verdict is Verdict.ANOMALOUS or wanted.anomaly_type is not None
     index, attribute = ("anomalies_by_project", "anomalous_project") if anomalous else ("by_project", "project")
 
     def of(project: str) -> Iterator[Item]:

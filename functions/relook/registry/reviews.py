@@ -6,7 +6,7 @@ the one that the reviewer saw: of two at once one is told what the other said, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -129,16 +129,23 @@ def review(
 
 
 def open_reviews(
-    inspections: Table, project: str, *, after: str | None = None, page_size: int | None = None
+    inspections: Table,
+    project: str,
+    *,
+    after: str | None = None,
+    page_size: int | None = None,
+    attributes: Sequence[str] = (),
 ) -> Iterator[Item]:
     """Inspections that wait for a review, nearest to the threshold first.
 
     Args:
         after: `review_order` of the record behind which to go on; it may have been reviewed since.
-        page_size: as of `Table.query`.
+        page_size, attributes: as of `Table.query`.
     """
     beyond = ("review_order", after) if after else None
-    return inspections.query(("to_review", project), index="to_review", after=beyond, page_size=page_size)
+    return inspections.query(
+        ("to_review", project), index="to_review", after=beyond, page_size=page_size, attributes=attributes
+    )
 
 
 def latest_reviews(registry: Table, project: str) -> Iterator[dict[str, Any]]:

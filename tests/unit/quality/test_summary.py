@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relook.quality.rates import Confusion
-from relook.quality.summary import OTHERS, UNKNOWN, Checks, Counts, summarize
+from relook.quality.summary import COUNTED, OTHERS, OUTCOME, UNKNOWN, Checks, Counts, summarize
 
 
 def record(number: int, day: int = 1, probability: str | None = None, **more: Any) -> dict[str, Any]:
@@ -38,6 +38,25 @@ def rejected(number: int, day: int = 1, reason: str = "CORRUPT", **more: Any) ->
 
 def found(*types: tuple[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "area_share": Decimal(share), "color": "#FF0000"} for name, share in types]
+
+
+def test_the_attributes_that_it_names_are_all_that_it_reads() -> None:
+    pictures = {"mask_uri": "s3://results/mask.png", "heat_map_uri": "s3://results/heat_map.png"}
+    records = [
+        record(
+            1, 2, "0.9", metadata={"camera": "left"}, anomalies=found(("dent", "0.25")), score=Decimal(4), **pictures
+        ),
+        record(2, 2, "0.1", metadata={"camera": "left"}, review="wrong", review_label="dent"),
+        record(3, 1, "0.7", expected="normal", is_expected_met=False),
+        rejected(4, 1, metadata={"camera": "right"}),
+    ]
+
+    def only(names: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [{name: each[name] for name in names if name in each} for each in records]
+
+    whole = summarize(records, group_by="camera")
+    assert summarize(only(COUNTED), group_by="camera") == whole
+    assert summarize(only(OUTCOME), worst=0).total == whole.total
 
 
 def test_counts_by_day_and_by_camera() -> None:
