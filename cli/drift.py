@@ -66,12 +66,13 @@ def print_drift(project: str, streams: Sequence[StreamDrift], by: str | None) ->
         table = RichTable(box=None, show_header=False, pad_edge=False)
         for statistic, each in stream.statistics.items():
             reading = each.reading
-            is_read = reading is not Reading.TOO_FEW_IMAGES
-            bar = Bar(
-                _FULL, 0, min(each.index, _FULL) if is_read else 0, width=_WIDTH, color=STYLES[reading].split()[-1]
-            )
-            index = f"{each.index:.2f}" if is_read else "-"
-            way = shifted(each) if is_read and each.index >= WATCH else ""
+            bar: Bar | Text = Text()
+            index, way = "-", ""
+            if reading is not Reading.TOO_FEW_IMAGES:
+                color = STYLES[reading].split()[-1]
+                bar = Bar(_FULL, 0, min(each.index, _FULL), width=_WIDTH, color=color)
+                index = f"{each.index:.2f}"
+                way = shifted(each) if each.index >= WATCH else ""
             table.add_row(f"  {statistic}", bar, index, Text(READINGS[reading], STYLES[reading]), way)
         out.print(table)
     limits = f"Population stability index: below {WATCH} stable, above {DRIFT} drift, of {MIN_IMAGES} images or more."

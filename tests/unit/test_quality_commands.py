@@ -87,3 +87,14 @@ def test_durations(text: str, length: timedelta) -> None:
 def test_what_is_no_duration_is_named(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="expected minutes, hours or days"):
         parse_duration(text)
+
+
+def test_of_few_images_drift_says_that_they_are_too_few(
+    stack: Stack, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(5):
+        put(cloud, number, metadata={"camera": "7"})
+    drift.print_drift("bracket", drift.measure(stack, "bracket", timedelta(days=7), "camera"), "camera")
+    text = capsys.readouterr().out
+    assert "bracket, camera 7 5 images" in text
+    assert text.count("too few images") == 4
