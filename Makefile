@@ -47,9 +47,12 @@ check: lint ## Lint, and the fast tests
 bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.console
 	$(BIN)/python -m bench.detect
 	$(BIN)/python -m bench.accuracy $(if $(DATA),--data $(DATA))
 	$(BIN)/python -m bench.robustness $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m bench.drift $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(BIN)/python -m bench.ablation --data $(DATA))
 
 synth: setup ## Write the CloudFormation template of STAGE (local, dev, prod) to cdk.out/

@@ -33,7 +33,7 @@ from relook.learning.data.samples import LabeledImage
 from relook.learning.training import train
 
 AS_THEY_ARE = "as they are"
-_SIGMA_PX, _AT_PX = 0.5, 256
+_AT_PX = 256
 _MOVED_SHARE = 0.02
 
 
@@ -78,14 +78,20 @@ def _jpeg(quality: int) -> Callable[[ByteArray], bytes]:
     return lambda pixels: encoded(pixels, "JPEG", quality=quality, subsampling="4:2:0")
 
 
-def _lit(gain: float) -> Callable[[ByteArray], bytes]:
+def lit(gain: float) -> Callable[[ByteArray], bytes]:
+    """All values times so much, cut off at 255."""
     return lambda pixels: _lossless(np.rint(pixels * np.float32(gain)).clip(0, 255).astype(np.uint8))
 
 
-def _blurred(pixels: ByteArray) -> bytes:
-    height, width = pixels.shape[:2]
-    sigma = _SIGMA_PX * math.sqrt(height * width) / _AT_PX
-    return _lossless(np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma))))
+def blurred(sigma_px: float) -> Callable[[ByteArray], bytes]:
+    """By a Gaussian whose sigma is this in a picture of 256 x 256 pixels, and more in a larger one."""
+
+    def blur(pixels: ByteArray) -> bytes:
+        height, width = pixels.shape[:2]
+        sigma = sigma_px * math.sqrt(height * width) / _AT_PX
+        return _lossless(np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma))))
+
+    return blur
 
 
 def _moved(pixels: ByteArray) -> bytes:
@@ -104,9 +110,9 @@ ALTERATIONS: dict[str, Callable[[ByteArray], bytes]] = {
     "JPEG 95": _jpeg(95),
     "JPEG 75": _jpeg(75),
     "JPEG 60": _jpeg(60),
-    "25 % darker": _lit(0.75),
-    "25 % brighter": _lit(1.25),
-    "blurred": _blurred,
+    "25 % darker": lit(0.75),
+    "25 % brighter": lit(1.25),
+    "blurred": blurred(0.5),
     "moved 2 %": _moved,
 }
 

@@ -164,7 +164,7 @@ def _show_quality(stack: Stack, scratch: Path, receive: Callable[[int], list[dic
         f"{judge.name} judges by {choice.value:.3f} instead of {judge.in_force:.3f}, chosen by {choice.how}: of the"
         f" evaluation's normal images {alarms} alarm, of the anomalous ones {found} are found",
     )
-    table.add_row("check", f"an alert mails {told[0]['detail-type']}: {told[0]['detail']['summary']}")
+    table.add_row("check", f"an alert is mailed. {told[0]['detail']['summary']}")
     table.add_row(
         "review", f"{image_of(waiting)[0].key} waits first of all; {reviewed['reviewed_by']} says {reviewed['review']}"
     )

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from io import BytesIO
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.ablation import AS_IT_SHIPS, Row, recipes, weights
 from bench.patchcore_graph import nearest_distance
+from bench.records import records_of
 from bench.robustness import ALTERATIONS, altered
 from bench.sets import deal, evenly
+from cli.stack import Stack
+from relook.aws.clients import Clients
 from relook.detection.arrays import ByteArray
+from relook.events import DetailType
+from relook.inspection.publish import detail_types, event_detail
 from relook.learning.data.samples import LabeledImage
 from relook.learning.recipe import Recipe
+from relook.quality.summary import summarize
+from tests.unit.conftest import Cloud
 from tests.unit.learning.pictures import encode
+
+EVENTS = Path(__file__).parents[2] / "events" / "outbound"
 
 
 def picture(name: str, pixels: ByteArray | None = None) -> LabeledImage:
@@ -27,6 +39,27 @@ def picture(name: str, pixels: ByteArray | None = None) -> LabeledImage:
 def pixels_of(image: LabeledImage) -> ByteArray:
     with Image.open(BytesIO(image.read())) as opened:
         return np.asarray(opened)
+
+
+def test_made_records_are_what_the_pipeline_s_own_functions_understand(cloud: Cloud) -> None:
+    stack = Stack({"ImagesBucket": "images", "ResultsBucket": "results"}, Clients())
+    made = list(records_of(stack, "bracket", 1000))
+    assert len({(each["image_uri"], each["object_version"]) for each in made}) == 1000
+    assert [each["inspected_at"] for each in made] == sorted((each["inspected_at"] for each in made), reverse=True)
+    summary = summarize(made, group_by="camera")
+    assert summary.total.rejected and summary.checks.missed and summary.reviews.right and len(summary.by_group) == 4
+    assert 0.03 < (summary.total.anomaly_rate.share or 0) < 0.12
+    assert len(summary.by_time) > 85
+    assert {"review", "to_review"}.isdisjoint({*next(each for each in made if each["status"] == "REJECTED")})
+    assert any("to_review" in each for each in made)
+    assert not any("to_review" in each and "review" in each for each in made)
+    for detail_type, folder in (
+        (DetailType.ANOMALY_DETECTED, "anomaly-detected"),
+        (DetailType.CHECK_FAILED, "check-failed"),
+    ):
+        told = next(each for each in made if detail_type in detail_types(each, every_inspection=False))
+        schema = json.loads((EVENTS / folder / "schema.json").read_text())
+        jsonschema.validate(event_detail(told), schema)
 
 
 def test_copies_of_one_original_are_dealt_to_one_hand() -> None:
