@@ -33,7 +33,7 @@ class Line:
 def bars(labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], *, title: str, unit: str) -> Markup:
     """Stacked bars, one for each label; `series` are (class of the style sheet, values), from the bottom up."""
     totals = [sum(values[index] for _, values in series) for index in range(len(labels))]
-    scale = _Scale(0, _nice(max(totals, default=1)))
+    scale = _Scale(0, _nice_count(max(totals, default=1)))
     step = (WIDTH - _LEFT - _RIGHT) / max(len(labels), 1)
     parts = [_grid(scale, unit)]
     for index, label in enumerate(labels):
@@ -115,7 +115,7 @@ def histogram(
 ) -> Markup:
     """Counts between edges, side by side for each of the series (class, counts), with vertical lines drawn in."""
     across = _Scale(edges[0], edges[-1])
-    up = _Scale(0, _nice(max((value for _, values in series for value in values), default=1)))
+    up = _Scale(0, _nice_count(max((value for _, values in series for value in values), default=1)))
     parts = [_grid(up, unit)]
     for number, (kind, values) in enumerate(series):
         for low, high, value in zip(edges, edges[1:], values, strict=False):
@@ -214,6 +214,11 @@ def _nice(top: float) -> float:
     while power > top * 10:
         power /= 10
     return next((power / share for share in (10, 5, 2) if power / share >= top), power)
+
+
+def _nice_count(top: float) -> float:
+    """The same for what is counted: every tick is a whole number."""
+    return _TICKS * max(_nice(top / _TICKS), 1)
 
 
 def _grid(scale: _Scale, unit: str, *, is_share: bool = False) -> str:

@@ -41,6 +41,20 @@ def test_shares_on_an_axis_are_not_rounded(highest: float, ticks: list[str]) -> 
     assert [text for text in texts if text.endswith("%")] == ticks
 
 
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0, "4"), (1, "4"), (5, "8"), (33, "40"), (41, "80"), (80, "80"), (801, "2000")]
+)
+def test_counts_on_an_axis_are_whole(highest: int, top: str) -> None:
+    for svg in (
+        charts.bars(["a"], [("normal", [highest])], title="t", unit="images"),
+        charts.histogram([0.5, 1], [("images", [highest])], title="t"),
+    ):
+        texts = [
+            each.text or "" for each in ElementTree.fromstring(svg).iter("text") if each.get("text-anchor") == "end"
+        ]
+        assert texts[-1] == top and all(text.isdecimal() for text in texts)
+
+
 def test_a_histogram_marks_its_threshold_in_place() -> None:
     svg = charts.histogram(
         [0, 0.5, 1], [("images", [3, 1])], title="t", lines=[charts.Line(0.5, "threshold", "threshold")]
