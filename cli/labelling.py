@@ -157,6 +157,8 @@ def checked(painting: Painting, size: tuple[int, int], image: str) -> Painting:
     if not numbers:
         raise InvalidRequestError(f"Nothing is painted in the mask of {image}; paint the anomaly, or send no mask")
     types = [each for each in painting.colors.items() if not is_background(each[0])]
+    if NORMAL in painting.colors:
+        raise InvalidRequestError(f"No type of anomaly can be called {NORMAL!r}; name what is anomalous")
     used = dict(types[number - 1] for number in numbers)
     table = np.zeros(256, np.uint8)
     table[numbers] = range(1, len(numbers) + 1)

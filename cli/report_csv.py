@@ -20,8 +20,8 @@ Record = Mapping[str, Any]
 
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel reads UTF-8 as something else."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula. Source: OWASP, CSV injection."""
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What spreadsheets take for the beginning of a formula, full-width signs too. Source: OWASP, CSV injection."""
 
 
 def write(stack: Stack, project: str, period: Period, by: str | None, path: Path) -> Report:

@@ -12,6 +12,7 @@ from relook.quality.stability import DRIFT, WATCH
 WIDTH, HEIGHT = 640, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 12, 34
 _TICKS = 4
+_LABEL_CHARS = 20  # of a bar that lies: what its 138 px hold of Latin letters
 _WIDEST = 48
 """Pixels of a bar: a single day is no wall."""
 
@@ -54,7 +55,7 @@ def bars(labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], *
 
 
 def pareto(labels: Sequence[str], values: Sequence[float], colors: Sequence[str], *, title: str) -> Markup:
-    """Horizontal bars, the longest first, each with its label and number."""
+    """Horizontal bars, the longest first, each with its label and number; a label that has no room is cut."""
     height = 30 * len(labels) + 8
     longest = max(values, default=1) or 1
     parts = []
@@ -63,11 +64,15 @@ def pareto(labels: Sequence[str], values: Sequence[float], colors: Sequence[str]
         width = (WIDTH - 240) * value / longest
         parts.append(
             f'<rect class="swatch" x="1" y="{top + 5}" width="12" height="12" rx="2" fill="{escape(color)}"/>'
-            f'<text class="label" x="22" y="{top + 16}">{escape(label)}</text>'
+            f'<text class="label" x="22" y="{top + 16}">{escape(_cut(label))}</text>'
             f'<rect class="images" x="160" y="{top + 3}" width="{max(width, 2):.1f}" height="16" rx="2"/>'
             f'<text class="value" x="{168 + width:.1f}" y="{top + 16}">{value:g}</text>'
         )
     return _svg(parts, title, height)
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}…"
 
 
 def p_chart(

@@ -41,6 +41,8 @@ from relook.registry.reviewed_entries import ReviewedEntry
 from relook.registry.reviews import ANOMALY, NORMAL, Review, ReviewVerdict
 
 PAGE_SIZE = 60
+_MOST_DIGITS = 10
+"""Of a number of images."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def save(request: Request, sent: Sent) -> Response:
     if review is not None and review.at != sent.get("seen"):
         raise ReviewedMeanwhileError(subject.record["image_uri"], review.said, review.who, review.at)
     current = subject.entry.stored.entry if subject.entry else None
-    label_inspection(console.stack, subject.record, subject.dataset or _dataset(sent), said, current=current)
+    try:
+        label_inspection(console.stack, subject.record, subject.dataset or _dataset(sent), said, current=current)
+    finally:  # what was said is kept, even where the dataset refuses the image
+        console.reports.forget()
     return RedirectResponse(following_page(sent, subject.record), 303)
 
 
@@ -166,8 +171,8 @@ def _images(request: Request, console: Console, project: str) -> Response:
 
 
 def _start(text: str | None) -> int:
-    if text and not (text.isascii() and text.isdecimal()):
-        raise InvalidRequestError(f"The address goes on after {text!r}, which is no number of images")
+    if text and not (text.isascii() and text.isdecimal() and len(text) < _MOST_DIGITS):
+        raise InvalidRequestError(f"The address goes on after {text[:80]!r}, which is no number of images")
     return int(text or 0)
 
 

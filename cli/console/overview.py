@@ -16,6 +16,8 @@ from cli.status import watch
 from relook.registry.projects import list_projects
 
 _DAYS = timedelta(days=14)
+_MOST_TYPES = 20
+"""Bars of types, the most frequent: as many as a mask has; those beyond are rare, and a sheet's table names them."""
 
 
 def overview(request: Request) -> Response:
@@ -68,11 +70,11 @@ def draw(report: Report) -> dict[str, Any]:
                 [point.is_out_of_control for point in points],
                 title=f"Share of anomalous images {unit}, with control limits",
             )
-    if summary.types:
+    if types := summary.types[:_MOST_TYPES]:
         drawn["types"] = charts.pareto(
-            [each.name for each in summary.types],
-            [each.images for each in summary.types],
-            [report.colors.get(each.name, "#888888") for each in summary.types],
+            [each.name for each in types],
+            [each.images for each in types],
+            [report.colors.get(each.name, "#888888") for each in types],
             title="Types of anomalies",
         )
     histogram = summary.probabilities

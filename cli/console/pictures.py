@@ -45,9 +45,9 @@ def picture(request: Request) -> Response:
         if kind == "painted":
             return jpeg(painted(console.stack, record))
         if kind == "nearest":
-            nearest = console.normals.of(record)
+            nearest = console.normals.of(record) if record["status"] == "INSPECTED" else None
             if nearest is None:
-                return _missing("This model remembers no normal images")
+                return _missing("No normal image is known to be like it")
             return as_itself(
                 console.stack,
                 record["project"],

@@ -17,7 +17,7 @@ from cli.console.pages import HERE, Console, console_of, fill, render
 from cli.console.pictures import painted
 from cli.period import Period
 from cli.report import Report, read
-from relook.errors import ImageRejectedError, NoSuchObjectError
+from relook.errors import ImageRejectedError, NoSuchObjectError, ObjectArchivedError
 from relook.quality.summary import Picture
 from relook.registry.inspections import RecordId, Wanted, newest
 from relook.registry.projects import describe_project
@@ -89,7 +89,7 @@ def _asked(request: Request, project: str) -> tuple[str, Period, str | None]:
 
 
 def _shown(report: Report, source: Callable[[Picture], str | None]) -> dict[str, Any]:
-    """What the sheet's template shows; `source` says where a picture is, None where it is no longer there."""
+    """What the sheet's template shows; `source` says where a picture is, None where it is no longer at hand."""
     return {
         "report": report,
         "summary": report.summary,
@@ -106,7 +106,7 @@ def _embedded(console: Console, picture: Picture) -> str | None:
     record = console.stack.inspections.get(_id(picture).key)
     try:
         jpeg = painted(console.stack, record) if record else None
-    except (NoSuchObjectError, ImageRejectedError):
+    except (NoSuchObjectError, ObjectArchivedError, ImageRejectedError):
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else None
 

@@ -75,6 +75,11 @@ def test_labels_are_text(label: str) -> None:
         ElementTree.fromstring(svg)
 
 
+def test_a_label_that_has_no_room_beside_its_bar_is_cut() -> None:
+    text = charts.pareto(["x" * 300, "dent"], [2, 1], ["#F5A623", "#7ED321"], title="t")
+    assert f">{'x' * 19}…<" in text and ">dent<" in text
+
+
 def test_nothing_to_draw_is_drawn_as_nothing() -> None:
     ElementTree.fromstring(charts.bars([], [("normal", [])], title="t", unit="images"))
     ElementTree.fromstring(charts.histogram([0, 1], [("images", [0])], title="t"))

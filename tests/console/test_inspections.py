@@ -234,6 +234,10 @@ def test_what_has_no_nearest_normal_says_why(seen: Seen) -> None:
     answer = seen.browser.get(f"/inspections/{RecordId.of(record)}?nearest=1")
     assert "Model bracket/1 does not exist" in answer.text
     assert seen.browser.get(f"/pictures/{RecordId.of(record)}/nearest").status_code == 404
+    rejected = seen.record(
+        "b.png", 2, status="REJECTED", reason="CORRUPT", message="It is damaged.", model_version=None
+    )
+    assert seen.browser.get(f"/pictures/{RecordId.of(rejected)}/nearest").status_code == 404
 
 
 @pytest.mark.parametrize("levels", [None, Levels(0, 13)], ids=["its own levels", "its model's levels"])

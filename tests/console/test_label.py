@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from cli.console.app import create_app
 from cli.labelling import known_types
+from cli.period import Period
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.aws.table import Item
@@ -164,6 +165,7 @@ def test_without_paint_the_mask_that_is_there_stays_and_a_cleared_one_goes(seen:
         (painted(SCRATCH), '{"scratch": "green"}', "anomaly", "colours look like"),
         (painted(SCRATCH), str({f"t{i}": f"#0000{i:02}" for i in range(21)}).replace("'", '"'), "anomaly", "20 are"),
         (painted(SCRATCH), '{"a\\u0000b": "#7ED321"}', "anomaly", "without control characters"),
+        (painted(SCRATCH), '{"normal": "#7ED321"}', "anomaly", "No type of anomaly can be called 'normal'"),
         (b"<svg/>", COLORS, "anomaly", "no image"),
         (b"", COLORS, "anomaly", "no image"),
     ],
@@ -213,6 +215,19 @@ def test_of_two_labellers_the_later_one_is_told(seen: Seen, project: str) -> Non
     assert answer.status_code == 400
     assert "say it again to replace that" in answer.text
     assert [each.is_anomalous for each in entries(seen, project)] == [False]
+
+
+def test_a_label_counts_as_a_review_at_once(seen: Seen, project: str) -> None:
+    record = seen.record("a.png", 1, project)
+    reports, period = seen.browser.app.state.console.reports, Period.parse("2026-11-01", None)  # type: ignore[attr-defined]
+    assert reports.read([project], period, None).summary.reviews.wrong == 0
+    save(seen, project, str(RecordId.of(record)), "anomaly")
+    assert reports.read([project], period, None).summary.reviews.wrong == 1
+
+
+def test_an_address_beyond_all_images_gets_a_sentence(seen: Seen, project: str) -> None:
+    answer = seen.browser.get(f"/projects/{project}/label", params={"after": "9" * 5_000})
+    assert (answer.status_code, "no number of images" in answer.text) == (400, True)
 
 
 def test_types_keep_their_colours_and_new_ones_get_others(seen: Seen, project: str) -> None:

@@ -47,6 +47,16 @@ def test_what_was_counted_is_not_read_again_and_what_came_since_is_counted(seen:
     assert shown()[0] == [27, 4, 0]
 
 
+def test_of_many_types_the_most_frequent_are_drawn_and_all_are_named(seen: Seen) -> None:
+    types = [{"name": f"type{number}", "area_share": 0.01, "color": "#F5A623"} for number in range(30)]
+    seen.record("a.png", 1, is_anomalous=True, anomalies=types)
+    seen.record("b.png", 2, is_anomalous=True, anomalies=types[29:])
+    text = seen.browser.get("/overview?since=2026-11-01").text
+    assert len(re.findall(r'class="label" x="22"[^>]*>type', text)) == 20
+    assert text.index(">type29<") < text.index(">type0<")
+    assert all(f"<td>type{number}</td>" in text for number in range(30))
+
+
 def test_a_review_of_what_was_counted_is_counted_at_once(seen: Seen) -> None:
     record = seen.record("a.png", 1, is_anomalous=True, anomaly_probability=0.75, threshold=0.5)
     before = reviews_in(seen)

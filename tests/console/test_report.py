@@ -81,13 +81,17 @@ def test_pictures_are_shown_with_their_masks_and_names_are_text(shift: Seen) -> 
     assert painted.content != plain.content
 
 
-def test_a_picture_that_is_gone_is_named_so(shift: Seen) -> None:
+def test_a_picture_that_is_gone_or_archived_is_named_so(shift: Seen) -> None:
+    archived = shift.stack.images.client.put_object(
+        Bucket="images", Key="bracket/archived.png", Body=png(), StorageClass="GLACIER"
+    )
+    shift.record("archived.png", 6, anomaly_probability=0.98, object_version=f"{archived['VersionId']}#1")
     record = shift.record("gone.png", 5, anomaly_probability=0.99)
     shift.stack.images.client.delete_object(
         Bucket="images", Key="bracket/gone.png", VersionId=record["object_version"].removesuffix("#1")
     )
     counted = read(shift.stack, ["bracket"], Period.parse(PERIOD["since"], PERIOD["until"]), None)
-    assert document(Console(shift.stack, "local"), counted).count("the picture is no longer there") == 1
+    assert document(Console(shift.stack, "local"), counted).count("the picture is no longer at hand") == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -126,7 +127,10 @@ def test_no_page_has_inline_scripts_or_styles(seen: Seen) -> None:
         assert not re.search(r"<script(?![^>]*\bsrc=)", text)
 
 
-@pytest.mark.parametrize("name", ["x", "W10", "eyJhIjoxfQ", "....", "WzEsMiwzXQ"])
+DEEP = base64.urlsafe_b64encode(b"[" * 20_000).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("name", ["x", "W10", "eyJhIjoxfQ", "....", "WzEsMiwzXQ", pytest.param(DEEP, id="deep")])
 def test_an_address_that_was_made_up_gets_a_sentence(seen: Seen, name: str) -> None:
     answer = seen.browser.get(f"/inspections/{name}")
     assert answer.status_code in (400, 404)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,13 @@ def host(table: Table, version: str) -> None:
 def hosted_version(table: Table) -> str | None:
     hosted = describe_project(table, "bracket").hosted
     return hosted.version if hosted else None
+
+
+def test_between_a_later_and_an_earlier_time_lies_nothing() -> None:
+    """DynamoDB refuses such a question, which moto answers."""
+    client: Any = None  # so that asking fails
+    between = ("inspected_at", "2026-12-01", "2026-11-30")
+    assert list(Table(client, "inspections").query(("project", "bracket"), index="by_project", between=between)) == []
 
 
 def test_projects_are_created_once_and_listed_by_name(table: Table) -> None:

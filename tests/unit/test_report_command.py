@@ -98,7 +98,7 @@ def test_the_sheet_needs_nothing_else(stack: Stack, tmp_path: Path) -> None:
     text = file.read_text("utf-8")
     assert not re.findall(r"<script|<link|@import|url\(|https?://|src=\"/", text)
     assert re.findall(r'src="(data:image/jpeg;base64,)', text) == ["data:image/jpeg;base64,"]
-    assert text.count("the picture is no longer there") == 3
+    assert text.count("the picture is no longer at hand") == 3
     assert ">4</b><span>inspected" in text
     assert "<td>=1+1</td>" in text
     assert "@page" in text
@@ -124,7 +124,9 @@ def test_a_row_for_each_inspection(stack: Stack, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx", 'say "=1", twice\r\nand more'])
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\n=1", "\uff1d1", 'say "=1", twice\r\nand more']
+)
 def test_no_cell_is_a_formula_and_every_text_comes_back(text: str) -> None:
     item = record(1, review_note=text)
     ((*_, cells),) = [list(csv.reader(StringIO(header() + row(item, None), newline="")))]

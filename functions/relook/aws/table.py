@@ -138,13 +138,16 @@ class Table:
             partition: (attribute, value) of the partition key.
             sort_prefix: (attribute, value) the sort key begins with.
             after: (attribute, value) the sort key is greater than; not together with sort_prefix.
-            between: (attribute, low, high) the sort key lies in, both included; not together with either.
+            between: (attribute, low, high) the sort key lies in, both included; not together with either. Nothing lies
+                between where low is above high, which DynamoDB refuses to be asked.
             start: key attributes, of table and index, of the item to go on behind.
             index: a global secondary index to ask instead of the table.
             page_size: items that are asked for at once, by whoever wants few: a page has a megabyte unless given, and
                 its thousand items take a sixth of a second to read.
             attributes: what is wanted of the items; all of it unless given.
         """
+        if between and between[1] > between[2]:
+            return
         expression = _Expression()
         condition = f"{expression.name(partition[0])} = {expression.value(partition[1])}"
         if sort_prefix:

@@ -91,7 +91,7 @@ class RecordId:
         try:
             fields = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             image_uri, object_version, inspected_at = fields
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise InvalidRequestError(f"{text[:80]!r} names no inspection") from error
         return cls(str(image_uri), str(object_version), str(inspected_at))
 
