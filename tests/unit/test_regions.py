@@ -135,6 +135,7 @@ def test_two_who_paint_at_once_both_stand_in_the_history(stack: Stack, monkeypat
     assert ignored(stack.registry, stack.datasets) == Regions.painted(FIRST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [soft_error, ProcessKilled], ids=["error", "killed"])
 @pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
 @pytest.mark.parametrize("change", ["paint", "clear"])
