@@ -73,7 +73,7 @@ def create_app(stack: Stack, stage: str, port: int) -> Starlette:
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(OwnPagesOnly, port=port)],
-        exception_handlers={RelookError: _explain, CommandError: _explain, 404: _not_found},
+        exception_handlers={RelookError: _explain, CommandError: _explain, 404: _not_found, Exception: _broken},
     )
     app.state.console = Console(stack, stage)
     return app
@@ -118,3 +118,8 @@ def _not_found(request: Request, _: Exception) -> Response:
     return render(
         request, "message.html", status=404, title="No such page", text=f"There is nothing at {request.url.path}."
     )
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    text = f"This is a mistake of the console, not yours; the terminal it runs in tells where ({type(error).__name__})."
+    return render(request, "message.html", status=500, title="That did not work", text=text)

@@ -13,6 +13,8 @@ WIDTH, HEIGHT = 640, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 12, 34
 _TICKS = 4
 _LABEL_CHARS = 20  # of a bar that lies: what its 138 px hold of Latin letters
+_CHARACTER = 10
+"""Pixels of a letter on a phone, where the style sheet writes larger into the same drawing."""
 _WIDEST = 48
 """Pixels of a bar: a single day is no wall."""
 
@@ -241,7 +243,7 @@ def _grid(scale: _Scale, unit: str, *, is_share: bool = False) -> str:
 
 def _labels(labels: Sequence[str], step: float) -> str:
     """As many as there is room for, evenly."""
-    room = max(max((len(label) for label in labels), default=1) * 7 + 12, 1)
+    room = max(max((len(label) for label in labels), default=1) * _CHARACTER + 12, 1)
     every = max(1, -(-room // max(int(step), 1)))
     return "".join(
         f'<text class="axis" x="{_LEFT + step * (index + 0.5):.1f}" y="{HEIGHT - 12}" text-anchor="middle">'

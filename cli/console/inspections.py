@@ -6,11 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from cli.console import charts
 from cli.console.pages import Console, address, console_of, metadata_values, render
 from cli.console.reviewing import details
 from relook.detection.result import NearestNormal
@@ -81,7 +79,6 @@ def inspection(request: Request) -> Response:
         request,
         "inspection.html",
         **details(console, record),
-        judged=judged(record),
         others=sorted(others, key=lambda each: str(each["inspected_at"]), reverse=True),
         raw=json.dumps(record, indent=2, default=str, ensure_ascii=False, sort_keys=True),
         newer=newer,
@@ -96,13 +93,6 @@ def inspection(request: Request) -> Response:
 def home(request: Request) -> Response:
     """GET /: where one begins."""
     return RedirectResponse("/inspections")
-
-
-def judged(record: Mapping[str, Any]) -> Markup:
-    """The probability and the threshold it was held against; nothing for a record of an earlier release."""
-    if "anomaly_probability" not in record:
-        return Markup("")
-    return charts.scale(float(record["anomaly_probability"]), float(record["threshold"]))
 
 
 def _nearest(console: Console, record: Mapping[str, Any]) -> tuple[NearestNormal | None, str]:

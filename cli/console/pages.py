@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +38,8 @@ from relook.watching.event import duration, shifted
 
 HERE = Path(__file__).parent
 
+_LOCATION = re.compile(r"s3://[^\s,]+/([^\s,/]+)")
+"""An image in a sentence: as short as its own name."""
 _SIGNS = {"anomalous": "●", "normal": "○", "rejected": "◇"}
 
 
@@ -164,6 +167,11 @@ def key_of(record: Mapping[str, Any]) -> str:
     return str(record["image_uri"]).split("/", 3)[3]
 
 
+def person(who: str) -> str:
+    """The last name of an ARN: a user, a role's session, an account's root."""
+    return who.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+
+
 def metadata_values(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """`name=value` of all the user metadata that these records have, sorted."""
     return sorted({f"{name}={value}" for each in records for name, value in (each.get("metadata") or {}).items()})
@@ -178,6 +186,10 @@ def _templates() -> Environment:
     )
     environment.filters |= {
         "percent": lambda share: percent(float(share)),
+        "share": lambda share: f"{share:.1%}",
+        "person": person,
+        "brief": lambda text: _LOCATION.sub(r"\1", text),
+        "words": lambda code: code.replace("_", " ").lower(),
         "sure": lambda confidence: f"{float(confidence):.1%}",
         "time": local_time,
         "swatch": swatch,

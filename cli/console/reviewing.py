@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cli import reviewing
+from cli.console import charts
 from cli.console.pages import Console, Sent, address, change, console_of, render
 from cli.status import MOST_REVIEWS
 from relook.aws.table import Item
@@ -47,8 +49,8 @@ def queue(request: Request) -> Response:
 
 
 def details(console: Console, record: Item, following: str | None = None) -> dict[str, Any]:
-    """What the form of a review needs to know of a record, and the page that comes after it."""
-    return {"record": record, "types": _types(console, record), "following": following}
+    """What the form of a review needs to know of a record, what it was judged by, and the page that comes after it."""
+    return {"record": record, "types": _types(console, record), "judged": _judged(record), "following": following}
 
 
 @change
@@ -85,6 +87,13 @@ def recent(console: Console, project: str) -> Iterator[Item]:
     """The project's newest anomalous records, as far as they tell what types there are."""
     wanted, inspections = Wanted(verdict=Verdict.ANOMALOUS), console.stack.inspections
     return islice(newest(inspections, [project], wanted, page_size=_RECENT, attributes=["anomalies"]), _RECENT)
+
+
+def _judged(record: Mapping[str, Any]) -> Markup:
+    """The probability and the threshold it was held against; nothing for a record of an earlier release."""
+    if "anomaly_probability" not in record:
+        return Markup("")
+    return charts.scale(float(record["anomaly_probability"]), float(record["threshold"]))
 
 
 def _types(console: Console, record: Item) -> list[str]:

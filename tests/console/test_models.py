@@ -100,7 +100,7 @@ def test_the_page_and_the_command_tell_the_same(evaluated: Seen) -> None:
     change = change_to(judge, Choice(0.42, "tried"))
     text = evaluated.browser.get(f"{HERE}?threshold=0.42").text
     assert changed(text) == [each.name.rpartition("/")[2][0] for each in change.changed] == ["b"]
-    shown = [int(hits) for hits, _ in re.findall(r"(\d+) of (\d+);", text)]
+    shown = [int(hits) for hits, _ in re.findall(r"(\d+) of (\d+)</span>", text)]
     points = (change.before.confusion, change.after.confusion)
     rates = [[each.false_alarm_rate.hits for each in points], [each.recall.hits for each in points]]
     assert shown[:4] == [hits for pair in rates for hits in pair]

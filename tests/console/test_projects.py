@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli import checks, drift, history, reviewing
+from cli.console.pages import person
 from relook.aws.table import Delete, Update
 from relook.quality.stability import Reading
+from relook.registry.inspections import RecordId
 from relook.registry.projects import project_key
 from relook.registry.reviews import waiting
 from relook.watching.drift import REACH
@@ -81,8 +83,28 @@ def test_the_page_and_relook_history_tell_the_same(watched: Seen) -> None:
     table = part_of(watched.browser.get(HERE).text, "History")
     assert [each.what for each in entries] == ["Checks Changed", "Model Hosted"]
     assert re.findall(r"<td>(Checks Changed|Model Hosted)</td>", table) == [each.what for each in entries]
-    assert all(f"<td>{each.who}</td>" in table for each in entries)
+    assert all(f'<td title="{each.who}">{person(each.who)}</td>' in table for each in entries)
     assert "<td>every_s 28800</td>" in table
+
+
+def test_images_in_the_history_are_as_short_as_their_names(seen: Seen) -> None:
+    record = seen.record("scratched.png", 1)
+    seen.change(f"/inspections/{RecordId.of(record)}/review", data={"said": "right"})
+    table = part_of(seen.browser.get(HERE).text, "History")
+    assert '<td class="long">scratched.png</td>' in table
+    assert "s3://" not in table
+
+
+@pytest.mark.parametrize(
+    ("arn", "name"),
+    [
+        ("arn:aws:iam::000000000000:root", "root"),
+        ("arn:aws:iam::000000000000:user/line/anna", "anna"),
+        ("arn:aws:sts::000000000000:assumed-role/Quality/ben@plant.example", "ben@plant.example"),
+    ],
+)
+def test_who_did_it_is_told_by_their_last_name(arn: str, name: str) -> None:
+    assert person(arn) == name
 
 
 def test_the_list_tells_of_each_project_what_waits_and_what_is_wrong(watched: Seen) -> None:

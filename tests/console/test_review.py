@@ -38,6 +38,7 @@ def test_the_queue_begins_with_what_is_nearest_to_its_threshold(seen: Seen) -> N
     page = seen.browser.get("/review").text
     assert "near.png" in page
     assert "2 waiting" in page
+    assert "anomaly probability 0.51, threshold 0.5" in page
     following = re.search(r'href="([^"]+)" rel="next"', page)
     assert following
     assert "far.png" in seen.browser.get(following[1].replace("&amp;", "&")).text
@@ -67,6 +68,14 @@ def test_what_was_said_is_kept_with_who_and_in_the_history(
     assert "to_review" not in found
     (entry,) = list_history(seen.stack.registry, "bracket")
     assert entry.subject == record["image_uri"]
+
+
+def test_a_missed_check_says_so_where_it_is_reviewed(seen: Seen) -> None:
+    judged(seen, "golden.png", 1, 0.02, expected="anomaly", is_expected_met=False)
+    judged(seen, "near.png", 2, 0.51)
+    page = seen.browser.get("/review").text
+    assert "golden.png" in page and "● missed" in page
+    assert "missed checks first" in page
 
 
 def test_after_the_queue_comes_the_next_one(seen: Seen) -> None:

@@ -6,9 +6,12 @@ import base64
 import re
 
 import pytest
+from starlette.testclient import TestClient
 
+from cli.console import projects
+from cli.console.app import create_app
 from cli.console.safety import TOKEN_HEADER
-from tests.console.conftest import ORIGIN, Seen, png
+from tests.console.conftest import ORIGIN, PORT, Seen, png
 
 TRY = "/projects/bracket/try"
 
@@ -135,3 +138,16 @@ def test_an_address_that_was_made_up_gets_a_sentence(seen: Seen, name: str) -> N
     answer = seen.browser.get(f"/inspections/{name}")
     assert answer.status_code in (400, 404)
     assert "Traceback" not in answer.text
+
+
+def test_a_page_that_breaks_says_so_and_leads_back(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> None:
+        raise KeyError("status")
+
+    monkeypatch.setattr(projects, "describe_project", breaks)
+    app = create_app(seen.stack, "local", PORT)
+    with TestClient(app, base_url=ORIGIN, raise_server_exceptions=False) as browser:
+        answer = browser.get("/projects/bracket")
+    assert answer.status_code == 500
+    assert "a mistake of the console" in answer.text and "KeyError" in answer.text
+    assert 'href="/inspections"' in answer.text
