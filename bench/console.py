@@ -6,7 +6,7 @@ Protocol. The stack on a local AWS of its own, filled by bench.records. `relook 
 and is asked by one plain HTTP client, on a connection that is kept: each page once to warm up, then --repeats times, to
 the last byte of its HTML and without its pictures. `first` is the time of the warm-up, when nothing is remembered yet.
 Weight is the page's HTML and the style sheets and scripts that it names, not compressed. Memory is the process's own
-peak after all of it. `one query` is as in bench.quality.
+peak after all of it. `one query` and what is said of CPU are as in bench.quality.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from urllib.parse import urlencode
 from rich.table import Table
 
 from bench.printing import console, tracked
-from bench.quality import BAR_MS, add_arguments, milliseconds, p95, raw_query_ms
+from bench.quality import BAR_MS, add_arguments, cpu_ms, milliseconds, p95, raw_query_ms
 from bench.records import LARGEST, filled_cloud
 from cli.output import print_json
 from cli.stack import Stack
-from local.cloud import ROOT
+from local.cloud import ROOT, LocalCloud
 from relook.registry.inspections import RecordId, Wanted, newest
 
 CONSOLE_PORT = 8341
@@ -62,6 +62,8 @@ class Row:
     first_ms: float
     median_ms: float
     p95_ms: float
+    own_cpu_ms: float
+    cloud_cpu_ms: float
     weight_kb: float
 
 
@@ -71,18 +73,18 @@ def main() -> None:
     add_arguments(parser)
     arguments = parser.parse_args()
     with filled_cloud(arguments.records) as (cloud, stack):
-        rows, peak_mb = measure(stack, cloud.port, arguments.repeats)
+        rows, peak_mb = measure(cloud, stack, arguments.repeats)
         query_ms = raw_query_ms(stack, arguments.repeats)
     if arguments.json:
         pages = [asdict(row) for row in rows]
         print_json({"records": arguments.records, "query_ms": query_ms, "peak_mb": peak_mb, "pages": pages})
         return
     console.print((__doc__ or "").split("Protocol. ")[-1])
-    columns = ("page", "first ms", "median ms", "p95 ms", "weight kB")
+    columns = ("page", "first ms", "median ms", "p95 ms", "own CPU ms", "cloud CPU ms", "weight kB")
     table = Table(*columns, title=f"{arguments.records:,} records", box=None)
     for row in rows:
-        times = (f"{value:.0f}" for value in (row.first_ms, row.median_ms, row.p95_ms, row.weight_kb))
-        table.add_row(row.page, *times)
+        times = (row.first_ms, row.median_ms, row.p95_ms, row.own_cpu_ms, row.cloud_cpu_ms)
+        table.add_row(row.page, *(f"{value:.0f}" for value in (*times, row.weight_kb)))
     table.add_row("(one query)", "", f"{query_ms:.0f}")
     console.print(table)
     console.print(f"Peak memory of the console: {peak_mb:.0f} MB")
@@ -92,21 +94,24 @@ def main() -> None:
     console.print(f"Above them: {', '.join(slow + heavy) or 'none'}")
 
 
-def measure(stack: Stack, port: int, repeats: int) -> tuple[list[Row], float]:
+def measure(cloud: LocalCloud, stack: Stack, repeats: int) -> tuple[list[Row], float]:
     """Each page's times and weight; the peak memory in MB."""
     record = next(newest(stack.inspections, [LARGEST], Wanted()))
     pages = {f"/inspections?{urlencode(each)}" if each else "/inspections": "" for each in FILTERS}
     pages |= {f"/inspections/{RecordId.of(record)}": "/inspections/ID"}
     pages |= dict.fromkeys(("/review", "/overview", f"/overview?project={LARGEST}", "/projects"), "")
     pages |= dict.fromkeys((f"/projects/{LARGEST}", f"/projects/{LARGEST}/models/1"), "")
-    with _console(port) as process:
+    with _console(cloud.port) as process:
+        pids = process.pid, cloud.status().pid or 0
         browser = _Browser()
         rows = []
         for address, name in tracked(list(pages.items()), "measuring"):
             first = milliseconds(lambda address=address: browser.get(address))  # type: ignore[misc]
+            before = [cpu_ms(pid) for pid in pids]
             times = [milliseconds(lambda address=address: browser.get(address)) for _ in range(repeats)]  # type: ignore[misc]
-            weight = browser.weight(address)
-            rows.append(Row(name or address, first, statistics.median(times), p95(times), weight / 1e3))
+            own, of_cloud = ((cpu_ms(pid) - spent) / repeats for pid, spent in zip(pids, before, strict=True))
+            weight_kb = browser.weight(address) / 1e3
+            rows.append(Row(name or address, first, statistics.median(times), p95(times), own, of_cloud, weight_kb))
         return rows, _peak_mb(process.pid)
 
 

@@ -6,7 +6,9 @@ Protocol. The stack on a local AWS of its own, its table filled by bench.records
 largest with half of the records and a hosted model. Each command runs in this process from its arguments to its last
 line, once to warm up and then --repeats times: no interpreter starts and nothing is imported, but it finds the stack
 and connects anew. `as a process` is the same typed in a shell, to its first line. `one query` is a raw Query of sixty
-records by a connected client: what the local AWS takes by itself, and any command asks for more than that.
+records by a connected client: what the local AWS takes by itself, and any command asks for more than that. On a busy
+machine times say little: `own CPU` and `cloud CPU`, means of what this process and the local AWS spent, add up to the
+time on an idle one.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.table import Table
 from typer.testing import CliRunner
@@ -28,7 +31,7 @@ from bench.printing import console, tracked
 from bench.records import LARGEST, filled_cloud
 from cli.output import print_json
 from cli.stack import Stack
-from local.cloud import ROOT
+from local.cloud import ROOT, LocalCloud
 
 BAR_MS = 300
 COMMANDS: dict[str, str] = {
@@ -56,6 +59,8 @@ class Row:
     median_ms: float
     p95_ms: float
     as_process_ms: float
+    own_cpu_ms: float
+    cloud_cpu_ms: float
 
 
 def main() -> None:
@@ -64,15 +69,17 @@ def main() -> None:
     add_arguments(parser)
     arguments = parser.parse_args()
     with filled_cloud(arguments.records) as (cloud, stack):
-        rows = measure(stack, cloud.port, arguments.repeats)
+        rows = measure(cloud, arguments.repeats)
         query_ms = raw_query_ms(stack, arguments.repeats)
     if arguments.json:
         print_json({"records": arguments.records, "query_ms": query_ms, "commands": [asdict(row) for row in rows]})
         return
     console.print((__doc__ or "").split("Protocol. ")[-1])
-    table = Table("relook", "median ms", "p95 ms", "as a process ms", title=f"{arguments.records:,} records", box=None)
+    columns = ("relook", "median ms", "p95 ms", "as a process ms", "own CPU ms", "cloud CPU ms")
+    table = Table(*columns, title=f"{arguments.records:,} records", box=None)
     for row in rows:
-        table.add_row(row.command, *(f"{value:.0f}" for value in (row.median_ms, row.p95_ms, row.as_process_ms)))
+        times = (row.median_ms, row.p95_ms, row.as_process_ms, row.own_cpu_ms, row.cloud_cpu_ms)
+        table.add_row(row.command, *(f"{value:.0f}" for value in times))
     table.add_row("(one query)", f"{query_ms:.0f}")
     console.print(table)
     slow = [row.command for row in rows if row.median_ms >= BAR_MS]
@@ -86,9 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
-def measure(stack: Stack, port: int, repeats: int) -> list[Row]:
+def measure(cloud: LocalCloud, repeats: int) -> list[Row]:
     """Each command's times."""
-    os.environ["RELOOK_LOCAL_PORT"] = str(port)
+    os.environ["RELOOK_LOCAL_PORT"] = str(cloud.port)
+    pids = os.getpid(), cloud.status().pid or 0
     rows = []
     for command, typed in tracked(list(COMMANDS.items()), "measuring"):
 
@@ -111,9 +119,12 @@ def measure(stack: Stack, port: int, repeats: int) -> list[Row]:
                 process.stdout.readline()
 
         run()
+        before = [cpu_ms(pid) for pid in pids]
         in_process = [milliseconds(run) for _ in range(repeats)]
+        own, of_cloud = ((cpu_ms(pid) - spent) / repeats for pid, spent in zip(pids, before, strict=True))
         as_process = [milliseconds(start) for _ in range(max(1, repeats // 2))]
-        rows.append(Row(command, statistics.median(in_process), p95(in_process), statistics.median(as_process)))
+        times = (statistics.median(in_process), p95(in_process), statistics.median(as_process))
+        rows.append(Row(command, *times, own, of_cloud))
     return rows
 
 
@@ -133,6 +144,12 @@ def raw_query_ms(stack: Stack, repeats: int) -> float:
 
     ask()
     return statistics.median(milliseconds(ask) for _ in range(repeats))
+
+
+def cpu_ms(pid: int) -> float:
+    """What a process has spent so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(each) for each in fields[11:13]) * 1e3 / os.sysconf("SC_CLK_TCK")  # utime and stime of proc(5)
 
 
 def milliseconds(act: Callable[[], object]) -> float:
