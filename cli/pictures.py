@@ -246,18 +246,24 @@ def with_mask(picture: Image.Image, mask_png: bytes) -> Image.Image:
     return Image.composite(spread, filled, Image.fromarray(edge.astype(np.uint8) * 255))
 
 
-def _with_regions(picture: Image.Image, regions: Regions | None) -> Image.Image:
-    """What is ignored is paler, hatched and has a line around it."""
-    if regions is None:
-        return picture
-    ignored = regions.on(picture.height, picture.width)
+def regions_layer(regions: Regions, size: tuple[int, int]) -> Image.Image:
+    """An RGBA picture of (width, height) px to lay over one: what is ignored becomes paler, is hatched and has a line
+    around it; the rest is transparent."""
+    width, height = size
+    ignored = regions.on(height, width)
     area = Image.fromarray(ignored.astype(np.uint8) * 255)
     edge = np.asarray(area.filter(ImageFilter.MaxFilter(5))) != np.asarray(area)
-    diagonal = np.add.outer(np.arange(picture.height), np.arange(picture.width)) % _HATCH_PX
-    lines = edge | (ignored & (diagonal < _HATCH_LINE_PX))
-    marked = Image.composite(Image.blend(picture, _paper(picture), 0.5), picture, area)
-    marked.paste(_SOFT, mask=Image.fromarray(lines))
-    return marked
+    diagonal = np.add.outer(np.arange(height), np.arange(width)) % _HATCH_PX
+    layer = Image.new("RGBA", size, _PAPER)
+    layer.putalpha(area.point(lambda value: value // 2))
+    layer.paste(_SOFT, mask=Image.fromarray(edge | (ignored & (diagonal < _HATCH_LINE_PX))))
+    return layer
+
+
+def _with_regions(picture: Image.Image, regions: Regions | None) -> Image.Image:
+    if regions is None:
+        return picture
+    return Image.alpha_composite(picture.convert("RGBA"), regions_layer(regions, picture.size)).convert("RGB")
 
 
 def _with_heat(picture: Image.Image, heat_map_png: bytes) -> Image.Image:

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from cli.console.pages import console_of
-from cli.pictures import as_seen, with_mask
+from cli.pictures import as_seen, regions_layer, with_mask
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
+from relook.detection.regions import Regions
 from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, ResourceNotFoundError
 from relook.registry.inspections import RecordId, image_of, verdict_of
 from relook.registry.packages import load_manifest
@@ -29,8 +30,8 @@ _KEPT_S = 3600
 
 
 def picture(request: Request) -> Response:
-    """GET /pictures/{id}/{kind}: the image itself, a thumbnail of it, what was painted about it, or the normal image
-    most like it."""
+    """GET /pictures/{id}/{kind}: the image itself, a thumbnail of it, what was painted about it, what was ignored, or
+    the normal image most like it."""
     console = console_of(request)
     record = console.stack.inspections.get(RecordId.parse(request.path_params["id"]).key)
     if record is None:
@@ -40,6 +41,9 @@ def picture(request: Request) -> Response:
         if kind in ("mask", "heat_map"):
             uri = record.get(f"{kind}_uri")
             return as_png(console.stack.read(S3Uri.parse(uri))) if uri else _missing("This model gives none")
+        if kind == "regions":
+            regions = ignored_regions(console.stack, record)
+            return as_png(_layer(regions, record)) if regions else _missing("This model ignores none")
         if kind == "thumbnail":
             return jpeg(thumbnail(console.stack, record))
         if kind == "painted":
@@ -95,6 +99,22 @@ def painted(stack: Stack, record: Mapping[str, Any]) -> bytes:
     if "mask_uri" in record:
         picture = with_mask(picture, stack.read(S3Uri.parse(record["mask_uri"])))
     return _as_jpeg(picture)
+
+
+def ignored_regions(stack: Stack, record: Mapping[str, Any]) -> Regions | None:
+    """What the model version of an inspection ignores; None also where that version is not there any more."""
+    if record["status"] == "REJECTED":
+        return None
+    try:
+        return load_manifest(stack.models, record["project"], record["model_version"]).view.regions
+    except PackageError:
+        return None
+
+
+def _layer(regions: Regions, record: Mapping[str, Any]) -> bytes:
+    written = BytesIO()
+    regions_layer(regions, (int(record["width"]), int(record["height"]))).save(written, "PNG", compress_level=1)
+    return written.getvalue()
 
 
 def as_model_sees(stack: Stack, project: str, version: str | None, data: bytes) -> Image.Image:

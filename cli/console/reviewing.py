@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from cli import reviewing
 from cli.console import charts
 from cli.console.pages import Console, Sent, address, change, console_of, render
+from cli.console.pictures import ignored_regions
 from cli.status import MOST_REVIEWS
 from relook.aws.table import Item
 from relook.errors import InvalidRequestError
@@ -49,8 +50,14 @@ def queue(request: Request) -> Response:
 
 
 def details(console: Console, record: Item, following: str | None = None) -> dict[str, Any]:
-    """What the form of a review needs to know of a record, what it was judged by, and the page that comes after it."""
-    return {"record": record, "types": _types(console, record), "judged": _judged(record), "following": following}
+    """What the viewer and the form of a review need to know of a record, and the page that comes after it."""
+    return {
+        "record": record,
+        "types": _types(console, record),
+        "judged": _judged(record),
+        "has_regions": ignored_regions(console.stack, record) is not None,
+        "following": following,
+    }
 
 
 @change

@@ -16,6 +16,7 @@ from cli.console.pictures import thumbnail
 from cli.stack import Stack
 from relook.detection.levels import Levels
 from relook.detection.model import Model
+from relook.detection.regions import Regions
 from relook.detection.result import DetectAnomalyResult
 from relook.inspection.publish import event_detail
 from relook.registry.inspections import RecordId
@@ -257,3 +258,26 @@ def test_twelve_bits_are_seen_as_the_model_sees_them(seen: Seen, levels: Levels 
         np.testing.assert_array_equal(np.asarray(shown)[..., 0], expected)
     with Image.open(BytesIO(seen.browser.get(f"/pictures/{RecordId.of(record)}/thumbnail").content)) as shown:
         assert np.asarray(shown).mean() == pytest.approx(expected.mean(), abs=1)
+
+
+def test_what_the_model_ignores_lies_over_the_picture(seen: Seen) -> None:
+    painted = Image.new("L", (96, 72))
+    painted.paste(255, (0, 0, 48, 72))
+    written = BytesIO()
+    painted.save(written, "PNG")
+    package = classification_package()
+    view = replace(package.manifest.view, regions=Regions.painted(written.getvalue()))
+    models, manifest = seen.stack.outputs["ModelsBucket"], replace(package.manifest, view=view)
+    register_hosted(seen.stack.registry, seen.stack.clients.s3, models, "bracket", replace(package, manifest=manifest))
+    address = f"{RecordId.of(seen.record('a.png', 1))}"
+    assert 'data-layer="regions"' in seen.browser.get(f"/inspections/{address}").text
+    layer = np.asarray(Image.open(BytesIO(seen.browser.get(f"/pictures/{address}/regions").content)))
+    assert layer.shape == (72, 96, 4)
+    assert layer[:, :48, 3].min() > 100 and layer[:, 52:, 3].max() == 0
+
+
+def test_a_model_that_ignores_nothing_has_no_layer_of_it(seen: Seen) -> None:
+    host(seen.stack, "bracket")
+    address = RecordId.of(seen.record("a.png", 1))
+    assert 'data-layer="regions"' not in seen.browser.get(f"/inspections/{address}").text
+    assert seen.browser.get(f"/pictures/{address}/regions").status_code == 404

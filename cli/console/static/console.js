@@ -110,6 +110,7 @@ const keys = {
   k: () => go("[data-newer]", -1),
   m: () => show("mask"),
   h: () => show("heat"),
+  i: () => show("regions"),
   n: () => $("[data-nearest]")?.click(),
   0: () => zoom(0),
   "+": () => zoom(1.25),
