@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import out, printable
+from cli.output import out, printable, result_text
 from cli.stack import Stack
 from relook.errors import ConflictError
 from relook.registry.checks import ask_for_checks, due_text, find_overdue, list_checks
@@ -100,11 +99,3 @@ def _by_group(checks: Checks, by: str) -> RichTable:
     for group, results in sorted(groups.items()):
         table.add_row(Text(printable(group)), *(str(results.count(each)) for each in (True, False, None)))
     return table
-
-
-def result_text(record: Mapping[str, Any]) -> Text:
-    """Of one check, in a word."""
-    met = record.get("is_expected_met")
-    if met is None:
-        return Text("not judged", "yellow")
-    return Text("met", "green") if met else Text("MISSED", "bold red")

@@ -76,15 +76,25 @@ def print_verdicts(
     """
     table = RichTable(box=None, header_style="bold", pad_edge=False)
     more = more or {}
-    for column in ("image", "verdict", "confidence", "found", *more, "model"):
+    checks = ["check"] if any(record.get("expected") for record in records) else []
+    for column in ("image", "verdict", "confidence", "found", *more, *checks, "model"):
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for index, record in enumerate(records):
         image = printable(record["image_uri"].split("/", 3)[3])
         cells = [Text(column[index]) for column in more.values()]
+        cells += [result_text(record) if record.get("expected") else Text("-") for _ in checks]
         table.add_row(Text(image), *_verdict_cells(record), *cells, str(record.get("model_version", "-")))
     out.print(table)
     for path in pictures:
         out.print(Text("picture", "dim"), printable(str(path)), soft_wrap=True, markup=False)
+
+
+def result_text(record: Mapping[str, Any]) -> Text:
+    """Of one check, in a word."""
+    met = record.get("is_expected_met")
+    if met is None:
+        return Text("not judged", "yellow")
+    return Text("met", "green") if met else Text("MISSED", "bold red")
 
 
 def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:

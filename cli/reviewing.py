@@ -195,26 +195,31 @@ def _ask_opinion(record: Record) -> Opinion | None:
         usual = NORMAL if record["is_anomalous"] else ANOMALY
         known = ", ".join([NORMAL, *types_of(record)] if record["is_anomalous"] else [ANOMALY, "or its type"])
         label = _ask(f"what is it? ({known}) [{usual}] ") or usual
-    note = _ask("note: ") or None
+    # What was said counts from here on: who ends the input now has no note, and wants it in no dataset.
+    note = _ask("note, or Enter: ", at_end="") or None
     dataset = None
     if verdict is not ReviewVerdict.UNSURE:
-        answer = _ask("add it to the train dataset? [y/N, or test] ", lambda text: text in {"", "y", "n", "test"})
-        dataset = {"y": DatasetType.TRAIN, "test": DatasetType.TEST}.get(answer)
+        chosen = {"y": DatasetType.TRAIN, "test": DatasetType.TEST, "n": None, "": None}
+        dataset = chosen[_ask("add it to the train dataset? [y/N, or test] ", chosen.__contains__, at_end="")]
     return Opinion(verdict, label, note, dataset)
 
 
-def _ask(question: str, is_answer: Callable[[str], bool] = lambda _: True) -> str:
+def _ask(question: str, is_answer: Callable[[str], bool] = lambda _: True, *, at_end: str | None = None) -> str:
     """A line of standard input, a terminal's or a pipe's, asked for again until it is an answer.
 
+    Args:
+        at_end: the answer where there is no more input.
     Raises:
-        EOFError: there is no more.
+        EOFError: there is no more, and no answer for that.
     """
     for line in _lines(question):
         answer = line.strip()
         if is_answer(answer):
             return answer
         out.print(f"{answer!r} is none of these", markup=False)
-    raise EOFError
+    if at_end is None:
+        raise EOFError
+    return at_end
 
 
 def _lines(question: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli import checks, drift
 from cli.checks import Checks
-from cli.output import CommandError, out, printable
+from cli.output import CommandError, out, printable, result_text
 from cli.report import rate_text
 from cli.stack import Stack, stack_name
 from relook.errors import AwsError, InvalidRequestError, PackageError
@@ -227,7 +227,7 @@ def _checks(known: Checks) -> Text:
     if known.overdue_since:
         text = Text("OVERDUE", "bold red")
     else:
-        text = checks.result_text(known.records[0]) if known.records else Text("-")
+        text = result_text(known.records[0]) if known.records else Text("-")
     return text + Text(f", every {duration(known.every)}") if known.every else text
 
 

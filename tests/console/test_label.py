@@ -207,6 +207,15 @@ def test_an_entry_that_an_inspection_became_is_that_inspection(seen: Seen, proje
     assert (after["review_label"], after["dataset_entry"]["is_anomalous"]) == ("anomaly", True)
 
 
+def test_the_list_tells_which_images_have_a_mask(seen: Seen, project: str) -> None:
+    imported(seen, project, "a.png", False)
+    mask = seen.stack.datasets.uri("b-mask.png")
+    imported(seen, project, "b.png", True, mask_ref=str(mask), colors={"scratch": "#7ED321", "dent": "#F5A623"})
+    text = seen.browser.get(f"/projects/{project}/label").text
+    assert text.count("train, with a mask") == 1
+    assert "scratch" not in text  # a manifest's colours are a legend, and tell of no image what is painted in it
+
+
 def test_of_two_labellers_the_later_one_is_told(seen: Seen, project: str) -> None:
     record = seen.record("a.png", 1, project)
     image = str(RecordId.of(record))

@@ -294,6 +294,25 @@ def test_a_person_goes_through_what_waits(
     assert (found["precision"], found["false_alarm_rate"], found["recall"]) == (0, 0.5, None)
 
 
+@pytest.mark.parametrize("answers", [["r\n"], ["r\n", "\n"], ["w\n", "scratch\n"]])
+def test_who_leaves_after_the_verdict_has_given_it(
+    stack: Stack, project: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: list[str]
+) -> None:
+    inspected(stack, project, "near.png", 0.49)
+    inspected(stack, project, "far.png", 0.2)
+    lines = iter(answers)
+    monkeypatch.setattr("sys.stdin.readline", lambda: next(lines, ""))
+    assert go_through(stack, project, 20, tmp_path) == 1
+    near = find_record(stack, project, f"{project}/near.png")
+    assert (near["review"][0], near.get("review_label"), near.get("review_note")) == (
+        answers[0][0],
+        "scratch" if answers[0] == "w\n" else None,
+        None,
+    )
+    assert "dataset_entry" not in near
+    assert "review" not in find_record(stack, project, f"{project}/far.png")
+
+
 def test_the_last_review_of_an_image_counts_and_a_check_does_not(stack: Stack, project: str) -> None:
     record = say(stack, inspected(stack, project), Opinion(RIGHT))
     say(stack, record, Opinion(WRONG, "scratch"))

@@ -10,6 +10,7 @@ import typer
 
 from cli import checks, drift
 from cli.arguments import parse_duration
+from cli.output import print_verdicts
 from cli.stack import Stack
 from relook.aws.clients import Clients
 from relook.registry.projects import describe_project
@@ -57,6 +58,19 @@ def test_checks_are_asked_for_listed_and_counted_by_camera(
     assert checks.ask(stack, "bracket", None) is not None
     assert checks.ask(stack, "bracket", None) is None
     assert describe_project(stack.registry, "bracket").checks is None
+
+
+def test_verdicts_tell_of_golden_parts_whether_they_met_what_was_expected(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = {"status": "INSPECTED", "is_anomalous": False, "confidence": 0.9, "anomalies": [], "model_version": "1"}
+    part = seen | {"image_uri": "s3://images/bracket/part.jpg"}
+    golden = seen | {"image_uri": "s3://images/bracket/golden.jpg", "expected": "anomaly", "is_expected_met": False}
+
+    print_verdicts([part, golden])
+    header, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert header[-2:] == ["check", "model"]
+    assert (first[-2:], second[-2:]) == (["-", "1"], ["MISSED", "1"])
+    print_verdicts([part])
+    assert "check" not in capsys.readouterr().out
 
 
 def test_a_bar_for_each_statistic_says_how_far_it_went(
