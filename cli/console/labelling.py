@@ -254,4 +254,5 @@ def _picture(project: str, subject: _Subject) -> str:
 
 
 def entry_address(project: str, kind: str, image: str) -> str:
+    """Of a picture of a dataset's entry; `kind` as for `entry_picture`."""
     return address(f"/projects/{project}/entries/{kind}", image=image)

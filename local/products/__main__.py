@@ -40,6 +40,7 @@ def _painted(picture: Picture, color: str) -> NDArray[np.uint8]:
 
 
 def main() -> None:
+    """Write products, and a sheet that shows them, to a folder."""
     parser = argparse.ArgumentParser(prog="python -m local.products", description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("--count", type=int, default=6, help="normal and anomalous pictures of each product")

@@ -36,12 +36,14 @@ def training_report(trained: TrainedModel, evaluation: Evaluation | None = None)
 
 
 def performance(evaluation: Evaluation) -> Performance | None:
+    """What DescribeModel tells of it; None where there was nothing to measure it on."""
     if evaluation.f1 is None or evaluation.recall is None or evaluation.precision is None:
         return None
     return Performance(evaluation.f1, evaluation.recall, evaluation.precision)
 
 
 def status_message(notes: Sequence[str]) -> str:
+    """A few sentences with the first of the notes; how many more there are is said."""
     sentences = ["The model is trained.", *(f"{note}." for note in notes[:_SHOWN_NOTES])]
     if len(notes) > _SHOWN_NOTES:
         sentences.append(f"The training report has {len(notes) - _SHOWN_NOTES} more notes.")

@@ -17,10 +17,12 @@ class Backbone(Protocol):
     """
 
     @property
-    def identity(self) -> BackboneIdentity: ...
+    def identity(self) -> BackboneIdentity:
+        """What tells it from others."""
 
     @property
-    def channels(self) -> tuple[int, ...]: ...
+    def channels(self) -> tuple[int, ...]:
+        """A number a map."""
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """Write it into the image's graph.

@@ -65,6 +65,7 @@ class Grid:
 
     @property
     def cells(self) -> int:
+        """How many there are."""
         return self.height * self.width
 
     @property

@@ -45,10 +45,12 @@ class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def T(self) -> Tensor:  # noqa: N802 - numpy's name
+        """With all axes reversed."""
         return self.transpose()
 
     def __len__(self) -> int:
@@ -73,6 +75,7 @@ class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
         return self.graph.node("Reshape", self, self.graph.constant(np.array(new_shape, np.int64)), shape=new_shape)
 
     def flatten(self) -> Tensor:
+        """As one axis."""
         return self.reshape(-1)
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
@@ -83,23 +86,29 @@ class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
         return self.graph.node("Transpose", self, perm=order, shape=tuple(self.shape[axis] for axis in order))
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Over the axis or axes, all of them unless given; likewise below. Of bool, int64."""
         value = self.astype(np.int64) if self.dtype == np.bool_ else self  # numpy counts
         return value._reduce("ReduceSum", axis, keepdims)
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """float32."""
         return self.astype(np.float32)._reduce("ReduceMean", axis, keepdims)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The largest value."""
         return self._reduce("ReduceMax", axis, keepdims)
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The smallest value."""
         return self._reduce("ReduceMin", axis, keepdims)
 
     def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """float32; of the values as they are, with no degree of freedom taken off."""
         apart = self - self.mean(axis, keepdims=True)
         return (apart * apart).mean(axis, keepdims)
 
     def std(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The root of `var`."""
         return ufuncs.apply(self.graph, np.sqrt, self.var(axis, keepdims))
 
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
