@@ -209,8 +209,9 @@ def test_an_entry_that_an_inspection_became_is_that_inspection(seen: Seen, proje
 
 def test_the_list_tells_which_images_have_a_mask(seen: Seen, project: str) -> None:
     imported(seen, project, "a.png", False)
-    mask = seen.stack.datasets.uri("b-mask.png")
-    imported(seen, project, "b.png", True, mask_ref=str(mask), colors={"scratch": "#7ED321", "dent": "#F5A623"})
+    seen.stack.datasets.write("mask.png", painted(SCRATCH))
+    mask = {"mask_ref": "s3://datasets/mask.png", "colors": {"scratch": "#7ED321", "dent": "#F5A623"}}
+    imported(seen, project, "b.png", True, **mask)
     text = seen.browser.get(f"/projects/{project}/label").text
     assert text.count("train, with a mask") == 1
     assert "scratch" not in text  # a manifest's colours are a legend, and tell of no image what is painted in it
