@@ -17,9 +17,10 @@ from cli.stack import Stack
 from cli.training import unless
 from relook.aws.bucket import Bucket, S3Uri
 from relook.aws.errors import translated
-from relook.errors import ConflictError, InvalidRequestError
+from relook.errors import ConflictError, InvalidRequestError, ResourceType
 from relook.events import DetailType
-from relook.registry.datasets import DatasetType
+from relook.registry.contention import beside_others
+from relook.registry.datasets import DatasetType, list_datasets, read_entries
 from relook.registry.history import HistoryEntry, list_history
 from relook.registry.inspections import image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
@@ -55,14 +56,16 @@ def join_dataset(
 ) -> ReviewedEntry:
     """Have a reviewed image train or test the project's next model, labelled as its reviewer says.
 
-    The image is copied beside the dataset's others, since an upload may expire. Saying it again, with another review or
-    mask, replaces the entry.
+    The image is copied beside the dataset's others, since an upload may expire; where these are uploads themselves, it
+    is there already, and a copy would be inspected as one more. Saying it again, with another review or mask, replaces
+    the entry.
 
     Args:
         record: of the inspection, as it is shown.
         mask: what of the image is anomalous.
     Raises:
-        InvalidRequestError: nobody knows what it is, a mask came with a normal image, or the dataset refuses it.
+        InvalidRequestError: nobody knows what it is, a mask came with a normal image, another image lies there by now,
+            or the dataset refuses it.
         ConflictError: it is in the other dataset.
         NoSuchObjectError: the upload is gone.
         ReviewedMeanwhileError: it was reviewed anew meanwhile; say it again.
@@ -72,7 +75,12 @@ def join_dataset(
     _refuse_mask(record["image_uri"], is_anomalous, mask)
     bucket = _bucket_of(stack, record["project"], dataset)
     key = _key(record)
-    bucket.write(key, stack.read_upload(record))
+    _refuse_in_other(stack, record, dataset)
+    image, (upload, _) = stack.read_upload(record), image_of(record)
+    if bucket.name != upload.bucket:
+        bucket.write(key, image)
+    elif bucket.read(key := upload.key) != image:
+        raise InvalidRequestError(f"{upload} is another image by now, and the {dataset} dataset names images there")
     entry = _label(stack, record["project"], dataset, str(bucket.uri(key)), is_anomalous, mask)
     try:
         _tell(stack, note_joined(stack.inspections, stack.registry, record, entry, who=stack.clients.caller))
@@ -118,7 +126,11 @@ def store_mask(stack: Stack, project: str, mask_png: bytes, colors: Mapping[str,
 
 
 def inspection_of(stack: Stack, project: str, source_ref: str) -> dict[str, Any] | None:
-    """The inspection whose image was copied to this place; None for an image that came with a manifest."""
+    """The inspection whose image was copied to this place, or lies there and joined; None for one of a manifest."""
+    for record in stack.inspections.query(("image_uri", source_ref)):
+        entry = ReviewedEntry.of(record)
+        if entry is not None and entry.source_ref == source_ref:
+            return record
     key = S3Uri.parse(source_ref).key
     if not key.startswith(_copies(project)):
         return None
@@ -167,6 +179,24 @@ def _key(record: Mapping[str, Any]) -> str:
 def _copies(project: str) -> str:
     """What the keys of all copies begin with."""
     return f"images/{project}/reviewed/"
+
+
+@beside_others
+def _refuse_in_other(stack: Stack, record: Mapping[str, Any], dataset: DatasetType) -> None:
+    """
+    Raises:
+        ConflictError: the upload is in the other dataset all the same: by its manifest, as another model version
+            inspected it, or since somebody was cut off before that was noted.
+    """
+    places = (f"/{_key(record)}", record["image_uri"])
+    for other in list_datasets(stack.registry, record["project"]):
+        entries = (each.entry for each in read_entries(stack.datasets, other)) if other.type is not dataset else ()
+        if any(each.source_ref.endswith(places) and each.is_anomalous is not None for each in entries):
+            raise ConflictError(
+                ResourceType.DATASET,
+                f"{record['project']}/{other.type}",
+                f"{record['image_uri']} is in the {other.type} dataset; join that one, or take it out of there first",
+            )
 
 
 def _refuse_mask(image: str, is_anomalous: bool, mask: Mask | None) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from http.cookies import SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,13 +43,13 @@ class Sessions:
 
     def vouches(self, session: str, token: str) -> bool:
         """Whether the token is the session's."""
-        return bool(session) and hmac.compare_digest(self.token(session), token)
+        return bool(session) and hmac.compare_digest(self.token(session).encode(), token.encode(errors="replace"))
 
 
 def session_of(headers: Headers) -> str:
     """The session that a request's cookie names; empty for none."""
-    cookie = SimpleCookie(headers.get("cookie", ""))
-    return cookie[COOKIE].value if COOKIE in cookie else ""
+    # Cookies know no ports: those of whatever else runs on this machine come along, and the library's are strict.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 class OwnPagesOnly:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from cli.console import projects
 from cli.console.app import create_app
-from cli.console.safety import TOKEN_HEADER
+from cli.console.safety import COOKIE, TOKEN_FIELD, TOKEN_HEADER
 from tests.console.conftest import ORIGIN, PORT, Seen, png
 
 TRY = "/projects/bracket/try"
@@ -38,12 +38,11 @@ def test_a_form_on_another_origin_changes_nothing(seen: Seen, origin: str | None
     assert not uploads(seen)
 
 
-@pytest.mark.parametrize("token", ["", "0" * 64])
+@pytest.mark.parametrize("token", ["", "0" * 64, "é"])
 def test_a_stale_token_changes_nothing(seen: Seen, token: str) -> None:
     seen.token()
-    answer = seen.browser.post(
-        TRY, headers={"origin": ORIGIN, TOKEN_HEADER: token}, files={"images": ("a.png", png(), "image/png")}
-    )
+    images = {"images": ("a.png", png(), "image/png")}
+    answer = seen.browser.post(TRY, headers={"origin": ORIGIN}, data={TOKEN_FIELD: token}, files=images)
     assert answer.status_code == 403
     assert "reload" in answer.text
     assert not uploads(seen)
@@ -57,6 +56,18 @@ def test_a_token_is_of_one_session_alone(seen: Seen) -> None:
     )
     assert answer.status_code == 403
     assert not uploads(seen)
+
+
+@pytest.mark.parametrize("other", ['theme={"dark": true}', "k@y=1", "bare"])
+def test_cookies_of_other_programs_of_this_machine_do_not_matter(seen: Seen, other: str) -> None:
+    token = seen.token()
+    cookie = f"{other}; {COOKIE}={seen.browser.cookies[COOKIE]}"
+    answer = seen.change(
+        TRY,
+        headers={"cookie": cookie, TOKEN_HEADER: token},
+        files={"images": ("a.png", png(), "image/png")},
+    )
+    assert answer.status_code == 303
 
 
 def test_our_own_page_may(seen: Seen) -> None:

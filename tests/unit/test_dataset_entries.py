@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from cli import dataset_entries
 from cli.dataset_entries import inspection_of, join_dataset, label_entry, leave_dataset, store_mask
 from cli.reviewing import Opinion, find_record, go_through, production, say, to_json
 from cli.stack import Stack
@@ -20,7 +21,7 @@ from relook.aws.table import Item
 from relook.errors import AwsError, ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
 from relook.registry.datasets import DatasetType
 from relook.registry.history import event_detail, list_history
-from relook.registry.inspections import image_of
+from relook.registry.inspections import RecordId, image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.projects import create_project, describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
@@ -101,6 +102,37 @@ def test_an_entry_s_image_outlives_the_upload_and_has_no_end(stack: Stack, proje
     copy = S3Uri.parse(entry.source_ref)
     assert stack.read(copy) == part_png(2001)
     assert stack.bucket(copy.bucket).tags(copy.key) == {}
+
+
+def test_no_upload_trains_and_tests_whichever_record_says_so(stack: Stack, project: str) -> None:
+    first = inspected(stack, project)
+    say(stack, first, Opinion(RIGHT, None, None, TRAIN))
+    second = first | {"object_version": first["object_version"].replace("#1", "#2"), "model_version": "2"}
+    stack.inspections.put(second)
+    with pytest.raises(ConflictError, match="is in the train dataset"):
+        say(stack, second, Opinion(RIGHT, None, None, TEST))
+    leave_dataset(stack, record_of(stack, first))
+    say(stack, stack.inspections.get(RecordId.of(second).key) or {}, Opinion(RIGHT, None, None, TEST))
+    assert [each.is_anomalous for each in entries(stack, project, TEST)] == [False]
+
+
+def test_a_copy_is_no_upload_though_the_dataset_names_uploads(stack: Stack, project: str) -> None:
+    of_manifest = inspected(stack, project, "manifest.png")
+    upload = of_manifest["image_uri"]
+    stack.lookout.create_dataset(ProjectName=project, DatasetType=TRAIN)
+    line = entry_line(ManifestEntry(upload, False))
+    stack.lookout.update_dataset_entries(ProjectName=project, DatasetType=TRAIN, Changes=line)
+    record = inspected(stack, project)
+    say(stack, record, Opinion(RIGHT, None, None, TRAIN))
+    assert [each.source_ref for each in entries(stack, project)] == [upload, record["image_uri"]]
+    assert inspection_of(stack, project, record["image_uri"]) == record_of(stack, record)
+    assert inspection_of(stack, project, upload) is None, "it came with the manifest"
+    with pytest.raises(ConflictError, match="is in the train dataset"):
+        join_dataset(stack, say(stack, of_manifest, Opinion(RIGHT)), TEST)
+    late = say(stack, inspected(stack, project, "b.png"), Opinion(RIGHT))
+    stack.images.write(f"{project}/b.png", part_png(2002))
+    with pytest.raises(InvalidRequestError, match="is another image by now"):
+        join_dataset(stack, late, TRAIN)
 
 
 def test_a_review_becomes_an_entry_once_and_leaves_again(stack: Stack, project: str) -> None:
@@ -208,7 +240,10 @@ def test_no_image_is_in_both_datasets(stack: Stack, project: str) -> None:
     assert [each.is_anomalous for each in entries(stack, project, TEST)] == [False]
 
 
-def test_of_two_datasets_at_once_the_slower_one_takes_its_entry_back(stack: Stack, project: str) -> None:
+def test_of_two_datasets_at_once_the_slower_one_takes_its_entry_back(
+    stack: Stack, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset_entries, "_refuse_in_other", lambda *_: None)  # looked before the other was there
     seen = say(stack, inspected(stack, project), Opinion(RIGHT))
     join_dataset(stack, seen, TEST)
     with pytest.raises(ConflictError, match="is in the test dataset"):
@@ -271,7 +306,7 @@ def test_a_join_that_is_cut_off_anywhere_ends_in_one_entry(
         assert len(changes) == fail_at
         entry = ReviewedEntry.of(record_of(stack, record))
         assert entry is not None and entry.source_ref == entries(stack, project)[-1].source_ref
-    assert count == 9
+    assert count == 10
 
 
 def test_a_person_goes_through_what_waits(
