@@ -22,8 +22,8 @@ from relook.aws.table import Table
 from relook.detection.regions import Regions
 from relook.errors import InvalidRequestError, RelookError, ResourceNotFoundError, TrainingDataError
 from relook.registry.history import HistoryEntry, event_detail, list_history
-from relook.registry.projects import create_project, describe_project
-from relook.registry.regions import clear_regions, read_regions, set_regions
+from relook.registry.projects import create_project, delete_project, describe_project
+from relook.registry.regions import clear_regions, delete_masks, read_regions, set_regions
 from relook.registry.trainings import create_model, finish_training
 from tests.unit.conftest import SETTINGS, Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
@@ -60,6 +60,24 @@ def ignored(table: Table, datasets: Bucket) -> Regions | None:
 def changes(table: Table) -> list[HistoryEntry]:
     """Oldest first."""
     return list(reversed(list(list_history(table, "bracket"))))
+
+
+def test_a_project_made_anew_meanwhile_gets_no_mask_of_the_former(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(datasets: Bucket, key: str, data: bytes, content_type: str) -> str:
+        former = describe_project(stack.registry, "bracket")
+        version = original(datasets, key, data, content_type)
+        delete_project(stack.registry, "bracket")
+        delete_masks(datasets, former)
+        create_project(stack.registry, "bracket")
+        return version
+
+    original = Bucket.write
+    monkeypatch.setattr(Bucket, "write", write)
+    with pytest.raises(ResourceNotFoundError):
+        paint(stack, FIRST)
+    assert describe_project(stack.registry, "bracket").regions is None
 
 
 def test_regions_are_painted_over_and_cleared_with_their_history(stack: Stack) -> None:

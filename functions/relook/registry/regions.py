@@ -14,7 +14,13 @@ from relook.aws.bucket import Bucket
 from relook.aws.table import ConditionFailedError, Table, Update
 from relook.detection.regions import Regions
 from relook.detection.result import exact_float32
-from relook.errors import NoSuchObjectError, ThrottledError, TrainingDataError
+from relook.errors import (
+    NoSuchObjectError,
+    ResourceNotFoundError,
+    ResourceType,
+    ThrottledError,
+    TrainingDataError,
+)
 from relook.events import DetailType
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, record_change
@@ -36,7 +42,8 @@ def set_regions(table: Table, datasets: Bucket, project: str, mask_png: bytes, *
     described = describe_project(table, project)
     key = f"{_folder(described)}{hashlib.sha256(regions.png).hexdigest()[:32]}.png"
     datasets.write(key, regions.png, "image/png")
-    return _change(table, project, ProjectRegions(key, exact_float32(regions.share), who, datetime.now(UTC)), who)
+    painted = ProjectRegions(key, exact_float32(regions.share), who, datetime.now(UTC))
+    return _change(table, project, painted, who, made_at=described.created_at)
 
 
 def clear_regions(table: Table, project: str, *, who: str) -> HistoryEntry | None:
@@ -67,8 +74,13 @@ def delete_masks(datasets: Bucket, project: Project) -> None:
 
 
 @beside_others
-def _change(table: Table, project: str, after: ProjectRegions | None, who: str) -> HistoryEntry | None:
-    current = describe_project(table, project).regions
+def _change(
+    table: Table, project: str, after: ProjectRegions | None, who: str, *, made_at: datetime | None = None
+) -> HistoryEntry | None:
+    described = describe_project(table, project)
+    if made_at not in (None, described.created_at):  # another of that name by now, whose folder has no such mask
+        raise ResourceNotFoundError(ResourceType.PROJECT, project)
+    current = described.regions
     if (current and current.key) == (after and after.key):
         return None
     record = record_change(
@@ -82,7 +94,7 @@ def _change(table: Table, project: str, after: ProjectRegions | None, who: str) 
     change = Update(
         project_key(project),
         {"regions": after and regions_item(after)},
-        expect={"regions": (current and regions_item(current),)},
+        expect={"regions": (current and regions_item(current),), "created_at": (described.created_at.isoformat(),)},
     )
     try:
         table.write(change, record)
