@@ -102,8 +102,16 @@ def save_overlay(
 
 @dataclass(frozen=True)
 class _Uploaded:
+    """What was uploaded.
+
+    Attributes:
+        known: when what the image already had records of was inspected, by record; in a bucket without versions, the
+            same content has one record, which a new inspection replaces.
+    """
+
     uri: str
     object_version: str
+    known: Mapping[str, str]
 
 
 def _hosted_version(stack: Stack, project: str) -> str | None:
@@ -117,19 +125,27 @@ def _hosted_version(stack: Stack, project: str) -> str | None:
 
 
 def _upload(stack: Stack, path: Path, key: str, metadata: Mapping[str, str]) -> _Uploaded:
-    return _Uploaded(str(stack.images.uri(key)), stack.images.write(key, path.read_bytes(), metadata=metadata))
+    uri = str(stack.images.uri(key))
+    records = stack.inspections.query(("image_uri", uri), attributes=["object_version", "inspected_at"])
+    known = {str(record["object_version"]): str(record["inspected_at"]) for record in records}
+    return _Uploaded(uri, stack.images.write(key, path.read_bytes(), metadata=metadata), known)
 
 
 def _find_record(stack: Stack, upload: _Uploaded, model_version: str | None) -> Mapping[str, Any] | None:
     # Where uploads of equal content have one version, older models may have left records of their own.
     if model_version:
-        return stack.inspections.get(
+        record = stack.inspections.get(
             {"image_uri": upload.uri, "object_version": f"{upload.object_version}#{model_version}"}
         )
-    records = stack.inspections.query(
-        ("image_uri", upload.uri), sort_prefix=("object_version", f"{upload.object_version}#")
-    )
-    return max(records, key=lambda record: str(record["inspected_at"]), default=None)
+        records = [record] if record else []
+    else:
+        records = list(
+            stack.inspections.query(
+                ("image_uri", upload.uri), sort_prefix=("object_version", f"{upload.object_version}#")
+            )
+        )
+    fresh = (each for each in records if upload.known.get(str(each["object_version"])) != each["inspected_at"])
+    return max(fresh, key=lambda each: str(each["inspected_at"]), default=None)
 
 
 def _without_verdict(path: Path, project: str, status: str, **why: str) -> dict[str, Any]:
