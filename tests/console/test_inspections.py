@@ -148,7 +148,9 @@ def test_a_thumbnail_is_made_once_and_outlives_the_image(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outputs", "tags"), [({}, {}), ({"KeepNormalPicturesDays": "7"}, {"verdict": "normal"})], ids=["kept", "ending"]
+    ("outputs", "tags"),
+    [({}, {}), ({"KeepNormalPicturesDays": "7"}, {"relook-verdict": "normal"})],
+    ids=["kept", "ending"],
 )
 def test_a_thumbnail_ends_with_its_image(seen: Seen, outputs: dict[str, str], tags: dict[str, str]) -> None:
     stack = replace(seen.stack, outputs={**seen.stack.outputs, **outputs})

@@ -160,7 +160,7 @@ def test_pictures_end_by_their_verdict_and_training_images_do_not(synthesize: Sy
     for name in ("Images", "Results"):
         normal, anomalous, markers = rules(template, name)
         for rule, verdict, days in ((normal, "normal", 7), (anomalous, "anomalous", 365)):
-            assert rule["TagFilters"] == [{"Key": "verdict", "Value": verdict}]
+            assert rule["TagFilters"] == [{"Key": "relook-verdict", "Value": verdict}]
             assert rule["ExpirationInDays"] == days
             assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
         assert markers == {"ExpiredObjectDeleteMarker": True, "Status": "Enabled"}
@@ -175,5 +175,5 @@ def test_one_verdict_may_end_alone_and_buckets_without_versions_leave_no_markers
     assert only == {
         "ExpirationInDays": 7,
         "Status": "Enabled",
-        "TagFilters": [{"Key": "verdict", "Value": "normal"}],
+        "TagFilters": [{"Key": "relook-verdict", "Value": "normal"}],
     }

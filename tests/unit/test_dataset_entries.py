@@ -95,7 +95,7 @@ def record_of(stack: Stack, record: Item) -> Item:
 def test_an_entry_s_image_outlives_the_upload_and_has_no_end(stack: Stack, project: str) -> None:
     record = inspected(stack, project)
     uri, version = image_of(record)
-    stack.images.tag(uri.key, {"verdict": "normal"}, version_id=version)
+    stack.images.tag(uri.key, {"relook-verdict": "normal"}, version_id=version)
     say(stack, record, Opinion(RIGHT, None, None, TRAIN))
     stack.images.client.delete_object(Bucket=uri.bucket, Key=uri.key, VersionId=version)
     (entry,) = entries(stack, project)

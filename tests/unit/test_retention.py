@@ -49,8 +49,8 @@ def test_a_record_has_its_end_and_its_pictures_their_verdict(ending: Cloud, imag
     (record,) = ending.records()
     inspected_s = datetime.fromisoformat(record["inspected_at"]).timestamp()
     assert inspected_s + 90 * DAY_S - 1 <= record["expires_at"] <= inspected_s + 90 * DAY_S + 1
-    assert tags(ending, record) == {"verdict": verdict}
-    assert picture_tags(ending) == [{"verdict": verdict}, {"verdict": verdict}]
+    assert tags(ending, record) == {"relook-verdict": verdict}
+    assert picture_tags(ending) == [{"relook-verdict": verdict}, {"relook-verdict": verdict}]
 
 
 def test_nothing_is_noted_where_nothing_ends(hosted: Cloud) -> None:
@@ -74,9 +74,9 @@ def test_a_rejected_image_is_kept_and_its_record_ends(ending: Cloud) -> None:
 def test_the_uploader_s_own_tags_stay(ending: Cloud) -> None:
     upload = ending.upload("bracket/a.png", GOOD)
     images = Bucket(ending.s3, "images")
-    images.tag("bracket/a.png", {"cost-centre": "7", "verdict": "unknown"})
+    images.tag("bracket/a.png", {"cost-centre": "7", "verdict": "scrap"})
     ending.deliver(upload)
-    assert images.tags("bracket/a.png") == {"cost-centre": "7", "verdict": "normal"}
+    assert images.tags("bracket/a.png") == {"cost-centre": "7", "verdict": "scrap", "relook-verdict": "normal"}
 
 
 def test_an_image_without_room_for_a_tag_is_inspected_and_kept(ending: Cloud) -> None:
@@ -102,7 +102,7 @@ def test_the_last_verdict_decides(ending: Cloud) -> None:
     kept = Retention(normal_pictures_days=7)
     for verdict in (Verdict.NORMAL, Verdict.ANOMALOUS):
         kept.tag_upload(images, "bracket/a.png", None, verdict)
-    assert images.tags("bracket/a.png") == {"verdict": "anomalous"}
+    assert images.tags("bracket/a.png") == {"relook-verdict": "anomalous"}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it took effect"])
@@ -119,5 +119,5 @@ def test_whatever_fails_the_tag_and_the_end_are_there(
         assert ending.deliver(upload) == []
     records = ending.records()
     assert len(records) == number_of_calls + 1
-    assert all("expires_at" in record and tags(ending, record) == {"verdict": "normal"} for record in records)
-    assert picture_tags(ending) == [{"verdict": "normal"}] * 2 * len(records)
+    assert all("expires_at" in record and tags(ending, record) == {"relook-verdict": "normal"} for record in records)
+    assert picture_tags(ending) == [{"relook-verdict": "normal"}] * 2 * len(records)

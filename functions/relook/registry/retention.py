@@ -17,8 +17,8 @@ from relook.registry.inspections import Verdict
 
 EXPIRES_AT = "expires_at"
 """A record's attribute: seconds since 1970, from which on DynamoDB deletes it, within a few days."""
-VERDICT_TAG = "verdict"
-"""A picture's tag, `normal` or `anomalous`."""
+VERDICT_TAG = "relook-verdict"
+"""A picture's tag, `normal` or `anomalous`; ours alone, for an uploader may well have a `verdict` of their own."""
 _MOST_TAGS = 10  # S3's limit for an object
 
 
