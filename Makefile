@@ -34,7 +34,7 @@ demo: setup ## Show the whole thing on this machine: train two products, drop im
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run all tests
-	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --no-loadscope-reorder --durations 10
+	$(BIN)/pytest -q --numprocesses auto --dist loadscope --no-loadscope-reorder --durations 10
 
 lint: setup ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -42,7 +42,7 @@ lint: setup ## Format, lint and types
 	$(BIN)/mypy
 
 check: lint ## Lint, and the fast tests
-	$(BIN)/pytest -q --numprocesses auto --dist loadgroup --no-loadscope-reorder -m "not integration and not slow"
+	$(BIN)/pytest -q --numprocesses auto --dist loadscope --no-loadscope-reorder -m "not integration and not slow"
 
 bench: setup ## Measure what the README claims; DATA=DIR adds the labelled sets of a folder
 	$(BIN)/python -m bench.pipeline

@@ -16,6 +16,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import botocore.session
 import pytest
 from botocore.loaders import create_loader
+from xdist.scheduler import LoadScopeScheduling
 
 from local import cloud as cloud_module
 from local.cloud import ROOT, LocalCloud
@@ -42,17 +43,25 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Side by side, a file's tests stay together with their fixtures, and all that need the local cloud with it.
-
-    Those come first, since they take longest.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that need the local cloud come first, since they take longest."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
-    if config.getoption("loadgroup", False):  # what --dist loadgroup becomes in a worker
-        for item in items:
-            group = "cloud" if item.get_closest_marker("integration") else item.path.relative_to(ROOT).as_posix()
-            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Side by side, a file's tests stay together with their fixtures, and all files that need the local cloud too."""
+    return _Files(config, log)
+
+
+class _Files(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "cloud" if _needs_cloud(file) else file
+
+
+@cache
+def _needs_cloud(file: str) -> bool:
+    return "pytest.mark.integration" in (ROOT / file).read_text()
 
 
 def free_port() -> int:

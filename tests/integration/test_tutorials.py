@@ -25,8 +25,8 @@ from tests.unit.parts import part
 pytestmark = pytest.mark.integration
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
-# The local cloud is up already, and stays for other tests.
-_NOT_HERE = re.compile(r"make |source |aws s3 |RELOOK_STAGE=|relook local ")
+# The local cloud is up already, and stays for other tests; the console serves until somebody ends it.
+_NOT_HERE = re.compile(r"make |source |aws s3 |RELOOK_STAGE=|relook local |\.venv/bin/relook console ")
 _INSTALLED = {
     "relook": [sys.executable, "-c", "from cli.main import run; run()"],
     "aws": [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, sys.argv.pop(1));"
