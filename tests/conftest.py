@@ -49,14 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Side by side, a file's tests stay together with their fixtures, and all files that need the local cloud too."""
+    """Side by side, a file's tests stay together with their fixtures, and those of a folder that need the local cloud:
+    one for what real clients ask, one for what people do."""
     return _Files(config, log)
 
 
 class _Files(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "cloud" if _needs_cloud(file) else file
+        return file.rpartition("/")[0] if _needs_cloud(file) else file
 
 
 @cache

@@ -49,7 +49,7 @@ pytestmark = [
 def origin(deployed: Deployed) -> Iterator[str]:
     """The console, served, with four inspections to look at."""
     for number, (seed, is_scratched) in enumerate([(4001, False), (4002, True), (4003, False), (4004, True)]):
-        deployed.upload(f"{SEGMENTATION}/seen/{number}.png", part_png(seed, is_scratched=is_scratched), line="2")
+        deployed.upload(f"{SEGMENTATION}/seen/{number}.png", part_png(seed, is_scratched=is_scratched), line="seen")
     for number in range(4):
         deployed.records(f"{SEGMENTATION}/seen/{number}.png")
     port = free_port()
@@ -90,7 +90,7 @@ def test_filter_open_and_look_at_the_layers_by_keys_alone(page: Page) -> None:
     page.keyboard.press("/")
     page.get_by_label("Project").select_option(SEGMENTATION)
     page.get_by_label("Verdict").select_option("anomalous")
-    page.get_by_label("Line, camera").fill("line=2")
+    page.get_by_label("Line, camera").fill("line=seen")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".card.anomalous")).to_have_count(2)
     expect(page.locator(".card.normal")).to_have_count(0)
@@ -116,7 +116,7 @@ def test_filter_open_and_look_at_the_layers_by_keys_alone(page: Page) -> None:
 
 
 def test_a_verdict_is_reviewed_by_keys(page: Page, deployed: Deployed) -> None:
-    page.goto(f"/inspections?project={SEGMENTATION}&line=line%3D2&verdict=anomalous")
+    page.goto(f"/inspections?project={SEGMENTATION}&line=line%3Dseen&verdict=anomalous")
     page.locator(".card a").first.click()
     page.wait_for_url("**/inspections/*")  # whose script hears keys once it is loaded
     page.wait_for_load_state()
@@ -247,7 +247,7 @@ def test_a_painted_region_is_ignored_from_the_next_training_on(page: Page, deplo
 def test_paint_goes_and_comes_with_fingers_and_with_what_the_model_outlined(browser: Browser, origin: str) -> None:
     context = browser.new_context(base_url=origin, viewport=PHONE, has_touch=True, is_mobile=True)
     page = context.new_page()
-    page.goto(f"/inspections?project={SEGMENTATION}&verdict=anomalous&line=line%3D2")
+    page.goto(f"/inspections?project={SEGMENTATION}&verdict=anomalous&line=line%3Dseen")
     page.locator(".card a").first.click()
     page.get_by_role("link", name="Label and paint").click()
     share = page.locator("[data-share]").first

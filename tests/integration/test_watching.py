@@ -27,17 +27,17 @@ def look(deployed: Deployed, subject: str, at: datetime) -> None:
     assert "FunctionError" not in answer, answer["Payload"].read()
 
 
-def told(deployed: Deployed, detail_type: str) -> list[str]:
-    """Projects the bus was told about, as soon as there is one."""
+def told(deployed: Deployed, detail_type: str, *asked: str) -> list[str]:
+    """Those of the projects that the bus was told about, as soon as there is one."""
     found: list[str] = []
 
     def of_the_kind() -> list[str] | None:
-        events = [event for event in deployed.receive(1) if event["detail-type"] == detail_type]
-        found.extend(event["detail"]["project"] for event in events)
+        events = [event["detail"] for event in deployed.receive(1) if event["detail-type"] == detail_type]
+        found.extend(detail["project"] for detail in events if detail["project"] in asked)
         return found or None
 
     wait_for(of_the_kind, detail_type, 30)
-    found.extend(event["detail"]["project"] for event in deployed.receive(1) if event["detail-type"] == detail_type)
+    of_the_kind()
     return found
 
 
@@ -53,7 +53,7 @@ def test_a_stream_that_became_darker_is_told_and_an_unchanged_one_is_not(deploye
 
     look(deployed, "drift", now)
 
-    assert told(deployed, "Drift Detected") == [DARKER]
+    assert told(deployed, "Drift Detected", STEADY, DARKER) == [DARKER]
 
 
 def test_a_check_that_did_not_come_is_told(deployed: Deployed) -> None:
@@ -62,4 +62,4 @@ def test_a_check_that_did_not_come_is_told(deployed: Deployed) -> None:
 
     look(deployed, "checks", datetime.now(UTC) + timedelta(hours=9))
 
-    assert told(deployed, "Check Overdue") == [UNSEEN]
+    assert told(deployed, "Check Overdue", UNSEEN) == [UNSEEN]

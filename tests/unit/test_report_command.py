@@ -166,7 +166,7 @@ def test_memory_does_not_grow_with_the_records(stack: Stack, tmp_path: Path, mon
         return (record(number, 1, "0.2", metadata={"line": "1"}) for number in range(count))
 
     def peak(count: int) -> int:
-        monkeypatch.setattr(report, "newest", lambda *_: records(count))
+        monkeypatch.setattr(report, "newest", lambda *_, **__: records(count))
         tracemalloc.start()
         run("--by", "line", "--output", str(tmp_path / "shift.csv"), "--json")
         used = tracemalloc.get_traced_memory()[1]
