@@ -59,10 +59,10 @@ class Context:
 from relook.detection import model
 spent = []
 detect = model.Model.detect
-def timed(self, data):
+def timed(self, *arguments):
     started, cpu = time.perf_counter(), time.process_time()
     try:
-        return detect(self, data)
+        return detect(self, *arguments)
     finally:
         spent.append((time.perf_counter() - started, time.process_time() - cpu))
 model.Model.detect = timed
