@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from cli.console.pages import console_of
 from cli.pictures import as_seen, regions_layer, with_mask
+from cli.regions import regions_of_version
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
@@ -102,13 +103,9 @@ def painted(stack: Stack, record: Mapping[str, Any]) -> bytes:
 
 
 def ignored_regions(stack: Stack, record: Mapping[str, Any]) -> Regions | None:
-    """What the model version of an inspection ignores; None also where that version is not there any more."""
-    if record["status"] == "REJECTED":
-        return None
-    try:
-        return load_manifest(stack.models, record["project"], record["model_version"]).view.regions
-    except PackageError:
-        return None
+    """What the model version of an inspection ignores; none where no model has looked."""
+    version = record.get("model_version")
+    return None if version is None else regions_of_version(stack, record["project"], version)
 
 
 def _layer(regions: Regions, record: Mapping[str, Any]) -> bytes:

@@ -16,14 +16,15 @@ from cli.console.pictures import thumbnail
 from cli.stack import Stack
 from relook.detection.levels import Levels
 from relook.detection.model import Model
-from relook.detection.regions import Regions
 from relook.detection.result import DetectAnomalyResult
 from relook.inspection.publish import event_detail
 from relook.registry.inspections import RecordId
-from relook.registry.projects import create_project
+from relook.registry.projects import create_project, describe_project
+from relook.registry.regions import set_regions
+from relook.registry.trainings import create_model, finish_training
 from tests.console.conftest import Seen, png
 from tests.unit.detection.test_levels import deep_png
-from tests.unit.parts import classification_package, part_png, register_hosted
+from tests.unit.parts import WHO, classification_package, part_png, register_hosted
 
 
 def names(text: str) -> list[str]:
@@ -267,10 +268,12 @@ def test_what_the_model_ignores_lies_over_the_picture(seen: Seen) -> None:
     painted.paste(255, (0, 0, 48, 72))
     written = BytesIO()
     painted.save(written, "PNG")
-    package = classification_package()
-    view = replace(package.manifest.view, regions=Regions.painted(written.getvalue()))
-    models, manifest = seen.stack.outputs["ModelsBucket"], replace(package.manifest, view=view)
-    register_hosted(seen.stack.registry, seen.stack.clients.s3, models, "bracket", replace(package, manifest=manifest))
+    registry = seen.stack.registry
+    set_regions(registry, seen.stack.datasets, "bracket", written.getvalue(), who=WHO)
+    kept = describe_project(registry, "bracket").regions
+    assert kept is not None
+    version = create_model(registry, "bracket").version
+    finish_training(registry, "bracket", version, "sha", None, "Trained.", regions_key=kept.key)
     address = f"{RecordId.of(seen.record('a.png', 1))}"
     assert 'data-layer="regions"' in seen.browser.get(f"/inspections/{address}").text
     layer = np.asarray(Image.open(BytesIO(seen.browser.get(f"/pictures/{address}/regions").content)))
@@ -280,6 +283,10 @@ def test_what_the_model_ignores_lies_over_the_picture(seen: Seen) -> None:
 
 def test_a_model_that_ignores_nothing_has_no_layer_of_it(seen: Seen) -> None:
     host(seen.stack, "bracket")
+    rejected = seen.record(
+        "b.png", 2, status="REJECTED", reason="CORRUPT", message="It is damaged.", model_version=None
+    )
+    assert seen.browser.get(f"/pictures/{RecordId.of(rejected)}/regions").status_code == 404
     address = RecordId.of(seen.record("a.png", 1))
     assert 'data-layer="regions"' not in seen.browser.get(f"/inspections/{address}").text
     assert seen.browser.get(f"/pictures/{address}/regions").status_code == 404

@@ -182,10 +182,8 @@ class View:
             if not (is_near and all(1 <= side <= MAX_SIDE_PX for side in (rows, columns, *canvas))):
                 raise ValueError(f"frame, rectangle or canvas of {fields}")
             template, stretched = _template(fields["template"]), bool(fields["is_stretched"])
-            levels, regions = (
-                _levels(fields.get("levels")),
-                _regions(fields.get("regions")),
-            )  # neither in older packages
+            # Packages of before had neither
+            levels, regions = _levels(fields.get("levels")), _regions(fields.get("regions"))
             return cls((rows, columns), (x, y, width, height), (high, wide), template, stretched, levels, regions)
         except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, ImageRejectedError) as error:
             raise PackageError(f"The model's view lacks or garbles a value: {error!r}") from error
