@@ -4,6 +4,8 @@ STAGE ?= dev
 BIN := .venv/bin
 # Node 20 is what the laptop is promised to need; jsii says at every start that it is old.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+# Where it is set, each of the processes that tests and commands start compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 .DEFAULT_GOAL := help

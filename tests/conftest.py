@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -36,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(RUN_FOLDER), ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays; to look through it for garbage every few tests takes a tenth of them."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # of objects made since, not 700: moto makes thousands a call
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from typing import Any
 
 import pytest
-from moto import mock_aws
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -19,7 +17,7 @@ from cli.stack import Stack
 from relook.aws.clients import Clients
 from relook.aws.table import Item
 from relook.registry.projects import create_project
-from tests.unit.conftest import ONE_SESSION, SETTINGS, make_cloud
+from tests.account import SETTINGS, account
 
 PORT = 8321
 ORIGIN = f"http://127.0.0.1:{PORT}"
@@ -77,20 +75,10 @@ class Seen:
         return self.browser.post(address, headers=headers, follow_redirects=False, **arguments)
 
 
-@cache
-def clients() -> Clients:
-    """Made once: what they talk to is fresh for each test all the same."""
-    return Clients()
-
-
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+def seen() -> Iterator[Seen]:
     """A console on a project `bracket` without inspections."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws(config=ONE_SESSION):
-        make_cloud()
+    with account():
         outputs = {
             "ImagesBucket": "images",
             "ResultsBucket": SETTINGS.results_bucket,
@@ -100,7 +88,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
             "RegistryTable": SETTINGS.registry_table,
             "EventBus": SETTINGS.event_bus,
         }
-        stack = Stack(outputs, clients())
+        stack = Stack(outputs, Clients())
         stack.datasets.create()
         create_project(stack.registry, "bracket")
         with TestClient(create_app(stack, "local", PORT), base_url=ORIGIN) as browser:

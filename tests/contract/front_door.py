@@ -19,12 +19,9 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
-import boto3
-import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 import lookout_api
 from cli.stack import Stack
@@ -34,7 +31,7 @@ from relook.aws.clients import Clients
 from relook.aws.table import Table
 from relook.lookout.service_model import SERVICE
 from relook.settings import LookoutApiSettings
-from tests.unit.conftest import ONE_SESSION, Cloud, make_cloud
+from tests.account import Cloud, account
 
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=test"}
 _TEXT_TYPES = ("application/json", "application/xml", "application/javascript")
@@ -146,15 +143,11 @@ def opened() -> Iterator[FrontDoor]:
         training_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/training",
         event_bus="relook",
     )
-    variables = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as environment, mock_aws(config=ONE_SESSION):
-        for name, value in {**variables, **made.to_env()}.items():
-            environment.setenv(name, value)
+    with account(**made.to_env()) as cloud:
         _forget_process_state()
-        cloud = make_cloud()
         for bucket in ("datasets", "data"):
             cloud.s3.create_bucket(Bucket=bucket)
-        boto3.client("sqs").create_queue(QueueName="training")
+        cloud.sqs.create_queue(QueueName="training")
         door = FrontDoor(cloud, made)
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(door))
         door.endpoint = f"http://127.0.0.1:{server.server_port}"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import pytest
 
 from relook.aws.bucket import Bucket
+from relook.aws.clients import Clients
 from relook.lookout.contract import OPERATIONS
 from relook.registry.packages import save_package
 from relook.registry.projects import project_key
@@ -79,7 +79,7 @@ def hosted_version(door: FrontDoor, project: str) -> str | None:
 
 def put_images(*keys: str) -> None:
     """Into the bucket that manifests name: entries whose image is missing are refused."""
-    s3 = boto3.client("s3")
+    s3 = Clients().s3
     for key in keys:
         s3.put_object(Bucket="data", Key=key, Body=part_png(1))
 

@@ -25,7 +25,7 @@ from relook.inspection.publish import detail_types, event_detail
 from relook.learning.data.samples import LabeledImage
 from relook.learning.recipe import Recipe
 from relook.quality.summary import summarize
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.learning.pictures import encode
 
 EVENTS = Path(__file__).parents[2] / "events" / "outbound"

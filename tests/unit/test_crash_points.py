@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import inspect_image
-from tests.unit.conftest import Cloud, forget_process_state
+from tests.account import Cloud, forget_process_state
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
 

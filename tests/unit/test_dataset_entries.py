@@ -26,8 +26,8 @@ from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entr
 from relook.registry.projects import create_project, describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
 from relook.registry.reviews import ReviewVerdict, waiting
+from tests.account import Cloud
 from tests.contract.front_door import opened
-from tests.unit.conftest import Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import SCRATCH_COLOR, classification_package, hosted_package, part, part_png, png
 

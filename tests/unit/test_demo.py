@@ -14,7 +14,7 @@ from cli.stack import Stack
 from local.cloud import CloudStatus
 from relook.aws.clients import Clients
 from relook.registry.projects import create_project
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 
 OUTPUTS = {"RegistryTable": "registry"}
 

@@ -26,7 +26,7 @@ from relook.inspection.detect import Detector, LookoutVisionDetector, SageMakerD
 from relook.lookout.result import read_result
 from relook.registry.projects import HostedModel
 from relook.settings import DetectorKind
-from tests.unit.conftest import Cloud, forget_process_state
+from tests.account import Cloud, forget_process_state
 from tests.unit.parts import part_png
 
 MODEL = HostedModel("bracket", "3", "")

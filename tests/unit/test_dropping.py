@@ -10,7 +10,7 @@ from PIL import Image
 from cli import dropping
 from cli.stack import Stack
 from relook.aws.clients import Clients
-from tests.unit.conftest import SETTINGS, Cloud
+from tests.account import SETTINGS, Cloud
 from tests.unit.parts import hosted_package, png
 from tests.unit.test_watch_quality import package
 

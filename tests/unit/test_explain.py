@@ -36,7 +36,7 @@ from relook.learning.validation.assessment import suspicious_images
 from relook.learning.validation.evaluation import Evaluation, ImageOutcome, TypeMetrics, evaluate
 from relook.registry.projects import create_project
 from relook.training.report import training_report
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.foreign import anomalib_onnx, quick_backbone
 from tests.unit.parts import (
     OUTDATED,

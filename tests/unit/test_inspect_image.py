@@ -25,7 +25,7 @@ from relook.registry.checks import list_checks
 from relook.registry.hosting import stop_hosting
 from relook.registry.reviews import open_reviews
 from relook.registry.thresholds import choose_threshold
-from tests.unit.conftest import SETTINGS, Cloud, forget_process_state, message
+from tests.account import SETTINGS, Cloud, forget_process_state, message
 from tests.unit.parts import (
     HEIGHT,
     OUTDATED,

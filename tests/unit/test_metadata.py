@@ -8,7 +8,7 @@ import pytest
 
 from relook.aws.bucket import Bucket
 from relook.aws.metadata import decoded, encoded
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from relook.errors import BackboneError, PackageError, TrainingDataError
 from relook.registry.model_version import ModelStatus
 from relook.registry.models import describe_model, list_models
 from relook.registry.projects import describe_project, list_projects
+from tests.account import SETTINGS, Cloud, forget_process_state
 from tests.contract.front_door import opened
-from tests.unit.conftest import SETTINGS, Cloud, forget_process_state
 from tests.unit.foreign import anomalib_metadata, anomalib_model, anomalib_onnx, feature_onnx, with_outside_weights
 from tests.unit.parts import part_png
 

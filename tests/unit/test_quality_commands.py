@@ -14,7 +14,7 @@ from cli.output import print_verdicts
 from cli.stack import Stack
 from relook.aws.clients import Clients
 from relook.registry.projects import describe_project
-from tests.unit.conftest import SETTINGS, Cloud
+from tests.account import SETTINGS, Cloud
 from tests.unit.parts import hosted_package
 from tests.unit.test_watch_quality import package, record
 

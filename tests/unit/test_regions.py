@@ -25,7 +25,7 @@ from relook.registry.history import HistoryEntry, event_detail, list_history
 from relook.registry.projects import create_project, delete_project, describe_project
 from relook.registry.regions import clear_regions, delete_masks, read_regions, set_regions
 from relook.registry.trainings import create_model, finish_training
-from tests.unit.conftest import SETTINGS, Cloud
+from tests.account import SETTINGS, Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.detection.test_regions import painted, png
 from tests.unit.parts import WHO

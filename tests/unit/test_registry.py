@@ -42,7 +42,7 @@ from relook.registry.models import change_tags, delete_model, describe_model, li
 from relook.registry.packages import load_package, save_package
 from relook.registry.projects import create_project, delete_project, describe_project, list_projects
 from relook.registry.trainings import create_model, fail_training, finish_training, report_training
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import WHO, classification_package, hosted_package
 

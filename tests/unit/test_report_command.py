@@ -22,7 +22,7 @@ from cli.report_csv import BYTE_ORDER_MARK, header, row, write
 from cli.stack import Stack
 from relook.aws.clients import Clients
 from relook.registry.projects import create_project
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.parts import part, png
 from tests.unit.quality.test_summary import found, record, rejected
 

@@ -13,7 +13,7 @@ import pytest
 from relook.aws.bucket import Bucket
 from relook.registry.inspections import Verdict, image_of
 from relook.registry.retention import Retention
-from tests.unit.conftest import SETTINGS, Cloud, forget_process_state
+from tests.account import SETTINGS, Cloud, forget_process_state
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
 from tests.unit.test_crash_points import OWN_CALLS, run

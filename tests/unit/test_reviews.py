@@ -15,7 +15,7 @@ from relook.errors import AwsError, InvalidRequestError, ReviewedMeanwhileError
 from relook.registry.history import event_detail, list_history
 from relook.registry.inspections import RecordId
 from relook.registry.reviews import Review, ReviewVerdict, open_reviews, review, waiting
-from tests.unit.conftest import SETTINGS, Cloud
+from tests.account import SETTINGS, Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import part_png
 

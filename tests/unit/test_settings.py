@@ -8,7 +8,7 @@ import pytest
 
 from relook.errors import SettingsError
 from relook.settings import DetectorKind, InspectImageSettings
-from tests.unit.conftest import SETTINGS
+from tests.account import SETTINGS
 
 REMOTE = dataclasses.replace(
     SETTINGS, detector=DetectorKind.SAGEMAKER, remote_endpoint="defects", publish_every_inspection=True

@@ -19,7 +19,7 @@ from relook.aws.table import Update
 from relook.errors import AwsAccessDeniedError
 from relook.registry.projects import create_project, list_projects, project_key
 from relook.registry.reviews import waiting
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.parts import hosted_package
 from tests.unit.test_watch_quality import package, record
 

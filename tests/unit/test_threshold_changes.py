@@ -24,7 +24,7 @@ from relook.registry.models import delete_model, describe_model
 from relook.registry.projects import create_project, delete_project, describe_project
 from relook.registry.thresholds import KEPT, choose_threshold, list_thresholds, revoke_threshold
 from relook.registry.trainings import create_model, finish_training
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.cutting import ProcessKilled, failing_call, soft_error
 from tests.unit.parts import WHO
 

@@ -28,7 +28,7 @@ from relook.registry.projects import create_project, describe_project
 from relook.registry.thresholds import list_thresholds
 from relook.registry.trainings import create_model, finish_training
 from relook.training.evaluation import evaluation_manifest, read_outcomes
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.parts import WHO, classification_package
 
 NORMALS, ANOMALIES = 40, 20

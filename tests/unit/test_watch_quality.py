@@ -24,7 +24,7 @@ from relook.registry.history import list_history
 from relook.registry.projects import create_project, describe_project
 from relook.settings import WatchQualitySettings
 from relook.watching.drift import hosted_drift, stamp
-from tests.unit.conftest import SETTINGS, Cloud
+from tests.account import SETTINGS, Cloud
 from tests.unit.parts import classification_package, hosted_package
 
 pytestmark = pytest.mark.slow

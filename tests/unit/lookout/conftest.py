@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import boto3
 import pytest
 
 from relook.aws.arns import FunctionArn
+from relook.aws.clients import Clients
 from relook.aws.table import Table
 from relook.lookout.service import Service
 from relook.settings import LookoutApiSettings
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def service(cloud: Cloud) -> Service:
         registry=Table(cloud.dynamodb, settings.registry_table),
         s3=cloud.s3,
         sqs=cloud.sqs,
-        lambda_=boto3.client("lambda"),
+        lambda_=Clients().lambda_,
         events=cloud.events,
         function=FunctionArn("aws", "us-east-1", "123456789012", "lookout_api"),
         caller="arn:aws:iam::123456789012:user/tester",

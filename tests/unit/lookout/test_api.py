@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -22,7 +21,7 @@ from relook.lookout.wire import Request, route
 from relook.registry import models
 from relook.registry.datasets import DatasetType, describe_dataset
 from relook.registry.projects import create_project
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.parts import classification_package, register_hosted
 
 PROJECTS = "/2020-11-20/projects"
@@ -42,7 +41,7 @@ Call = Callable[..., Answer]
 def call(cloud: Cloud, service: Service) -> Call:
     """Sends a request to an account with one project, `bracket`."""
     create_project(service.registry, "bracket")
-    replays = Replays(boto3.client("dynamodb"), "idempotency")
+    replays = Replays(cloud.dynamodb, "idempotency")
 
     def send(method: str, path: str, body: Any = None, token: str | None = None, **query: str) -> Answer:
         headers = {"x-amzn-client-token": token} if token else {}
@@ -282,6 +281,8 @@ def test_a_token_whose_first_request_is_under_way_is_worth_another_try(call: Cal
     def create_again(*_: Any, **__: Any) -> None:
         found.append(call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status)
 
-    cloud.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", create_again)
+    hooks, write = cloud.dynamodb.meta.events, "before-call.dynamodb.TransactWriteItems"
+    hooks.register(write, create_again)
     assert call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status == 200
+    hooks.unregister(write, create_again)
     assert found == [429]

@@ -40,7 +40,7 @@ from relook.registry.packages import save_package
 from relook.registry.projects import create_project, describe_project
 from relook.registry.thresholds import choose_threshold
 from relook.registry.trainings import fail_training, finish_training
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.foreign import anomalib_onnx
 from tests.unit.parts import OUTDATED, outdated_package, part_png
 

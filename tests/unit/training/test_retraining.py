@@ -26,8 +26,8 @@ from relook.registry.projects import create_project
 from relook.registry.regions import set_regions
 from relook.registry.thresholds import choose_threshold
 from relook.settings import TrainModelSettings
+from tests.account import Context
 from tests.contract.front_door import FrontDoor, opened
-from tests.unit.conftest import Context
 from tests.unit.detection.test_regions import painted, png
 from tests.unit.foreign import feature_onnx
 from tests.unit.parts import WHO, hosted_package, part_png

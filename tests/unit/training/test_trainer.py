@@ -47,7 +47,7 @@ from relook.training.event import training_id
 from relook.training.labeled_objects import labeled_images, read_object
 from relook.training.report import training_report
 from relook.training.trainer import Trainer
-from tests.unit.conftest import Cloud
+from tests.account import Cloud
 from tests.unit.detection.test_regions import painted, png
 from tests.unit.foreign import anomalib_onnx, feature_onnx
 from tests.unit.parts import WHO, labeled_parts, part_png, segmentation_package
