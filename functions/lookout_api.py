@@ -12,9 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from relook.aws.arns import FunctionArn
 from relook.aws.clients import Clients
-from relook.aws.table import Table
 from relook.lookout.api import answer
-from relook.lookout.replays import Replays
 from relook.lookout.service import Service
 from relook.lookout.wire import Request
 from relook.observability import logger, tracer
@@ -22,27 +20,16 @@ from relook.settings import lookout_api_settings
 
 
 @cache
-def service(function_arn: str) -> tuple[Service, Replays]:
+def service(function_arn: str) -> Service:
     """Made by the first invocation and kept for the next ones."""
-    settings = lookout_api_settings()
-    clients = Clients()
-    made = Service(
-        settings=settings,
-        registry=Table(clients.dynamodb, settings.registry_table),
-        s3=clients.s3,
-        sqs=clients.sqs,
-        lambda_=clients.lambda_,
-        events=clients.events,
-        function=FunctionArn.parse(function_arn),
-    )
-    return made, Replays(clients.dynamodb, settings.idempotency_table)
+    return Service.of(lookout_api_settings(), Clients(), FunctionArn.parse(function_arn))
 
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One request, one answer, in the function URL's own format."""
-    response = answer(*service(context.invoked_function_arn), _request(LambdaFunctionUrlEvent(event)), context)
+    response = answer(service(context.invoked_function_arn), _request(LambdaFunctionUrlEvent(event)), context)
     return {"statusCode": response.status, "headers": dict(response.headers), "body": response.body}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from relook.aws.clients import Clients
 from relook.observability import logger, tracer
 from relook.settings import watch_quality_settings
 from relook.watching.watch import Round, Watch
@@ -15,7 +16,7 @@ from relook.watching.watch import Round, Watch
 @cache
 def watch() -> Watch:
     """Made by the first invocation and kept for the next ones."""
-    return Watch(watch_quality_settings())
+    return Watch(watch_quality_settings(), Clients())
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from relook.errors import AwsError, AwsThrottledError, RelookError, ThrottledError, UnknownOperationError
 from relook.lookout import datasets, detect, models, packaging, projects, tags
-from relook.lookout.replays import Replays
+from relook.lookout.replays import once
 from relook.lookout.service import Operate, Service
 from relook.lookout.wire import Request, Response, read_input, route, to_wire, write_answer, write_error
 from relook.observability import logger
@@ -40,7 +40,7 @@ HANDLERS: Mapping[str, Operate] = {
 }
 
 
-def answer(service: Service, replays: Replays, request: Request, context: LambdaContext) -> Response:
+def answer(service: Service, request: Request, context: LambdaContext) -> Response:
     """Whatever the request is, an answer that clients of the API understand."""
     request_id = context.aws_request_id
     service = service.on_behalf_of(request.caller)
@@ -55,7 +55,7 @@ def answer(service: Service, replays: Replays, request: Request, context: Lambda
                 return {"Projects": []}
             return to_wire(operation, HANDLERS[operation.name](service, given))
 
-        done = replays.once(service, operation, given, run, context) if "ClientToken" in given else run()
+        done = once(service, operation, given, run, context) if "ClientToken" in given else run()
         return write_answer(operation, done, request_id)
     except Exception as error:
         translated = _translated(service, error)

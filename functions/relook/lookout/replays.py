@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -20,7 +20,6 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from relook.aws.idempotency import IdempotencyStore
 from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, ThrottledError
 from relook.lookout.contract import Location, Operation
 from relook.lookout.models import resolve_version
@@ -31,74 +30,64 @@ from relook.registry.models import describe_model
 from relook.registry.packaging_jobs import describe_job
 from relook.registry.projects import describe_project
 
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
-
 _REMEMBERED_S = 8 * 3600
 
 Answer = dict[str, Any]
 """An operation's output as it is on the wire."""
 
 
-class Replays:
-    """Remembers answers in the idempotency table."""
+def once(
+    service: Service,
+    operation: Operation,
+    given: Mapping[str, Any],
+    run: Callable[[], Answer],
+    context: LambdaContext,
+) -> Answer:
+    """What `run` answers, or has answered to the same token before, as the idempotency table remembers.
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
-        self._store = IdempotencyStore(dynamodb, table)
+    Raises:
+        ConflictError: the token came with other parameters.
+        ThrottledError: its first request is still being worked on.
+    """
 
-    def once(
-        self,
-        service: Service,
-        operation: Operation,
-        given: Mapping[str, Any],
-        run: Callable[[], Answer],
-        context: LambdaContext,
-    ) -> Answer:
-        """What `run` answers, or has answered to the same token before.
+    def repeat(response: Any, idempotent_data: DataRecord) -> Any:
+        answered_at = float(idempotent_data.expiry_timestamp or 0) - _REMEMBERED_S  # whole seconds, rounded down
+        if not _still_true(service, operation.name, given, response, answered_at):
+            raise _OutdatedError
+        return response
 
-        Raises:
-            ConflictError: the token came with other parameters.
-            ThrottledError: its first request is still being worked on.
-        """
+    call = _call(operation, given)
+    config = IdempotencyConfig(
+        event_key_jmespath="[operation, resource, token]",
+        payload_validation_jmespath="parameters",
+        expires_after_seconds=_REMEMBERED_S,
+        response_hook=repeat,
+        lambda_context=context,
+    )
 
-        def repeat(response: Any, idempotent_data: DataRecord) -> Any:
-            answered_at = float(idempotent_data.expiry_timestamp or 0) - _REMEMBERED_S  # whole seconds, rounded down
-            if not _still_true(service, operation.name, given, response, answered_at):
-                raise _OutdatedError
-            return response
+    def answer_call(call: Mapping[str, Any]) -> Answer:
+        return run()
 
-        call = _call(operation, given)
-        config = IdempotencyConfig(
-            event_key_jmespath="[operation, resource, token]",
-            payload_validation_jmespath="parameters",
-            expires_after_seconds=_REMEMBERED_S,
-            response_hook=repeat,
-            lambda_context=context,
-        )
-
-        def answer_call(call: Mapping[str, Any]) -> Answer:
-            return run()
-
-        once = idempotent_function(
-            answer_call,
-            data_keyword_argument="call",
-            persistence_store=self._store,
-            config=config,
-            key_prefix="lookout",
-        )
+    answer_once = idempotent_function(
+        answer_call,
+        data_keyword_argument="call",
+        persistence_store=service.idempotency,
+        config=config,
+        key_prefix="lookout",
+    )
+    try:
         try:
-            try:
-                return dict(once(call=call))
-            except _OutdatedError as outdated:
-                self._store.delete_record(data=call, exception=outdated)
-                return dict(once(call=call))
-        except IdempotencyValidationError:
-            text = f"ClientToken {given['ClientToken']} came with other parameters before; use a new one"
-            raise ConflictError(*_resource(given), text) from None
-        except IdempotencyAlreadyInProgressError:
-            # Clients try again by themselves after this error, and then get the first request's answer
-            text = f"The first request with ClientToken {given['ClientToken']} is still being worked on"
-            raise ThrottledError(text) from None
+            return dict(answer_once(call=call))
+        except _OutdatedError as outdated:
+            service.idempotency.delete_record(data=call, exception=outdated)
+            return dict(answer_once(call=call))
+    except IdempotencyValidationError:
+        text = f"ClientToken {given['ClientToken']} came with other parameters before; use a new one"
+        raise ConflictError(*_resource(given), text) from None
+    except IdempotencyAlreadyInProgressError:
+        # Clients try again by themselves after this error, and then get the first request's answer
+        text = f"The first request with ClientToken {given['ClientToken']} is still being worked on"
+        raise ThrottledError(text) from None
 
 
 class _OutdatedError(Exception):

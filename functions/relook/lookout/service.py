@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from relook.aws.arns import FunctionArn
 from relook.aws.bucket import Bucket
+from relook.aws.clients import Clients
+from relook.aws.idempotency import IdempotencyStore
 from relook.aws.table import Table
 from relook.errors import InvalidRequestError
 from relook.registry.packages import LoadedModels
@@ -30,6 +32,7 @@ class Service:
     """One deployment.
 
     Attributes:
+        idempotency: what was answered to which ClientToken.
         function: that answers.
         caller: ARN of whoever asks, for one request.
         models: loaded model packages.
@@ -41,9 +44,24 @@ class Service:
     sqs: SQSClient
     lambda_: LambdaClient
     events: EventBridgeClient
+    idempotency: IdempotencyStore
     function: FunctionArn
     caller: str = ""
     models: LoadedModels = field(init=False)
+
+    @classmethod
+    def of(cls, settings: LookoutApiSettings, clients: Clients, function: FunctionArn) -> Self:
+        """What the settings name, reached by these clients."""
+        return cls(
+            settings=settings,
+            registry=Table(clients.dynamodb, settings.registry_table),
+            s3=clients.s3,
+            sqs=clients.sqs,
+            lambda_=clients.lambda_,
+            events=clients.events,
+            idempotency=IdempotencyStore(clients.dynamodb, settings.idempotency_table),
+            function=function,
+        )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", LoadedModels(self.models_bucket))

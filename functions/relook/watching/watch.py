@@ -58,8 +58,7 @@ class Round:
 class Watch:
     """Looks at every project. One per process: it keeps clients between invocations."""
 
-    def __init__(self, settings: WatchQualitySettings) -> None:
-        clients = Clients()
+    def __init__(self, settings: WatchQualitySettings, clients: Clients) -> None:
         self._events, self._bus = clients.events, settings.event_bus
         self._registry = Table(clients.dynamodb, settings.registry_table)
         self._inspections = Table(clients.dynamodb, settings.inspections_table)

@@ -6,7 +6,6 @@ import pytest
 
 from relook.aws.arns import FunctionArn
 from relook.aws.clients import Clients
-from relook.aws.table import Table
 from relook.lookout.service import Service
 from relook.settings import LookoutApiSettings
 from tests.account import Cloud
@@ -25,13 +24,5 @@ def service(cloud: Cloud) -> Service:
         training_queue_url=queue_url,
         event_bus="relook",
     )
-    return Service(
-        settings=settings,
-        registry=Table(cloud.dynamodb, settings.registry_table),
-        s3=cloud.s3,
-        sqs=cloud.sqs,
-        lambda_=Clients().lambda_,
-        events=cloud.events,
-        function=FunctionArn("aws", "us-east-1", "123456789012", "lookout_api"),
-        caller="arn:aws:iam::123456789012:user/tester",
-    )
+    made = Service.of(settings, Clients(), FunctionArn("aws", "us-east-1", "123456789012", "lookout_api"))
+    return made.on_behalf_of("arn:aws:iam::123456789012:user/tester")

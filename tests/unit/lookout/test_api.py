@@ -15,7 +15,6 @@ from relook.aws.table import Update
 from relook.errors import InvalidRequestError
 from relook.lookout.api import HANDLERS, answer
 from relook.lookout.contract import OPERATIONS
-from relook.lookout.replays import Replays
 from relook.lookout.service import Service, decode_token, encode_token
 from relook.lookout.wire import Request, route
 from relook.registry import models
@@ -41,12 +40,11 @@ Call = Callable[..., Answer]
 def call(cloud: Cloud, service: Service) -> Call:
     """Sends a request to an account with one project, `bracket`."""
     create_project(service.registry, "bracket")
-    replays = Replays(cloud.dynamodb, "idempotency")
 
     def send(method: str, path: str, body: Any = None, token: str | None = None, **query: str) -> Answer:
         headers = {"x-amzn-client-token": token} if token else {}
         data = b"" if body is None else json.dumps(body).encode()
-        found = answer(service, replays, Request(method, path, list(query.items()), headers, data), cloud.context)
+        found = answer(service, Request(method, path, list(query.items()), headers, data), cloud.context)
         return Answer(found.status, found.headers, json.loads(found.body))
 
     return send
