@@ -20,7 +20,8 @@ from relook.aws.errors import translated
 from relook.errors import ConflictError, InvalidRequestError, ResourceType
 from relook.events import DetailType
 from relook.registry.contention import beside_others
-from relook.registry.datasets import DatasetType, list_datasets, read_entries
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import list_datasets, read_entries
 from relook.registry.history import HistoryEntry, list_history
 from relook.registry.inspections import image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.folder_names import files_below, is_image
-from cli.folders import list_of_files
+from cli.folder_names import files_below, is_image, list_of_files
 from cli.output import CommandError, print_note
 
 

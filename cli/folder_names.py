@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png"}
 CONVERTED_SUFFIXES = {".bmp", ".dib", ".tif", ".tiff"}
+NAMES_SHOWN = 10  # in a message
 # fmt: off
 _NORMAL = frozenset(
     (
@@ -85,6 +86,13 @@ def files_in(path: Path) -> list[Path]:
 def files_below(path: Path) -> list[Path]:
     """In it and in all folders of it, by name."""
     return sorted(_walk(path))
+
+
+def list_of_files(names: Sequence[str], reason: str) -> str:
+    """One sentence: how many files are not read, why, and the first ten."""
+    count = "1 file is" if len(names) == 1 else f"{len(names):,} files are"
+    more = ", …" if len(names) > NAMES_SHOWN else ""
+    return f"{count} not read, for {reason}: {', '.join(sorted(names)[:NAMES_SHOWN])}{more}"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from cli.conversion import reader
 from cli.folder_names import (
     CONVERTED_SUFFIXES,
+    NAMES_SHOWN,
     files_below,
     files_in,
     folders_in,
@@ -23,6 +24,7 @@ from cli.folder_names import (
     is_part,
     is_training,
     label_of,
+    list_of_files,
     plain,
     without_mask,
 )
@@ -30,7 +32,6 @@ from cli.output import CommandError
 from relook.learning.data.samples import LabeledImage
 
 _COLORS_FILE = "colors.json"
-_SHOWN = 10  # file names in a message
 _WANTED = "normal/ (or good, ok, pass) for normal images, anomaly/ (or defect, bad, ng, fail) for anomalous ones"
 _HOMELESS = "they lie in no folder that says what they are"
 _NEITHER = "their folder's name is neither that of normal nor of anomalous images"
@@ -73,13 +74,6 @@ def read_folder(folder: Path) -> LabeledImages:
         image = LabeledImage(sorted_files.name(path), reader(path), True, mask_type=kind or "anomaly")
         images.append(replace(image, read_mask=reader(mask), colors=sorted_files.colors_of(mask)) if mask else image)
     return LabeledImages(images, sorted_files.notes())
-
-
-def list_of_files(names: Sequence[str], reason: str) -> str:
-    """One sentence: how many files are not read, why, and the first ten."""
-    count = "1 file is" if len(names) == 1 else f"{len(names):,} files are"
-    more = ", …" if len(names) > _SHOWN else ""
-    return f"{count} not read, for {reason}: {', '.join(sorted(names)[:_SHOWN])}{more}"
 
 
 Place = tuple[str, ...]
@@ -166,8 +160,8 @@ class _Sorted:
             meant = self._nearest(images, partial(self._nearness, mask))
             if len(meant) > 1:
                 raise CommandError(
-                    f"{self.name(mask)} could be the mask of {' and '.join(map(self.name, meant[:_SHOWN]))}; give the"
-                    " masks the subfolders of their images, or the images different names"
+                    f"{self.name(mask)} could be the mask of {' and '.join(map(self.name, meant[:NAMES_SHOWN]))}; give"
+                    " the masks the subfolders of their images, or the images different names"
                 )
             if meant:
                 claims[meant[0]].append(mask)
@@ -238,8 +232,8 @@ class _Sorted:
         nearest = self._nearest(masks, lambda mask: self._nearness(mask, image))
         if len(nearest) > 1:
             raise CommandError(
-                f"{self.name(image)} has several masks, {' and '.join(map(self.name, nearest[:_SHOWN]))}; keep one,"
-                " with all types painted into it"
+                f"{self.name(image)} has several masks, {' and '.join(map(self.name, nearest[:NAMES_SHOWN]))}; keep"
+                " one, with all types painted into it"
             )
         self.left["another mask lies nearer to their image"] += [each for each in masks if each not in nearest]
         return nearest[0]
@@ -276,7 +270,7 @@ def _types(parts: Sequence[Path], truths: Sequence[Path]) -> dict[Path, str]:
 def _why_no_normals(folder: Path, children: Sequence[Path], normal_folders: Sequence[Path]) -> str:
     if normal_folders:
         return f"{normal_folders[0]} has no images in PNG, JPEG, BMP or TIFF; put images of normal parts there"
-    names = ", ".join(f"{each.name}/" for each in children[:_SHOWN])
+    names = ", ".join(f"{each.name}/" for each in children[:NAMES_SHOWN])
     return f"{folder} has {names or 'no folders'}, none of normal images; name them {_WANTED}"
 
 

@@ -22,7 +22,8 @@ from relook.learning.data.mask_colors import type_color
 from relook.learning.data.masks import is_background, read_labels
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.contention import beside_others
-from relook.registry.datasets import DatasetType, StoredEntry, list_datasets, read_entries
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import StoredEntry, list_datasets, read_entries
 from relook.registry.manifest_entry import ManifestEntry
 from relook.registry.reviewed_entries import ReviewedEntry, refuse_elsewhere
 from relook.registry.reviews import ANOMALY, NORMAL, Review, ReviewVerdict

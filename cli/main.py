@@ -10,21 +10,21 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from cli import local_aws, output, quality
 from cli.arguments import Files, Host, Json, Project, Stage
-from cli.datasets import LabeledImages, read_dataset
 from cli.files import find_images
 from cli.output import CommandError, err, out, print_json, print_note
-from cli.stack import LOCAL_STAGE, connect
+from cli.stages import LOCAL_STAGE, connect
 from local.cloud import LocalCloud, LocalCloudError
-from relook.aws.errors import translated
 from relook.errors import RelookError
-from relook.registry.projects import list_projects
+
+if TYPE_CHECKING:
+    from cli.datasets import LabeledImages
 
 app = typer.Typer(
     help="Visual inspection: train on images of a product, drop images, get verdicts.",
@@ -84,6 +84,8 @@ def train(
 
 def _labelled(source: Path, s3: Callable[[], Any]) -> LabeledImages:
     """The images, with what is left out of them said at once: the training may fail for want of it."""
+    from cli.datasets import read_dataset
+
     images = read_dataset(source, s3)
     for note in images.notes:
         print_note(note)
@@ -307,6 +309,7 @@ def console(
 def _prepare_demo() -> None:
     """Have something to look at on the local AWS; what is there already is not touched."""
     from cli import demo
+    from relook.registry.projects import list_projects
 
     cloud = LocalCloud()
     if not cloud.status().outputs:
@@ -342,8 +345,13 @@ def run() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
-        with translated():
+        try:
             app()
+        except Exception:
+            from relook.aws.errors import translated  # only now: most commands end well, some without AWS
+
+            with translated():
+                raise
     except (CommandError, LocalCloudError, RelookError) as error:
         _fail(str(error))
     except (OSError, UnicodeError) as error:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from relook.inspection.publish import percent
+from relook.quality.rates import percent
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 180)

@@ -18,7 +18,7 @@ from relook.detection.levels import Levels, fit_levels
 from relook.detection.regions import Regions
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.detection.view import Cut
-from relook.inspection.publish import percent
+from relook.quality.rates import percent
 
 MAX_SIDE_PX = 1024  # of a picture for a screen
 _MAX_NAME_BYTES = 230  # of the 255 that file systems allow, less the kind and the suffix

@@ -11,8 +11,8 @@ from rich.text import Text
 from cli import output
 from cli.arguments import By, Json, Project, Stage, parse_duration, parse_share
 from cli.output import err, out, print_json
-from cli.stack import LOCAL_STAGE, connect
-from relook.registry.datasets import DatasetType
+from cli.stages import LOCAL_STAGE, connect
+from relook.registry.dataset_type import DatasetType
 
 app = typer.Typer()
 PANEL = "Quality"

@@ -12,7 +12,7 @@ from cli.output import CommandError, err, out
 from cli.stack import Stack
 from relook.detection.regions import Regions
 from relook.errors import ResourceNotFoundError, TrainingDataError
-from relook.inspection.publish import percent
+from relook.quality.rates import percent
 from relook.registry.models import list_models, read_model
 from relook.registry.projects import ProjectRegions, describe_project
 from relook.registry.regions import clear_regions, read_regions, set_regions

@@ -21,11 +21,12 @@ from cli.training import train_version
 from relook.detection.model import Model
 from relook.detection.regions import Regions
 from relook.errors import InvalidRequestError
-from relook.inspection.publish import percent
 from relook.learning.validation.evaluation import TEST_PROTOCOL, evaluate_on
 from relook.quality.comparison import Comparison, compare
+from relook.quality.rates import percent
 from relook.quality.thresholds import OperatingPoint, Outcome
-from relook.registry.datasets import DatasetType, StoredEntry
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import StoredEntry
 from relook.registry.model_version import ModelVersion
 from relook.registry.models import describe_model
 from relook.registry.packages import load_manifest, load_package

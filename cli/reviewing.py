@@ -20,7 +20,7 @@ from relook.aws.bucket import S3Uri
 from relook.errors import ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
 from relook.quality.rates import Rate
 from relook.quality.summary import Reviews, summarize
-from relook.registry.datasets import DatasetType
+from relook.registry.dataset_type import DatasetType
 from relook.registry.inspections import RecordId, types_of
 from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, latest_reviews, open_reviews, review
 

@@ -15,10 +15,11 @@ from cli import checks, drift
 from cli.checks import Checks
 from cli.output import CommandError, out, printable, result_text
 from cli.report import rate_text
-from cli.stack import Stack, stack_name
+from cli.stack import Stack
+from cli.stages import stack_name
 from relook.errors import AwsError, InvalidRequestError, PackageError
-from relook.inspection.publish import percent
 from relook.quality.drift import StreamDrift
+from relook.quality.rates import percent
 from relook.quality.stability import Reading
 from relook.quality.summary import OUTCOME, Counts, summarize
 from relook.registry.inspections import Wanted, newest

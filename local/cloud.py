@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from local.emulator import Emulator, LocalCloudError, neutral
-from relook.aws.bucket import Bucket
-from relook.aws.clients import Clients
-from relook.aws.errors import translated
 from relook.errors import AwsError
+
+if TYPE_CHECKING:
+    from relook.aws.clients import Clients
 
 __all__ = ["CloudStatus", "LocalCloud", "LocalCloudError"]
 
@@ -134,10 +134,15 @@ class LocalCloud:
     @cached_property
     def clients(self) -> Clients:
         """Of this cloud, whatever account the environment is set up for."""
+        from relook.aws.clients import Clients
+
         return Clients.of_emulator(self.endpoint_url, _REGION)
 
     def _bootstrap(self) -> None:
         """The two things of `cdk bootstrap` that a deployment looks for; the rest takes ten seconds to make."""
+        from relook.aws.bucket import Bucket
+        from relook.aws.errors import translated
+
         Bucket(self.clients.s3, f"cdk-hnb659fds-assets-{_ACCOUNT}-{_REGION}").create()
         with translated():
             self.clients.ssm.put_parameter(
@@ -145,6 +150,8 @@ class LocalCloud:
             )
 
     def _outputs(self) -> Mapping[str, str]:
+        from relook.aws.errors import translated
+
         try:
             with translated():
                 stacks = self.clients.cloudformation.describe_stacks(StackName=STACK)["Stacks"]

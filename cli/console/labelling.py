@@ -34,7 +34,7 @@ from relook.errors import (
 )
 from relook.learning.data.masks import read_labels
 from relook.quality.summary import is_truly_anomalous
-from relook.registry.datasets import DatasetType
+from relook.registry.dataset_type import DatasetType
 from relook.registry.inspections import RecordId
 from relook.registry.projects import describe_project
 from relook.registry.reviewed_entries import ReviewedEntry

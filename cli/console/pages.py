@@ -28,7 +28,7 @@ from cli.drift import READINGS
 from cli.report import rate_text
 from cli.stack import Stack
 from relook.detection.image import MAX_IMAGE_BYTES
-from relook.inspection.publish import percent
+from relook.quality.rates import percent
 from relook.quality.stability import DRIFT, MIN_IMAGES, WATCH
 from relook.registry.history import described
 from relook.registry.inspections import RecordId, verdict_of

@@ -6,6 +6,8 @@ errors <- detection <- learning; {aws, detection} <- registry <- {inspection, tr
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -139,3 +141,10 @@ def test_the_environment_is_read_in_one_place(path: Path) -> None:
 
 def test_every_folder_has_its_rule() -> None:
     assert {layer(path) for path in MODULES if path.parent != FUNCTIONS} - {"__init__"} == set(MAY_IMPORT)
+
+
+def test_a_command_s_arguments_are_read_before_anything_heavy_is_loaded() -> None:
+    heavy = "numpy", "PIL", "boto3", "botocore", "onnxruntime", "starlette"
+    program = f"import sys, cli.main; print(*(each for each in {heavy} if each in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []

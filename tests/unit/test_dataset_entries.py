@@ -19,7 +19,7 @@ from cli.training import host_version
 from relook.aws.bucket import S3Uri
 from relook.aws.table import Item
 from relook.errors import AwsError, ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
-from relook.registry.datasets import DatasetType
+from relook.registry.dataset_type import DatasetType
 from relook.registry.history import event_detail, list_history
 from relook.registry.inspections import RecordId, image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry

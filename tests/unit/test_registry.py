@@ -24,10 +24,10 @@ from relook.errors import (
 )
 from relook.learning.foreign.anomalib import package_export
 from relook.registry.backbones import delete_backbone, load_backbone, save_backbone
+from relook.registry.dataset_type import DatasetType
 from relook.registry.datasets import (
     Dataset,
     DatasetStatus,
-    DatasetType,
     ImageStats,
     create_dataset,
     delete_dataset,

@@ -12,7 +12,7 @@ import pytest
 
 import cli.main
 from cli.output import CommandError
-from cli.stack import connect
+from cli.stages import connect
 from local.cloud import LocalCloud, LocalCloudError
 from relook.aws.clients import Clients
 

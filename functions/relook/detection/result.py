@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from relook.detection.statistics import PictureStatistics
+if TYPE_CHECKING:
+    from relook.detection.statistics import PictureStatistics
 
 BACKGROUND = "background"
 BACKGROUND_COLOR = "#FFFFFF"

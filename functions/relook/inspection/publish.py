@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relook.events import SCHEMA_VERSION, DetailType, put_events
+from relook.quality.rates import percent
 from relook.registry.inspections import Verdict, image_of, verdict_of
 
 if TYPE_CHECKING:
@@ -70,11 +71,6 @@ def summary(record: Record) -> str:
         line = f"Check failed: {line}, expected was {record['expected']}"
     anomalies = ", ".join(f"{anomaly['name']} {percent(anomaly['area_share'])}" for anomaly in record["anomalies"])
     return f"{line}: {anomalies} of the image" if anomalies else line
-
-
-def percent(share: float) -> str:
-    """A share of 0..1 as people read it, without making a small one look like nothing."""
-    return f"{share:.2%}" if share >= 0.001 else f"{share * 100:.1g}%"
 
 
 _FINDINGS = (

@@ -29,7 +29,8 @@ from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
 from relook.registry import datasets
 from relook.registry.contention import beside_others
-from relook.registry.datasets import Dataset, DatasetStatus, DatasetType, ImageStats, StoredEntry
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import Dataset, DatasetStatus, ImageStats, StoredEntry
 from relook.registry.manifest import (
     CheckedLines,
     LineProblem,

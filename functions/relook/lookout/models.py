@@ -25,7 +25,8 @@ from relook.errors import (
 from relook.lookout.service import PAGE, Service, decode_token, encode_token
 from relook.observability import logger
 from relook.registry import hosting, models, trainings
-from relook.registry.datasets import DatasetType, ImageStats, list_datasets
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import ImageStats, list_datasets
 from relook.registry.history import HistoryEntry, tell_change
 from relook.registry.model_version import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import delete_package

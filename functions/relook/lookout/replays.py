@@ -24,7 +24,8 @@ from relook.errors import ConflictError, ResourceNotFoundError, ResourceType, Th
 from relook.lookout.contract import Location, Operation
 from relook.lookout.models import resolve_version
 from relook.lookout.service import Service
-from relook.registry.datasets import DatasetType, describe_dataset
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import describe_dataset
 from relook.registry.model_version import ModelStatus
 from relook.registry.models import describe_model
 from relook.registry.packaging_jobs import describe_job

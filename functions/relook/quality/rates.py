@@ -127,3 +127,8 @@ def _control_point(name: str, rate: Rate, center: float) -> ControlPoint:
     reach = _SIGMAS * math.sqrt(center * (1 - center) / rate.total)
     lower, upper = max(center - reach, 0.0), min(center + reach, 1.0)
     return ControlPoint(name, rate, lower, upper, not lower <= rate.share <= upper)
+
+
+def percent(share: float) -> str:
+    """A share of 0..1 as people read it, without making a small one look like nothing."""
+    return f"{share:.2%}" if share >= 0.001 else f"{share * 100:.1g}%"

@@ -18,15 +18,9 @@ from uuid import uuid4
 from relook.aws.bucket import Bucket
 from relook.aws.table import ConditionFailedError, Delete, Expected, Item, Put, Table, Update
 from relook.errors import ConflictError, NoSuchObjectError, ResourceNotFoundError, ResourceType, ThrottledError
+from relook.registry.dataset_type import DatasetType
 from relook.registry.manifest_entry import ManifestEntry, parse_entry
 from relook.registry.projects import count_children, describe_project, project_key
-
-
-class DatasetType(StrEnum):
-    """What a dataset is for."""
-
-    TRAIN = "train"
-    TEST = "test"
 
 
 class DatasetStatus(StrEnum):

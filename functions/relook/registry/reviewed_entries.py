@@ -16,7 +16,7 @@ from relook.errors import ConflictError, InvalidRequestError, ResourceType, Revi
 from relook.events import DetailType
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.contention import beside_others
-from relook.registry.datasets import DatasetType
+from relook.registry.dataset_type import DatasetType
 from relook.registry.history import HistoryEntry, entry_of, list_history, record_change
 from relook.registry.inspections import RecordId
 from relook.registry.manifest_entry import ManifestEntry

@@ -8,7 +8,8 @@ from relook.aws.bucket import Bucket
 from relook.aws.table import Table
 from relook.errors import TrainingDataError
 from relook.registry.contention import beside_others
-from relook.registry.datasets import Dataset, DatasetType, StoredEntry, list_datasets, read_entries
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import Dataset, StoredEntry, list_datasets, read_entries
 
 
 @beside_others

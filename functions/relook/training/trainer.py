@@ -29,7 +29,8 @@ from relook.events import DetailType, put_events
 from relook.observability import logger
 from relook.quality.thresholds import borderline_band
 from relook.registry import backbones, models, packages, trainings
-from relook.registry.datasets import DatasetType, StoredEntry
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import StoredEntry
 from relook.registry.model_version import EvaluationFiles, ModelStatus, ModelVersion
 from relook.registry.projects import describe_project
 from relook.registry.regions import read_regions

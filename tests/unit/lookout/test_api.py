@@ -18,7 +18,8 @@ from relook.lookout.contract import OPERATIONS
 from relook.lookout.service import Service, decode_token, encode_token
 from relook.lookout.wire import Request, route
 from relook.registry import models
-from relook.registry.datasets import DatasetType, describe_dataset
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import describe_dataset
 from relook.registry.projects import create_project
 from tests.account import Cloud
 from tests.unit.parts import classification_package, register_hosted

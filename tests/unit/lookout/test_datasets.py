@@ -37,7 +37,8 @@ from relook.lookout.datasets import (
 )
 from relook.lookout.service import Service, encode_token
 from relook.registry import datasets as registry
-from relook.registry.datasets import Dataset, DatasetType, read_entries
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import Dataset, read_entries
 from relook.registry.manifest import lines_of
 from relook.registry.manifest_entry import parse_entry
 from relook.registry.projects import create_project

@@ -32,7 +32,8 @@ from relook.lookout.detect import detect_anomalies
 from relook.lookout.service import Service, encode_token
 from relook.registry import hosting, trainings
 from relook.registry import models as registry_models
-from relook.registry.datasets import DatasetStatus, DatasetType, ImageStats, create_dataset
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import DatasetStatus, ImageStats, create_dataset
 from relook.registry.history import list_history
 from relook.registry.model_version import EvaluationFiles, ModelStatus, OutputPlace, Performance
 from relook.registry.models import STARTING_SILENCE, TRAINING_SILENCE

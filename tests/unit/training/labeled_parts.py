@@ -9,15 +9,8 @@ from typing import Any
 
 from relook.aws.bucket import Bucket
 from relook.aws.table import Table
-from relook.registry.datasets import (
-    DatasetStatus,
-    DatasetType,
-    ImageStats,
-    StoredEntry,
-    create_dataset,
-    new_folder,
-    save_entries,
-)
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import DatasetStatus, ImageStats, StoredEntry, create_dataset, new_folder, save_entries
 from relook.registry.manifest_entry import parse_entry
 from tests.unit.parts import SCRATCH_COLOR, part, png
 

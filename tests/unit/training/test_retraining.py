@@ -18,7 +18,8 @@ from relook.detection.model import Model
 from relook.errors import InvalidRequestError
 from relook.learning.estimators import segmentation
 from relook.registry.backbones import save_backbone
-from relook.registry.datasets import DatasetType, delete_dataset
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import delete_dataset
 from relook.registry.manifest_entry import ManifestEntry, entry_line
 from relook.registry.models import describe_model, list_models
 from relook.registry.packages import load_package

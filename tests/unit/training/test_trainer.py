@@ -35,7 +35,8 @@ from relook.learning.training import TrainedModel
 from relook.learning.validation.evaluation import TEST_PROTOCOL, Evaluation, ImageOutcome, evaluate, evaluate_on
 from relook.registry import hosting, models, trainings
 from relook.registry.backbones import save_backbone
-from relook.registry.datasets import DatasetType, delete_dataset, read_entries
+from relook.registry.dataset_type import DatasetType
+from relook.registry.datasets import delete_dataset, read_entries
 from relook.registry.manifest_entry import parse_entry
 from relook.registry.model_version import ModelStatus, ModelVersion, OutputPlace
 from relook.registry.packages import load_package, save_package
