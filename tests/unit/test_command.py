@@ -20,7 +20,7 @@ from cli.output import CommandError, exit_code
 from cli.pictures import overlay
 from cli.training import Report
 from relook.detection.regions import Regions
-from relook.inspection.publish import percent
+from relook.quality.rates import percent
 from tests.unit.parts import SCRATCH_COLOR, part, png
 
 NORMAL: dict[str, Any] = {"status": "INSPECTED", "is_anomalous": False}
