@@ -105,7 +105,7 @@ class StageConfig:
     @property
     def data_bucket_names(self) -> tuple[str, ...]:
         """The names in `data_buckets`."""
-        return tuple(name.strip() for name in self.data_buckets.split(",") if name.strip())
+        return _names(self.data_buckets)
 
     @property
     def retention(self) -> Retention:
@@ -146,8 +146,11 @@ LOG_RETENTION_DAYS = (1, 7, 30, 90, 365)
 # Older ones run on Amazon Linux 2, whose C library cannot load onnxruntime's wheels.
 _RUNTIMES = ("python3.12", "python3.13", "python3.14")
 
-# S3's rule, but for what is rare: dots side by side, or four numbers. The deployment refuses those.
-_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+# S3's rule: no dot beside a dot or a hyphen, and not what looks like an IP address.
+_SOUND = r"(?!.*(?:\.\.|\.-|-\.))(?!(?:\d+\.){3}\d+$)"
+_BUCKET_NAME = re.compile(_SOUND + r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+# Buckets of before March 2018 may have capitals and underscores too.
+_OLD_BUCKET_NAME = re.compile(_SOUND + r"[A-Za-z0-9][A-Za-z0-9._\-]{1,61}[A-Za-z0-9]")
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -182,6 +185,10 @@ def _host() -> dict[str, Any]:
         "runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
         "architecture": Architecture.ARM64 if is_arm else Architecture.X86_64,
     }
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _parse(value: Any, kind: Any) -> Any:
@@ -227,6 +234,12 @@ def _impossible(values: Mapping[str, Any]) -> list[str]:
             f"images_bucket is {value['images_bucket']!r}, expected the name of an existing bucket alone: 3 to 63 "
             "lower-case letters, digits, dots and hyphens, such as factory-images"
         )
+    problems += [
+        f"data_buckets has {name!r}, expected names of existing buckets alone, separated by commas, such as "
+        "line-7-datasets,line-8-datasets"
+        for name in _names(value["data_buckets"])
+        if not _OLD_BUCKET_NAME.fullmatch(name)
+    ]
     if 0 < value["keep_records_days"] < _LEAST_RECORDS_DAYS:
         problems.append(
             f"keep_records_days is {value['keep_records_days']}, expected {_LEAST_RECORDS_DAYS} or more, or 0 for good"

@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 import pytest
+from aws_cdk import Stack
+from aws_cdk.aws_s3 import Bucket
 
 from infra.config import Architecture, ConfigError, Stage, StageConfig
 from relook.registry.retention import Retention
@@ -108,7 +110,9 @@ def test_every_field_is_described() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["My_Images", "s3://factory-images", "ab", "factory-images/line-7", "-images"])
+@pytest.mark.parametrize(
+    "name", ["My_Images", "s3://factory-images", "ab", "factory-images/line-7", "-images", "a..b", "10.0.0.1"]
+)
 def test_a_name_that_no_bucket_has_is_named_with_what_would_be_right(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
         read("dev", images_bucket=name)
@@ -117,3 +121,19 @@ def test_a_name_that_no_bucket_has_is_named_with_what_would_be_right(name: str) 
         "digits, dots and hyphens, such as factory-images"
     ]
     assert read("dev", images_bucket="factory-images.7").images_bucket == "factory-images.7"
+
+
+@pytest.mark.parametrize("name", ["s3://x/y", "ab", "_line", "line 7", "x" * 64, "a..b", "a-.b", "10.0.0.1"])
+def test_a_data_bucket_that_cannot_be_is_named_beside_those_that_can(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read("dev", data_buckets=f"line-7,{name}")
+    assert raised.value.problems == [
+        f"data_buckets has {name!r}, expected names of existing buckets alone, separated by commas, such as "
+        "line-7-datasets,line-8-datasets"
+    ]
+
+
+def test_data_buckets_of_old_may_have_capitals_and_underscores() -> None:
+    stack = Stack()
+    for name in read("dev", data_buckets="My_Line.7,line-8").data_bucket_names:
+        assert Bucket.from_bucket_name(stack, name, name).bucket_name == name
