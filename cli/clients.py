@@ -48,6 +48,7 @@ def install(stack: Stack, folder: Path, *, is_local: bool) -> Setup:
     _write_regions(regions, region)
     shell = [f"export AWS_DATA_PATH={regions}" + ("  # only for get_available_regions" if is_usual else "")]
     if is_local:
+        shell.append("unset AWS_PROFILE AWS_DEFAULT_PROFILE")  # a profile that is not there stops every client
         shell.append("export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1")
         local_aws = urlsplit(endpoint_url)
         shell.append(f"export AWS_ENDPOINT_URL={local_aws.scheme}://{local_aws.netloc}  # S3 too is on this machine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,16 @@ def test_what_is_printed_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFix
     assert any(f"list-projects --endpoint-url {ENDPOINT}" in line for line in setup.lines["AWS CLI"])
     assert any(line.startswith("export AWS_ENDPOINT_URL=http://127.0.0.1:4566 ") for line in setup.lines["boto3"])
     assert json.loads(json.dumps(setup.to_json()))["lines"] == setup.lines
+
+
+def test_the_local_lines_hold_whatever_profile_the_shell_has(tmp_path: Path) -> None:
+    *shell, _ = install(stack(), tmp_path, is_local=True).lines["boto3"]
+    program = f"import boto3; print(boto3.client('lookoutvision', endpoint_url='{ENDPOINT}').meta.region_name)"
+    script = "\n".join([*shell, shlex.join([sys.executable, "-c", program])])
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        environment = {**os.environ, name: "nobody-s"}
+        pasted = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+        assert pasted.stdout.strip() == "us-east-1", pasted.stderr
 
 
 def test_the_usual_folder_needs_no_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
