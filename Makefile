@@ -15,9 +15,12 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BIN)/.installed node_modules/.installed build/.installed ## Install everything, into this folder only
+ifneq ($(origin PYTHON),file)
+	@test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || { echo ".venv has $$($(BIN)/python -V); to have another: make clean first"; exit 1; }
+endif
 
 $(BIN)/.installed: requirements.txt functions/requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is another; try: make PYTHON=python3.11 setup")'
 	@echo "installing into .venv, which takes a minute or two"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
@@ -66,7 +69,13 @@ bootstrap: setup ## Prepare the account and region of the current credentials fo
 deploy: setup ## Deploy STAGE (dev, prod) to the AWS account of the current credentials
 	cdk deploy -c stage=$(STAGE)
 
-# What still runs would hold its port with nobody left who knows how to stop it.
+# What still runs would hold its port with nobody left who knows how to stop it. Stopping takes no library, nor .venv.
 clean: ## Stop the local AWS; remove everything that was installed or built
-	for port in $$(ls .relook 2>/dev/null); do RELOOK_LOCAL_PORT=$$port $(BIN)/relook local down || true; done
-	rm -rf .venv node_modules build cdk.out .relook relook-pictures
+	@for port in $$(ls .relook 2>/dev/null); do \
+		if $(PYTHON) -c "import pathlib, local.emulator as e; e.Emulator($$port, pathlib.Path('.relook/$$port')).stop()"; \
+		then rm -rf .relook/$$port; \
+		else echo "the local AWS on port $$port could not be stopped; .relook/$$port stays, and says which process it is"; fi; \
+	done
+	rm -rf .venv node_modules build cdk.out relook-pictures *.egg-info .*_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	@rmdir .relook 2>/dev/null || true
