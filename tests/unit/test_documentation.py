@@ -1,9 +1,11 @@
-"""What the README says is so."""
+"""What the README and the pages of docs/ say is so."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,28 @@ import typer.main
 
 from cli.main import app
 from infra.config import StageConfig
+from relook.aws.table import Table
+from relook.detection.result import DetectAnomalyResult
+from relook.detection.statistics import PictureStatistics
+from relook.inspection.record import Inspection, Outcome, record_item
+from relook.inspection.upload import Upload
+from relook.learning.backbone.checks import MAX_BACKBONE_BYTES, MAX_CHANNELS
+from relook.learning.graph.builder import OPSET
 from relook.lookout.wire import coverage
+from relook.quality.thresholds import Band
+from relook.registry.dataset_type import DatasetType
+from relook.registry.inspections import RecordId
+from relook.registry.retention import Retention
+from relook.registry.reviewed_entries import ReviewedEntry, note_joined
+from relook.registry.reviews import ReviewVerdict, review
 from relook.settings import InspectImageSettings, LookoutApiSettings, Settings, TrainModelSettings, WatchQualitySettings
+from tests.account import SETTINGS as ACCOUNT
+from tests.account import Cloud
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-LOOKOUT, SETTINGS = ((ROOT / "docs" / name).read_text() for name in ("lookout.md", "settings.md"))
+PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+LOOKOUT, SETTINGS = PAGES["lookout.md"], PAGES["settings.md"]
 
 
 @pytest.mark.parametrize(
@@ -46,18 +64,20 @@ def test_the_options_of_a_stage_exist() -> None:
     assert named <= {field.name for field in dataclasses.fields(StageConfig)}
 
 
-def test_the_make_targets_exist() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_make_targets_exist(page: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    named = set(re.findall(r"\bmake (?:PYTHON=\S+ )?([a-z]+)\b", README))
-    assert {"demo", "test", "setup", "deploy"} <= named <= targets
+    named = set(re.findall(r"(?:^|`)make (?:PYTHON=\S+ )?([a-z]+)\b", PAGES[page], re.M))
+    assert named <= targets
+    assert page != "README.md" or {"demo", "test", "setup", "deploy"} <= named
 
 
-def test_the_commands_exist() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_exist(page: str) -> None:
     root = typer.main.get_command(app)
-    printed = re.findall(r"^(?:RELOOK_STAGE=\S+ )?relook (.*?)(?:  +#.*)?$", README, re.M)
-    named = re.findall(r"^\| `relook (.*?)` \|", README, re.M)
-    assert printed
-    assert named
+    printed = re.findall(r"^(?:RELOOK_STAGE=\S+ )?(?:\.venv/bin/)?relook (.*?)(?:  +#.*)?$", PAGES[page], re.M)
+    named = re.findall(r"`relook ([^`]*)`", PAGES[page])
+    assert page != "README.md" or (printed and named)
     for line in printed + named:
         name, *rest = line.split()
         command = root.commands[name]  # type: ignore[attr-defined]
@@ -65,6 +85,38 @@ def test_the_commands_exist() -> None:
             command = command.commands[rest[0]]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= options, line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_modules_that_are_run_exist(page: str) -> None:
+    named = set(re.findall(r"python -m ([\w.]+\w)|`(bench\.\w+)`", PAGES[page]))
+    assert page != "engine.md" or named
+    assert not [module for module in map("".join, named) if find_spec(module) is None]
+
+
+def test_the_limits_of_a_backbone_are_those_that_are_checked() -> None:
+    page = PAGES["backbones.md"]
+    assert f"1 to {MAX_CHANNELS:,} channels" in page
+    assert f"an opset that converts to {OPSET}" in page
+    assert f"{MAX_BACKBONE_BYTES // 1024**2} MB at most" in page
+
+
+def test_what_a_change_is_made_of_is_where_it_is_said_to_be() -> None:
+    named = re.findall(r"`(\w+)`\s+(?:in|of)\s+`([\w/.]+\.py)`", PAGES["contributing.md"])
+    assert {"list_projects", "tell_change", "review", "StageConfig", "Engine", "Recipe"} <= {name for name, _ in named}
+    for name, path in named:
+        assert re.search(rf"^(?:def|class) {name}\b", (ROOT / path).read_text(), re.M), (name, path)
+
+
+@pytest.mark.parametrize("page", ["engine.md", "contributing.md"])
+def test_the_names_of_the_code_exist(page: str) -> None:
+    sources = [path for folder in ("functions", "infra", "cli") for path in (ROOT / folder).rglob("*.py")]
+    words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sources)))
+    assert page == "engine.md" or set(re.findall(r"`@?(\w+)`", PAGES[page])) <= words  # there also rows of its tables
+    for name in re.findall(r"`(?!docs|events|tests|bench)(\w+/[\w/]+\.py)`", PAGES[page]):
+        assert any(path.match(name) for path in sources), name
+    for module in re.findall(r"`(relook\.[\w.]+)`", PAGES[page]):
+        assert find_spec(module), module
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
@@ -79,9 +131,8 @@ def test_every_page_is_linked_once_and_the_first_one_is_short() -> None:
 
 
 def test_the_files_that_the_pages_name_exist() -> None:
-    pages = [README, *(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))]
     folders = "bench|cli|docs|events|functions|infra|local|tests"
-    named = {path for page in pages for path in re.findall(rf"`((?:{folders})/[\w/.\-]*)`", page)}
+    named = {path for page in PAGES.values() for path in re.findall(rf"`((?:{folders})/[\w/.\-]*)`", page)}
     assert len(named) > 20
     assert not [path for path in sorted(named) if not (ROOT / path).exists()]
 
@@ -90,3 +141,26 @@ def test_the_repository_map_is_true() -> None:
     section = README.split("## Repository")[1]
     for name in re.findall(r"^(\w+)/ ", section, re.M):
         assert (ROOT / name).is_dir()
+    rooms = {
+        name: set(re.findall(r"[\w.]+", text))
+        for name, text in re.findall(r"^(\w+)/ ((?:.*\n)+?)(?=\w|`)", section, re.M)
+    }
+    assert {path.name for path in (ROOT / "functions").glob("*.py")} <= rooms["functions"]
+    assert {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")} <= rooms["tests"]
+
+
+def test_every_attribute_of_a_record_is_described(cloud: Cloud) -> None:
+    """Of one that waits, and of the same one once it is reviewed and has joined a dataset."""
+    verdict = DetectAnomalyResult(True, 0.6, 0.6, 0.5, score=1.0, statistics=PictureStatistics(1.0, 1.0, 1.0))
+    upload = Upload("images", "described/a.png", "v1", "v1", 9, "")
+    inspection = Inspection(upload, "described", "1", Band(0.4, 0.7), datetime.now(UTC), 9, Outcome(verdict=verdict))
+    record = record_item(inspection, Retention(records_days=31))
+    inspections = Table(cloud.dynamodb, ACCOUNT.inspections_table)
+    inspections.put({name: value for name, value in record.items() if value is not None})
+    reviewed, _ = review(inspections, cloud.registry, record, ReviewVerdict.WRONG, label="scratch", note="no", who="Jo")
+    entry = ReviewedEntry(DatasetType.TRAIN, "s3://images/a.png", True, True, "s3://images/m.png")
+    note_joined(inspections, cloud.registry, reviewed, entry, who="Jo")
+    joined = inspections.get(RecordId.of(record).key) or {}
+    section = SETTINGS.split("## The record of an inspection")[1]
+    assert {"review_order", "dataset_entry", "review_note", "brightness"} <= record.keys() | joined.keys()
+    assert record.keys() | joined.keys() | joined["dataset_entry"].keys() <= set(re.findall(r"\w+", section))
