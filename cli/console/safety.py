@@ -55,7 +55,7 @@ def session_of(headers: Headers) -> str:
 class OwnPagesOnly:
     """Answers requests that name this server as their host, and changes that come from its own pages.
 
-    The token itself is checked by `check_token`, where the body has been read.
+    The token itself is checked by `change`, where the body has been read.
     """
 
     def __init__(self, app: ASGIApp, *, port: int) -> None:
