@@ -118,12 +118,11 @@ def histogram(
     *,
     title: str,
     lines: Sequence[Line] = (),
-    unit: str = "images",
 ) -> Markup:
-    """Counts between edges, side by side for each of the series (class, counts), with vertical lines drawn in."""
+    """Counts of images between edges, side by side for each of the series (class, counts), with vertical lines."""
     across = _Scale(edges[0], edges[-1])
     up = _Scale(0, _nice_count(max((value for _, values in series for value in values), default=1)))
-    parts = [_grid(up, unit)]
+    parts = [_grid(up, "images")]
     for number, (kind, values) in enumerate(series):
         for low, high, value in zip(edges, edges[1:], values, strict=False):
             if value:

@@ -5,7 +5,7 @@ numpy and Pillow only; nothing is downloaded and the same seed gives the same by
 
 from __future__ import annotations
 
-from local.products.dataset import write_dataset, write_manifest
+from local.products.dataset import write_dataset
 from local.products.picture import PRODUCTS, Defect, Picture, Product, render
 
-__all__ = ["PRODUCTS", "Defect", "Picture", "Product", "render", "write_dataset", "write_manifest"]
+__all__ = ["PRODUCTS", "Defect", "Picture", "Product", "render", "write_dataset"]

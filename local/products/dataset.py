@@ -1,4 +1,4 @@
-"""Labelled folders of pictures, as `relook train PROJECT FOLDER` reads them, and their Ground Truth manifest."""
+"""Labelled folders of pictures, as `relook train PROJECT FOLDER` reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from PIL import Image
 
 from local.products.picture import PRODUCTS, render
-from relook.registry.manifest_entry import ManifestEntry, entry_line
 
 JPEG_QUALITY = 92  # as cameras save
 
@@ -36,24 +35,6 @@ def write_dataset(folder: Path, product: str, *, normal: int, anomalous: int, se
     # Threads: numpy and Pillow let go of the interpreter's lock while they work.
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda task: _write_picture(folder, product, *task), enumerate(orders, start=seed)))
-
-
-def write_manifest(folder: Path, s3_prefix: str) -> Path:
-    """Write `train.manifest`: one Ground Truth JSON line a picture of `folder`, with masks.
-
-    Args:
-        s3_prefix: `s3://bucket/path` where the folder's content will lie.
-    """
-    colors = json.loads((folder / "masks" / "colors.json").read_text())
-    lines = []
-    for path in sorted(folder.glob("*/*.jpg")):
-        is_anomalous = path.parent.name == "anomaly"
-        mask_ref = f"{s3_prefix}/masks/{path.stem}.png" if is_anomalous else None
-        source_ref = f"{s3_prefix}/{path.parent.name}/{path.name}"
-        lines.append(entry_line(ManifestEntry(source_ref, is_anomalous, mask_ref, colors if is_anomalous else {})))
-    manifest = folder / "train.manifest"
-    manifest.write_text("\n".join(lines) + "\n")
-    return manifest
 
 
 def _write_picture(folder: Path, product: str, seed: int, defects: list[str]) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pytest import MonkeyPatch
 
-from local.products import PRODUCTS, Picture, render, write_dataset, write_manifest
+from local.products import PRODUCTS, Picture, render, write_dataset
 from local.products.__main__ import main
 from local.products.picture import SMALLEST_DEFECT_PX, VISIBLE_LEVELS
 
@@ -179,27 +179,6 @@ def test_a_dataset_is_written_byte_for_byte_again(folder: Path, tmp_path: Path) 
     assert [path.name for path in paths] == ["board-00040.jpg", "board-00041.jpg", "board-00042.jpg"]
     for path in paths:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()
-
-
-def test_a_manifest_line_is_a_ground_truth_segmentation_line(folder: Path) -> None:
-    lines = [json.loads(line) for line in write_manifest(folder, "s3://images/board").read_text().splitlines()]
-
-    by_ref = {line["source-ref"]: line for line in lines}
-    assert len(by_ref) == len(lines) == 7
-    normal = by_ref["s3://images/board/normal/board-00040.jpg"]
-    assert normal["anomaly-label"] == 0
-    assert normal["anomaly-label-metadata"]["class-name"] == "normal"
-    assert "anomaly-mask-ref" not in normal
-    anomaly = by_ref["s3://images/board/anomaly/board-00042.jpg"]
-    assert anomaly["anomaly-label"] == 1
-    assert anomaly["anomaly-label-metadata"]["type"] == "groundtruth/image-classification"
-    assert anomaly["anomaly-mask-ref"] == "s3://images/board/masks/board-00042.png"
-    metadata = anomaly["anomaly-mask-ref-metadata"]
-    assert metadata["type"] == "groundtruth/semantic-segmentation"
-    assert {key: entry["hex-color"] for key, entry in metadata["internal-color-map"].items()} == {
-        "0": "#ffffff", "1": "#D0021B", "2": "#BD10E0", "3": "#F8E71C",
-    }  # fmt: skip
-    assert metadata["internal-color-map"]["0"]["class-name"] == "BACKGROUND"
 
 
 def test_the_command_writes_a_set_and_a_sheet_of_each_product(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from relook.errors import ConflictError, InvalidRequestError, ResourceType, Thro
 from relook.events import DetailType
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, record_change
-from relook.registry.inspections import RecordId
 from relook.registry.projects import AskedChecks, Project, describe_project, project_key
 
 SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=31)
@@ -73,29 +72,14 @@ def ask_for_checks(table: Table, project: str, every: timedelta | None, *, who: 
     return entry_of(record.item)
 
 
-def list_checks(
-    inspections: Table,
-    project: str,
-    *,
-    since: str = "0",
-    after: RecordId | None = None,
-    page_size: int | None = None,
-) -> Iterator[Item]:
+def list_checks(inspections: Table, project: str, *, page_size: int | None = None) -> Iterator[Item]:
     """Records of the project's checks, newest first.
 
     Args:
-        since: ISO-8601 UTC, inclusive.
-        after: go on behind this record.
         page_size: as of `Table.query`.
     """
-    start = {"checked_project": project, "inspected_at": after.inspected_at, **after.key} if after else None
     return inspections.query(
-        ("checked_project", project),
-        index="checks_by_project",
-        between=("inspected_at", since, "9"),
-        start=start,
-        newest_first=True,
-        page_size=page_size,
+        ("checked_project", project), index="checks_by_project", newest_first=True, page_size=page_size
     )
 
 

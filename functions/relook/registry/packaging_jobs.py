@@ -27,7 +27,6 @@ ABANDONED_AFTER = timedelta(minutes=15)
 class JobStatus(StrEnum):
     """The life of a packaging job, as Lookout for Vision names it. None of ours waits in CREATED."""
 
-    CREATED = "CREATED"
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"

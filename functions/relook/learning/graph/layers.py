@@ -74,14 +74,14 @@ def mean_filter(x: Tensor, size: int) -> Tensor:
     return average_pool(x, size, stride=1, pads=(margin, margin, margin, margin))
 
 
-def resize(x: Tensor, height: int, width: int, mode: Literal["linear", "nearest"] = "linear") -> Tensor:
+def resize(x: Tensor, height: int, width: int) -> Tensor:
     """To any size, pixels being areas (half-pixel centres). Downwards it samples: `average_pool` where that matters."""
     shape = (*x.shape[:2], height, width)
     if shape == x.shape:
         return x
     sizes = x.graph.constant(np.array(shape, np.int64))
     return x.graph.node(
-        "Resize", x, None, None, sizes, mode=mode, coordinate_transformation_mode="half_pixel", shape=shape
+        "Resize", x, None, None, sizes, mode="linear", coordinate_transformation_mode="half_pixel", shape=shape
     )
 
 
