@@ -28,7 +28,7 @@ from cli.console import (
     reviewing,
     trying,
 )
-from cli.console.pages import HERE, Console, render
+from cli.console.pages import HERE, Console, NotThereError, render
 from cli.console.safety import TOKEN_HEADER, OwnPagesOnly
 from cli.output import CommandError, err
 from cli.stack import Stack
@@ -108,7 +108,7 @@ def _open_when_ready(server: uvicorn.Server, url: str) -> None:
 
 
 def _explain(request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, ResourceNotFoundError) else 400
+    status = 404 if isinstance(error, (ResourceNotFoundError, NotThereError)) else 400
     if TOKEN_HEADER in request.headers:  # a script asks, which shows the sentence itself
         return PlainTextResponse(str(error), status)
     return render(request, "message.html", status=status, title="That did not work", text=str(error))

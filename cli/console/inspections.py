@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from cli.console.pages import Console, address, console_of, metadata_values, render
+from cli.console.pages import Console, address, console_of, metadata_values, record_of, render
 from cli.console.reviewing import details
 from relook.detection.result import NearestNormal
 from relook.errors import InvalidRequestError, NoSuchObjectError, PackageError, ResourceNotFoundError
@@ -64,14 +64,11 @@ def arrivals(request: Request) -> Response:
 def inspection(request: Request) -> Response:
     """GET /inspections/{id}: one of them."""
     console = console_of(request)
-    record_id = RecordId.parse(request.path_params["id"])
-    record = console.stack.inspections.get(record_id.key)
-    if record is None:
-        return render(request, "message.html", status=404, title="No such inspection", text="Its record is not there.")
+    record = record_of(console, request.path_params["id"])
     others = [
         each
-        for each in console.stack.inspections.query(("image_uri", record_id.image_uri))
-        if each["object_version"] != record_id.object_version
+        for each in console.stack.inspections.query(("image_uri", record["image_uri"]))
+        if each["object_version"] != record["object_version"]
     ]
     newer, older = around(console.stack.inspections, record, _NEIGHBOURS) if record.get("project") else ([], [])
     nearest, missing = _nearest(console, record) if request.query_params.get("nearest") else (None, "")

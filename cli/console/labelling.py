@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from cli.console.pages import Console, Sent, address, change, console_of, render
+from cli.console.pages import Console, Sent, address, change, console_of, record_of, render
 from cli.console.pictures import as_itself, as_model_sees, as_png, jpeg, reduced
 from cli.console.reviewing import following_page, recent
 from cli.dataset_entries import inspection_of
@@ -180,14 +180,15 @@ def _subject(console: Console, project: str, image: str) -> _Subject:
     """
     Raises:
         InvalidRequestError: there is nothing of this name in the project.
+        NotThereError: as `record_of`.
     """
     if image.startswith(S3Uri.SCHEME):
         entry = _entry(console, project, image)
         record = inspection_of(console.stack, project, image)
         return _Subject(image, image.rpartition("/")[2] if record is None else _name(record), record, entry)
-    record = console.stack.inspections.get(RecordId.parse(image).key)
-    if record is None or record.get("project") != project:
-        raise InvalidRequestError(f"{project} has no such inspection any more")
+    record = record_of(console, image)
+    if record.get("project") != project:
+        raise InvalidRequestError(f"{project} has no such inspection")
     joined = ReviewedEntry.of(record)
     known = {each.stored.entry.source_ref: each for each in list_entries(console.stack, project)} if joined else {}
     return _Subject(image, _name(record), record, known.get(joined.source_ref) if joined else None)

@@ -25,8 +25,10 @@ from cli.console.nearest import NearestNormals
 from cli.console.running import RunningReports
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.drift import READINGS
+from cli.output import CommandError
 from cli.report import rate_text
 from cli.stack import Stack
+from relook.aws.table import Item
 from relook.detection.image import MAX_IMAGE_BYTES
 from relook.quality.rates import percent
 from relook.quality.stability import DRIFT, MIN_IMAGES, WATCH
@@ -116,6 +118,23 @@ class Sent:
     def get(self, name: str) -> str | None:
         """A field's value; None where it is missing or empty."""
         return self.fields.get(name, "").strip() or None
+
+
+class NotThereError(CommandError):
+    """What an address names is not there, or no longer; answered as 404."""
+
+
+def record_of(console: Console, record_id: str) -> Item:
+    """The inspection of this id, as addresses have it.
+
+    Raises:
+        InvalidRequestError: it is no id.
+        NotThereError: there is no such inspection.
+    """
+    record = console.stack.inspections.get(RecordId.parse(record_id).key)
+    if record is None:
+        raise NotThereError("There is no such inspection any more")
+    return record
 
 
 def change(act: Callable[[Request, Sent], Response]) -> Callable[[Request], Awaitable[Response]]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from cli.console.pages import console_of
+from cli.console.pages import console_of, record_of
 from cli.pictures import as_seen, regions_layer, with_mask
 from cli.regions import regions_of_version
 from cli.stack import Stack
@@ -20,7 +20,7 @@ from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
 from relook.detection.regions import Regions
 from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, ResourceNotFoundError
-from relook.registry.inspections import RecordId, image_of, verdict_of
+from relook.registry.inspections import image_of, verdict_of
 from relook.registry.packages import load_manifest
 
 _THUMBNAIL_PX, _PAINTED_PX = 256, 480
@@ -34,9 +34,7 @@ def picture(request: Request) -> Response:
     """GET /pictures/{id}/{kind}: the image itself, a thumbnail of it, what was painted about it, what was ignored, or
     the normal image most like it."""
     console = console_of(request)
-    record = console.stack.inspections.get(RecordId.parse(request.path_params["id"]).key)
-    if record is None:
-        return _missing("There is no such inspection")
+    record = record_of(console, request.path_params["id"])
     kind = request.path_params["kind"]
     try:
         if kind in ("mask", "heat_map"):

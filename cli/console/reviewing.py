@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from cli import reviewing
 from cli.console import charts
-from cli.console.pages import Console, Sent, address, change, console_of, render
+from cli.console.pages import Console, Sent, address, change, console_of, record_of, render
 from cli.console.pictures import ignored_regions
 from cli.status import MOST_REVIEWS
 from relook.aws.table import Item
@@ -64,10 +64,7 @@ def details(console: Console, record: Item, following: str | None = None) -> dic
 def say(request: Request, sent: Sent) -> Response:
     """POST /inspections/{id}/review: `said` is `right`, `unsure`, or `wrong:` and what it is."""
     console = console_of(request)
-    record_id = RecordId.parse(request.path_params["id"])
-    record = console.stack.inspections.get(record_id.key)
-    if record is None:
-        raise InvalidRequestError("There is no such inspection any more")
+    record = record_of(console, request.path_params["id"])
     said, _, label = (sent.get("said") or "").partition(":")
     if said not in list(ReviewVerdict):
         raise InvalidRequestError(f"{said!r} is no review; say one of {', '.join(ReviewVerdict)}")

@@ -290,3 +290,14 @@ def test_a_model_that_ignores_nothing_has_no_layer_of_it(seen: Seen) -> None:
     address = RecordId.of(seen.record("a.png", 1))
     assert 'data-layer="regions"' not in seen.browser.get(f"/inspections/{address}").text
     assert seen.browser.get(f"/pictures/{address}/regions").status_code == 404
+
+
+def test_an_inspection_that_is_gone_is_told_in_the_same_way_everywhere(seen: Seen) -> None:
+    record_id = RecordId("s3://images/bracket/gone.png", "v#1", "2026-11-26T09:00:00.000Z")
+    for path in (
+        f"/inspections/{record_id}",
+        f"/pictures/{record_id}/image",
+        f"/projects/bracket/label?image={record_id}",
+    ):
+        answer = seen.browser.get(path)
+        assert (answer.status_code, "There is no such inspection any more" in answer.text) == (404, True), path
