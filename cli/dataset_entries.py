@@ -22,7 +22,7 @@ from relook.events import DetailType
 from relook.registry.contention import beside_others
 from relook.registry.dataset_type import DatasetType
 from relook.registry.datasets import list_datasets, read_entries
-from relook.registry.history import HistoryEntry, list_history
+from relook.registry.history import list_history
 from relook.registry.inspections import image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.reviewed_entries import (
@@ -84,7 +84,7 @@ def join_dataset(
         raise InvalidRequestError(f"{upload} is another image by now, and the {dataset} dataset names images there")
     entry = _label(stack, record["project"], dataset, str(bucket.uri(key)), is_anomalous, mask)
     try:
-        _tell(stack, note_joined(stack.inspections, stack.registry, record, entry, who=stack.clients.caller))
+        stack.tell(note_joined(stack.inspections, stack.registry, record, entry, who=stack.clients.caller))
     except ConflictError:  # somebody put it into the other dataset meanwhile, and no image may be in both
         _update(stack, record["project"], dataset, ManifestEntry(entry.source_ref, None))
         raise
@@ -111,7 +111,7 @@ def label_entry(
     _refuse_mask(entry.source_ref, is_anomalous, mask)
     after = _label(stack, project, dataset, entry.source_ref, is_anomalous, mask)
     before = ReviewedEntry.labeled(dataset, entry)
-    _tell(stack, note_labeled(stack.registry, project, before, after, who=stack.clients.caller))
+    stack.tell(note_labeled(stack.registry, project, before, after, who=stack.clients.caller))
     return after
 
 
@@ -156,7 +156,7 @@ def leave_dataset(stack: Stack, record: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequestError(f"{record['image_uri']} is in no dataset")
     with unless("ResourceNotFoundException"):  # whoever deletes a dataset has taken everything out
         _update(stack, record["project"], entry.dataset, ManifestEntry(entry.source_ref, None))
-    _tell(stack, note_left(stack.inspections, stack.registry, record, who=stack.clients.caller))
+    stack.tell(note_left(stack.inspections, stack.registry, record, who=stack.clients.caller))
     return {name: value for name, value in record.items() if name != "dataset_entry"}
 
 
@@ -233,8 +233,3 @@ def _has(stack: Stack, which: Mapping[str, str], entry: ManifestEntry) -> bool:
             **which, SourceRefContains=S3Uri.parse(entry.source_ref).key
         )
         return any(parse_entry(line) == entry for page in pages for line in page["DatasetEntries"])
-
-
-def _tell(stack: Stack, change: HistoryEntry | None) -> None:
-    if change is not None:
-        stack.tell(change)

@@ -21,21 +21,30 @@ _MUCH = 0.5
 """Of the image. Whoever paints more may have meant the rest."""
 
 
-def change(stack: Stack, project: str, mask: Path | None) -> None:
-    """Have the project's next trainings ignore what is painted in a PNG, or nothing, and tell.
+def ignore(stack: Stack, project: str, png: bytes | None) -> bool:
+    """Have the project's next trainings ignore what is painted in a PNG, or nothing, and tell; whether that is new.
 
     Raises:
-        CommandError: the file cannot be read.
         InvalidRequestError: it is no PNG, paints nothing, or everything.
         ResourceNotFoundError: no such project.
     """
     who = stack.clients.caller
-    if mask is None:
+    if png is None:
         entry = clear_regions(stack.registry, project, who=who)
     else:
-        entry = set_regions(stack.registry, stack.datasets, project, _read(mask), who=who)
-    if entry is not None:
-        stack.tell(entry)
+        entry = set_regions(stack.registry, stack.datasets, project, png, who=who)
+    stack.tell(entry)
+    return entry is not None
+
+
+def change(stack: Stack, project: str, mask: Path | None) -> None:
+    """The same with a file, and what comes next, for people.
+
+    Raises:
+        CommandError: the file cannot be read.
+        InvalidRequestError, ResourceNotFoundError: as `ignore`.
+    """
+    if ignore(stack, project, _read(mask) if mask else None):
         advice = "An upload is judged by them once a version that was trained with them is hosted"
         err.print(f"Used from the next training on: relook retrain {project}. {advice}.", markup=False, soft_wrap=True)
 

@@ -82,8 +82,7 @@ def say(stack: Stack, record: Record, opinion: Opinion) -> dict[str, Any]:
         note=opinion.note,
         who=stack.clients.caller,
     )
-    if change is not None:
-        stack.tell(change)
+    stack.tell(change)
     if opinion.dataset is not None:
         join_dataset(stack, after, opinion.dataset)
         return stack.inspections.get(RecordId.of(after).key) or after

@@ -83,8 +83,10 @@ class Stack:
         """The records."""
         return Table(self.clients.dynamodb, self.outputs["InspectionsTable"])
 
-    def tell(self, entry: HistoryEntry) -> None:
-        """Put the event about a change that was made; it stands, whether the bus takes the event or not."""
+    def tell(self, entry: HistoryEntry | None) -> None:
+        """Put the event about a change that was made, if any; it stands, whether the bus takes the event or not."""
+        if entry is None:
+            return
         try:
             tell_change(self.clients.events, self.outputs["EventBus"], entry)
         except (AwsError, EventNotPublishedError) as error:

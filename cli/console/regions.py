@@ -11,10 +11,11 @@ from cli.console.labelling import entry_address
 from cli.console.pages import Console, Sent, change, console_of, render
 from cli.console.pictures import as_png
 from cli.labelling import list_entries
+from cli.regions import ignore
 from relook.errors import InvalidRequestError
 from relook.registry.inspections import RecordId, newest
 from relook.registry.projects import describe_project
-from relook.registry.regions import clear_regions, read_regions, set_regions
+from relook.registry.regions import read_regions
 
 _LOOKED_AT = 100
 """Newest records among which a picture is looked for; where all of them were rejected, the datasets have one."""
@@ -48,15 +49,9 @@ def mask(request: Request) -> Response:
 def save(request: Request, sent: Sent) -> Response:
     """POST /projects/{project}/regions: a file is a mask of what is ignored; with `clear`, nothing is."""
     stack, project = console_of(request).stack, request.path_params["project"]
-    who = stack.clients.caller
-    if sent.get("clear"):
-        entry = clear_regions(stack.registry, project, who=who)
-    elif sent.files:
-        entry = set_regions(stack.registry, stack.datasets, project, sent.files[0][1], who=who)
-    else:
+    if not (sent.files or sent.get("clear")):
         raise InvalidRequestError("Nothing new is painted; paint what is to be ignored, or stop ignoring anything")
-    if entry is not None:
-        stack.tell(entry)
+    ignore(stack, project, None if sent.get("clear") else sent.files[0][1])
     return RedirectResponse(f"/projects/{project}/regions", 303)
 
 
