@@ -161,8 +161,8 @@ def _show_quality(stack: Stack, scratch: Path, receive: Callable[[int], list[dic
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row(
         "threshold",
-        f"{judge.name} judges by {choice.value:.3f} instead of {judge.in_force:.3f}, chosen by {choice.how}: of the"
-        f" evaluation's normal images {alarms} alarm, of the anomalous ones {found} are found",
+        f"{judge.model.name} judges by {choice.value:.3f} instead of {judge.in_force:.3f}, chosen by {choice.how}: of "
+        f"the evaluation's normal images {alarms} alarm, of the anomalous ones {found} are found",
     )
     table.add_row("check", f"an alert is mailed. {told[0]['detail']['summary']}")
     table.add_row(

@@ -209,7 +209,7 @@ def _read(stack: Stack, project: str, version: str) -> _Version:
     if model.package_sha256 is None:
         raise InvalidRequestError(f"Model {project}/{version} is {model.status}; only trained ones can be compared")
     manifest = load_manifest(stack.models, project, version)
-    threshold = manifest.threshold if model.threshold is None else model.threshold
+    threshold = model.threshold_in_force(manifest.threshold)
     if model.output is None or model.evaluation is None:
         return _Version(model, threshold, manifest.view.regions, {}, False, {})
     bucket = stack.bucket(model.output.bucket)

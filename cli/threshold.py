@@ -52,12 +52,7 @@ class Judge:
     @property
     def in_force(self) -> float:
         """The threshold that it judges by."""
-        return self.own if self.model.threshold is None else self.model.threshold
-
-    @property
-    def name(self) -> str:
-        """Such as `bracket/3`."""
-        return f"{self.model.project}/{self.model.version}"
+        return self.model.threshold_in_force(self.own)
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ def choice_for(
     if false_alarms is None and recall is None:
         return None
     if not judge.outcomes:
-        raise CommandError(f"Model {judge.name} was not evaluated: there is nothing to choose by; give --value")
+        raise CommandError(f"Model {judge.model.name} was not evaluated: there is nothing to choose by; give --value")
     if false_alarms is not None:
         return Choice(
             exact_float32(threshold_for_false_alarms(judge.outcomes, false_alarms)),
@@ -167,14 +162,14 @@ def usual_choices(judge: Judge) -> list[Choice]:
 
 def print_choices(judge: Judge) -> None:
     """For people: a line for each, with what it would have done."""
-    out.print(Text(judge.name, "bold"), _evaluated(judge), markup=False)
+    out.print(Text(judge.model.name, "bold"), _evaluated(judge), markup=False)
     out.print(_table([(each.how, operating_point(judge.outcomes, each.value)) for each in usual_choices(judge)]))
 
 
 def print_change(judge: Judge, choice: Choice) -> None:
     """For people: before and after, and the images whose verdict changes."""
     change = change_to(judge, choice)
-    out.print(Text(judge.name, "bold"), _evaluated(judge), markup=False)
+    out.print(Text(judge.model.name, "bold"), _evaluated(judge), markup=False)
     out.print(_table([("now", change.before), (choice.how, change.after)]))
     if not judge.outcomes:
         return
@@ -191,7 +186,7 @@ def print_change(judge: Judge, choice: Choice) -> None:
 
 def print_taken(judge: Judge, choice: Choice) -> None:
     """On standard error, beside whatever the command prints."""
-    err.print(f"{judge.name} judges by {choice.value:g} from now on", markup=False)
+    err.print(f"{judge.model.name} judges by {choice.value:g} from now on", markup=False)
 
 
 def choices_json(judge: Judge) -> dict[str, Any]:
@@ -231,7 +226,9 @@ def point_json(point: OperatingPoint) -> dict[str, Any]:
 
 def _before(judge: Judge) -> Choice:
     if not judge.model.thresholds:
-        raise CommandError(f"Model {judge.name} judges by its own threshold, {judge.own:g}; there is none to revoke")
+        raise CommandError(
+            f"Model {judge.model.name} judges by its own threshold, {judge.own:g}; there is none to revoke"
+        )
     if len(judge.model.thresholds) == 1:
         return Choice(judge.own, "as it was trained", revokes=True)
     before = judge.model.thresholds[-2]

@@ -94,7 +94,7 @@ def move_threshold(request: Request, sent: Sent) -> Response:
         choice = Choice(_threshold(sent.get("threshold") or ""), "moved in the console")
     assert choice is not None
     take(console_of(request).stack, judge, choice)
-    return RedirectResponse(f"/projects/{judge.name.replace('/', '/models/')}", 303)
+    return RedirectResponse(f"/projects/{judge.model.project}/models/{judge.model.version}", 303)
 
 
 def _evaluated(judge: Judge, tried: float) -> dict[str, Any]:

@@ -238,10 +238,9 @@ def _check_units(service: Service, model: str, minimum: int, maximum: int | None
 
 def _load_failure(service: Service, model: ModelVersion) -> str | None:
     """Load the package, and keep it for the images to come; why that cannot be done, if so."""
-    name = f"{model.project}/{model.version}"
     try:
         if model.package_sha256 is None:
-            return f"Model {name} has no package; train it again."
+            return f"Model {model.name} has no package; train it again."
         service.models.get(model.project, model.version, model.package_sha256)
     except PackageError as error:
         return str(error)
@@ -320,7 +319,7 @@ def _performance(model: ModelVersion) -> dict[str, Any]:
 
 def _trained_facts(service: Service, model: ModelVersion) -> dict[str, Any]:
     """Clients read the place and the time of every trained model too; a registered one has those of its package."""
-    package = OutputPlace(service.settings.models_bucket, f"{model.project}/{model.version}/")
+    package = OutputPlace(service.settings.models_bucket, f"{model.name}/")
     facts: dict[str, Any] = {
         "EvaluationEndTimestamp": model.training_ended_at or model.created_at,
         "OutputConfig": _output_config(model.output or package),

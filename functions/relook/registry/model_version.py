@@ -113,9 +113,18 @@ class ModelVersion:
     regions_key: str | None = None
 
     @property
+    def name(self) -> str:
+        """Such as `bracket/3`."""
+        return f"{self.project}/{self.version}"
+
+    @property
     def threshold(self) -> float | None:
         """The one that was chosen for it; None where it judges by its own."""
         return self.thresholds[-1].value if self.thresholds else None
+
+    def threshold_in_force(self, own: float) -> float:
+        """The one that it judges by, its own being the one that it was trained with."""
+        return own if self.threshold is None else self.threshold
 
     def as_hosted(self) -> HostedModel:
         """What inspects a project's uploads when this version does.
@@ -124,8 +133,8 @@ class ModelVersion:
             ConflictError: it has no package.
         """
         if self.package_sha256 is None:
-            name = f"{self.project}/{self.version}"
-            raise ConflictError(ResourceType.MODEL, name, f"Model {name} has no package; train it again")
+            message = f"Model {self.name} has no package; train it again"
+            raise ConflictError(ResourceType.MODEL, self.name, message)
         borderline = self.thresholds[-1].borderline if self.thresholds else self.own_borderline
         return HostedModel(self.project, self.version, self.package_sha256, self.threshold, borderline)
 

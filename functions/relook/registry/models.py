@@ -185,9 +185,8 @@ def _without_the_dead(table: Table, model: ModelVersion) -> ModelVersion:
 
 
 def _wrong_state(model: ModelVersion, before: tuple[ModelStatus, ...], after: ModelStatus) -> ConflictError:
-    resource_id = f"{model.project}/{model.version}"
-    message = f"Model {resource_id} {_obstacle(model.status, before, after)} (it is {model.status})"
-    return ConflictError(ResourceType.MODEL, resource_id, message)
+    message = f"Model {model.name} {_obstacle(model.status, before, after)} (it is {model.status})"
+    return ConflictError(ResourceType.MODEL, model.name, message)
 
 
 def _obstacle(status: ModelStatus, before: tuple[ModelStatus, ...], after: ModelStatus) -> str:

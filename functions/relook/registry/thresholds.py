@@ -103,5 +103,4 @@ def _state(thresholds: tuple[Threshold, ...]) -> State | None:
 
 
 def _conflict(model: ModelVersion, message: str) -> ConflictError:
-    name = f"{model.project}/{model.version}"
-    return ConflictError(ResourceType.MODEL, name, f"Model {name} {message}")
+    return ConflictError(ResourceType.MODEL, model.name, f"Model {model.name} {message}")

@@ -142,7 +142,7 @@ def _free_slots(table: Table, project: str, slots: int) -> list[int]:
         except ResourceNotFoundError:
             continue  # deleted between the two readings, and its slot with it
         if model.status is ModelStatus.TRAINING:
-            taken[item["slot"]] = f"{model.project}/{model.version}"
+            taken[item["slot"]] = model.name
     free = [slot for slot in range(1, slots + 1) if slot not in taken]
     if not free or len(taken) >= slots:
         names = ", ".join(sorted(taken.values()))

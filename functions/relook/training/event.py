@@ -34,7 +34,7 @@ def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:
 
 def training_id(model: ModelVersion) -> str:
     """The same for every telling of this training; a project may be made anew under its name, and count from 1."""
-    identity = f"{model.project}/{model.version}@{model.created_at.isoformat()}"
+    identity = f"{model.name}@{model.created_at.isoformat()}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
@@ -50,7 +50,7 @@ def _uris(model: ModelVersion) -> dict[str, str] | None:
 
 
 def _summary(model: ModelVersion, has_failed: bool) -> str:
-    name = f"Model {model.project}/{model.version}"
+    name = f"Model {model.name}"
     if has_failed:
         return f"{name} could not be trained: {model.status_message}"
     if model.performance is None:
