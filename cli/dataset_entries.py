@@ -23,7 +23,7 @@ from relook.registry.contention import beside_others
 from relook.registry.dataset_type import DatasetType
 from relook.registry.datasets import list_datasets, read_entries
 from relook.registry.history import list_history
-from relook.registry.inspections import image_of
+from relook.registry.inspections import image_digest, image_of
 from relook.registry.manifest_entry import ManifestEntry, entry_line, parse_entry
 from relook.registry.reviewed_entries import (
     ReviewedEntry,
@@ -172,9 +172,8 @@ def _bucket_of(stack: Stack, project: str, dataset: DatasetType) -> Bucket:
 
 def _key(record: Mapping[str, Any]) -> str:
     """Of the copy: the same for one upload, whatever model versions looked at it."""
-    upload, version = image_of(record)
-    name = hashlib.sha256(f"{upload}\n{version}".encode()).hexdigest()[:32]
-    return f"{_copies(record['project'])}{name}{PurePosixPath(upload.key).suffix}"
+    suffix = PurePosixPath(image_of(record)[0].key).suffix
+    return f"{_copies(record['project'])}{image_digest(record)[:32]}{suffix}"
 
 
 def _copies(project: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -20,7 +19,7 @@ from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
 from relook.detection.regions import Regions
 from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, ResourceNotFoundError
-from relook.registry.inspections import image_of, verdict_of
+from relook.registry.inspections import image_digest, image_of, verdict_of
 from relook.registry.packages import load_manifest
 
 _THUMBNAIL_PX, _PAINTED_PX = 256, 480
@@ -74,10 +73,8 @@ def thumbnail(stack: Stack, record: Mapping[str, Any]) -> bytes:
         ImageRejectedError: it is no image.
     """
     results = stack.bucket(stack.outputs["ResultsBucket"])
-    uri, version = image_of(record)
-    project = uri.key.partition("/")[0]
-    name = hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()
-    key = f"{project}/thumbnails/{name}.jpg"
+    project = image_of(record)[0].key.partition("/")[0]
+    key = f"{project}/thumbnails/{image_digest(record)}.jpg"
     try:
         return results.read(key)
     except NoSuchObjectError:

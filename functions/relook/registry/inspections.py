@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,12 @@ def verdict_of(record: Mapping[str, Any]) -> Verdict:
 def image_of(record: Mapping[str, Any]) -> tuple[S3Uri, str]:
     """Which image a record is about: its place, and the version id or etag of what was inspected there."""
     return S3Uri.parse(record["image_uri"]), str(record["object_version"]).rpartition("#")[0]
+
+
+def image_digest(record: Mapping[str, Any]) -> str:
+    """64 hex digits of that image: the same whatever model versions looked at it."""
+    uri, version = image_of(record)
+    return hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
