@@ -13,12 +13,13 @@ from typing import Any
 import jsonschema
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 import watch_quality
 from relook import settings
 from relook.aws.bucket import Bucket
 from relook.detection.package import ModelPackage, NormalStatistic
-from relook.errors import AwsUnavailableError, InvalidRequestError, MalformedMessageError
+from relook.errors import AwsAccessDeniedError, AwsUnavailableError, InvalidRequestError, MalformedMessageError
 from relook.registry.checks import ask_for_checks, find_overdue, list_checks
 from relook.registry.history import list_history
 from relook.registry.projects import create_project, describe_project
@@ -220,6 +221,24 @@ def test_a_round_that_met_a_passing_failure_is_to_be_tried_again(
         with pytest.raises((AwsUnavailableError, ConnectionResetError)):
             look(watched, "drift")
     assert len(look(watched, "drift")) == 1
+
+
+def test_a_failure_that_stays_keeps_no_other_project_from_it_and_goes_to_the_dead_letters(
+    watched: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted_package(watched.registry, watched.s3, "anvil", package())
+    fill(watched, 100, darker=3)
+    original = BaseClient._make_api_call
+
+    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "GetObject" and arguments["Key"].startswith("anvil/"):
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, name)
+        return original(self, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    with pytest.raises(AwsAccessDeniedError):
+        look(watched, "drift")
+    assert [event["detail"]["project"] for event in watched.published()] == ["bracket"]
 
 
 def test_without_a_project_only_projects_are_listed(cloud: Cloud, watched: Cloud) -> None:

@@ -162,7 +162,7 @@ def _translate(error: AwsError, model: HostedModel) -> RelookError:
             return ImageRejectedError(
                 RejectionReason.REFUSED_BY_DETECTOR, f"The image is too large for the remote detector: {text}"
             )
-        case "ValidationException" | "ModelError" if status < 500 and status not in (408, 429):
+        case "ValidationException" | "ModelError" if not error.is_transient:
             return ImageRejectedError(RejectionReason.REFUSED_BY_DETECTOR, f"The remote detector refused it: {text}")
         case "ResourceNotFoundException":
             return ResourceNotFoundError(ResourceType.PROJECT, model.project)

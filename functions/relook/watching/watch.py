@@ -95,6 +95,8 @@ class Watch:
             except RelookError as error:
                 logger.exception("a project could not be looked at", project=project.name)
                 failed.append(error)
+        # Also where another try is no use: a function cannot ask for the dead letters, which ring an alarm, without the
+        # repeats before them. These cost a query a project, and tell the bus nothing that has not the same id.
         if failed:
             raise failed[0]
 
