@@ -36,6 +36,7 @@ from infra.config import StageConfig
 from local.cloud import ROOT, LocalCloud
 from local.products import render, write_dataset
 from local.products.dataset import JPEG_QUALITY
+from relook.events import OBJECT_CREATED, S3_SOURCE
 
 PORT = 4586
 COLD_STARTS = 5
@@ -133,7 +134,7 @@ class Handler:
         bucket.create()
         etag = bucket.write(key, data)
         detail = {"bucket": {"name": bucket.name}, "object": {"key": key, "size": len(data), "etag": etag}}
-        body = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+        body = {"source": S3_SOURCE, "detail-type": OBJECT_CREATED, "detail": detail}
         return {"messageId": key, "body": json.dumps(body)}
 
 

@@ -131,7 +131,7 @@ def _show_events(events: list[dict[str, Any]]) -> None:
     for event in events:
         table.add_row(event["detail-type"], event["detail"]["summary"])
     console.print(table)
-    for kind in ("Anomaly Detected", "Image Rejected"):
+    for kind in (DetailType.ANOMALY_DETECTED, DetailType.IMAGE_REJECTED):
         event = next(each for each in events if each["detail-type"] == kind)
         console.print(f"\nOne [bold]{kind}[/bold], whole:")
         console.print(Syntax(json.dumps(event, indent=2), "json", background_color="default", word_wrap=True))

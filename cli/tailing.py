@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from cli.stack import Stack
+from relook.events import SOURCE
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def subscription(stack: Stack) -> Iterator[Any]:
     queue_url = sqs.create_queue(QueueName=name, Attributes={"MessageRetentionPeriod": "3600"})["QueueUrl"]
     try:
         queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        rule_arn = events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["relook"]}')["RuleArn"]
+        pattern = json.dumps({"source": [SOURCE]})
+        rule_arn = events.put_rule(Name=name, EventBusName=bus, EventPattern=pattern)["RuleArn"]
         sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": _policy(queue_arn, rule_arn)})
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tail", "Arn": queue_arn}])
 

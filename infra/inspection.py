@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.config import StageConfig
 from infra.function import Function
 from infra.storage import Storage
+from relook.events import OBJECT_CREATED, S3_SOURCE
 from relook.settings import DetectorKind, InspectImageSettings
 
 
@@ -47,8 +48,8 @@ class Inspection(Construct):
             "Uploads",
             description="Uploaded images, to be inspected",
             event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
+                source=[S3_SOURCE],
+                detail_type=[OBJECT_CREATED],
                 detail={
                     "bucket": {"name": [storage.images.bucket_name]},
                     # The S3 console makes a "folder" as an empty object with such a key.

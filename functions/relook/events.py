@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SOURCE = "relook"
 SCHEMA_VERSION = "1"
+S3_SOURCE, OBJECT_CREATED = "aws.s3", "Object Created"
+"""Of the events that S3 tells uploads by, on the account's default bus."""
 
 
 class DetailType(StrEnum):

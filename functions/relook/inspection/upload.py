@@ -10,6 +10,7 @@ from typing import Any
 
 from relook.aws.bucket import S3Uri
 from relook.errors import ImageRejectedError, MalformedMessageError, RejectionReason
+from relook.events import OBJECT_CREATED, S3_SOURCE
 
 NO_MODEL = "none"
 """Stands for the model version in the record of an image that no model could be chosen for."""
@@ -74,11 +75,11 @@ def parse_upload(body: str) -> Upload:
     """
     try:
         event = json.loads(body)
-        if event["source"] != "aws.s3" or event["detail-type"] != "Object Created":
-            raise MalformedMessageError(f"Expected an aws.s3 Object Created event, got {event['source']!r}")
+        if (event["source"], event["detail-type"]) != (S3_SOURCE, OBJECT_CREATED):
+            raise MalformedMessageError(f"Expected an {S3_SOURCE} {OBJECT_CREATED} event, got {event['source']!r}")
         return _upload(event["detail"])
     except (ValueError, LookupError, TypeError) as error:
-        raise MalformedMessageError(f"Expected an aws.s3 Object Created event, got {body[:200]!r}") from error
+        raise MalformedMessageError(f"Expected an {S3_SOURCE} {OBJECT_CREATED} event, got {body[:200]!r}") from error
 
 
 def _upload(detail: Mapping[str, Any]) -> Upload:
