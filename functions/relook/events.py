@@ -38,6 +38,11 @@ class DetailType(StrEnum):
     THRESHOLD_CHANGED = "Threshold Changed"
 
 
+def versioned_detail(**members: Any) -> dict[str, Any]:
+    """A detail as its schema begins, with those of its members that are not None."""
+    return {"schema_version": SCHEMA_VERSION, **{name: each for name, each in members.items() if each is not None}}
+
+
 def put_events(
     events: EventBridgeClient, bus: str, detail_types: Sequence[DetailType], detail: Mapping[str, Any]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from relook.events import SCHEMA_VERSION, DetailType, put_events
+from relook.events import DetailType, put_events, versioned_detail
 from relook.quality.rates import percent
 from relook.registry.inspections import Verdict, image_of, verdict_of
 
@@ -50,15 +50,12 @@ def event_detail(record: Record) -> dict[str, Any]:
     """The events' detail, as the schemas in `events/outbound` describe it."""
     uri, version = image_of(record)
     image = {"uri": str(uri), "bucket": uri.bucket, "key": uri.key, "object_version": version}
-    detail = {
-        "schema_version": SCHEMA_VERSION,
-        **_applying(record, _FINDINGS),
-        "image": image | _applying(record, ("width", "height", "size_bytes", "metadata")),
-        "summary": summary(record),
-    }
-    if verdict_of(record) is not Verdict.REJECTED:
-        detail["duration_ms"] = record["duration_ms"]
-    return detail
+    return versioned_detail(
+        **{name: record.get(name) for name in _FINDINGS},
+        image=image | {name: record[name] for name in _OF_IMAGE if record.get(name) is not None},
+        summary=summary(record),
+        duration_ms=record["duration_ms"] if verdict_of(record) is not Verdict.REJECTED else None,
+    )
 
 
 def summary(record: Record) -> str:
@@ -89,7 +86,4 @@ _FINDINGS = (
     "inspected_at",
 )
 """What the record and the events tell in the same words."""
-
-
-def _applying(record: Record, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: record[name] for name in names if record.get(name) is not None}
+_OF_IMAGE = ("width", "height", "size_bytes", "metadata")

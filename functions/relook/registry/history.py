@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from relook.aws.table import Item, Put, Table
-from relook.events import SCHEMA_VERSION, DetailType, put_events
+from relook.events import DetailType, put_events, versioned_detail
 from relook.registry.projects import project_key
 
 if TYPE_CHECKING:
@@ -109,18 +109,16 @@ def tell_change(events: EventBridgeClient, bus: str, entry: HistoryEntry) -> Non
 
 def event_detail(entry: HistoryEntry) -> dict[str, Any]:
     """The event's detail, as the schemas in `events/outbound` describe it."""
-    detail = {
-        "schema_version": SCHEMA_VERSION,
-        "change_id": entry.id,
-        "project": entry.project,
-        "subject": entry.subject,
-        "changed_by": entry.who,
-        "changed_at": entry.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "before": entry.before,
-        "after": entry.after,
-        "summary": entry.summary,
-    }
-    return {name: value for name, value in detail.items() if value is not None}
+    return versioned_detail(
+        change_id=entry.id,
+        project=entry.project,
+        subject=entry.subject,
+        changed_by=entry.who,
+        changed_at=entry.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        before=entry.before,
+        after=entry.after,
+        summary=entry.summary,
+    )
 
 
 def described(state: State | None) -> str:

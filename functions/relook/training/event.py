@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from relook.aws.bucket import S3Uri
-from relook.events import SCHEMA_VERSION
+from relook.events import versioned_detail
 from relook.registry.model_version import ModelStatus, ModelVersion
 
 
@@ -17,19 +17,17 @@ def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:
     told again."""
     has_failed = model.status is ModelStatus.TRAINING_FAILED
     ended_at = (model.training_ended_at or model.created_at).astimezone(UTC)
-    detail = {
-        "schema_version": SCHEMA_VERSION,
-        "training_id": training_id(model),
-        "project": model.project,
-        "model_version": model.version,
-        "model_arn": arn,
-        "ended_at": ended_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "message": model.status_message if has_failed else None,
-        "performance": asdict(model.performance) if model.performance else None,
-        "evaluation": _uris(model) if not has_failed else None,
-        "summary": _summary(model, has_failed),
-    }
-    return {name: value for name, value in detail.items() if value is not None}
+    return versioned_detail(
+        training_id=training_id(model),
+        project=model.project,
+        model_version=model.version,
+        model_arn=arn,
+        ended_at=ended_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        message=model.status_message if has_failed else None,
+        performance=asdict(model.performance) if model.performance else None,
+        evaluation=_uris(model) if not has_failed else None,
+        summary=_summary(model, has_failed),
+    )
 
 
 def training_id(model: ModelVersion) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from relook.events import SCHEMA_VERSION
+from relook.events import versioned_detail
 from relook.quality.drift import StreamDrift
 from relook.quality.stability import Stability
 from relook.registry.checks import Overdue, due_text
@@ -18,39 +18,36 @@ def drift_detail(hosted: HostedModel, stream: StreamDrift, at: datetime) -> dict
     """Of a stream of which at least one statistic reads as drift."""
     drifted = stream.drifted
     words = ", ".join(f"{name} {shifted(each)}" for name, each in drifted.items())
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "watch_id": _identity("drift", hosted.project, hosted.version, stamp(at)),
-        "project": hosted.project,
-        "model_version": hosted.version,
-        "observed_at": stamp(at),
-        "first_at": stream.first_at,
-        "last_at": stream.last_at,
-        "images": stream.images,
-        "statistics": [
+    return versioned_detail(
+        watch_id=_identity("drift", hosted.project, hosted.version, stamp(at)),
+        project=hosted.project,
+        model_version=hosted.version,
+        observed_at=stamp(at),
+        first_at=stream.first_at,
+        last_at=stream.last_at,
+        images=stream.images,
+        statistics=[
             {"name": name, "index": round(each.index, 4), "shift": round(each.shift or 0.0, 4)}
             for name, each in drifted.items()
         ],
-        "summary": f"{hosted.project} no longer looks like what model version {hosted.version} was trained on: {words}"
+        summary=f"{hosted.project} no longer looks like what model version {hosted.version} was trained on: {words}"
         f" (newest {stream.images} images)",
-    }
+    )
 
 
 def overdue_detail(overdue: Overdue, at: datetime) -> dict[str, Any]:
     """Of a check that did not come."""
     due, last = due_text(overdue), overdue.last_at
     seen = f"the last came at {stamp(last)}" if last else "there never was one"
-    detail = {
-        "schema_version": SCHEMA_VERSION,
-        "watch_id": _identity("overdue", overdue.project, due),
-        "project": overdue.project,
-        "observed_at": stamp(at),
-        "due_at": due,
-        "last_at": stamp(last) if last else None,
-        "every_s": int(overdue.every.total_seconds()),
-        "summary": f"{overdue.project} had no check by {due}, one is due every {duration(overdue.every)}; {seen}",
-    }
-    return {name: value for name, value in detail.items() if value is not None}
+    return versioned_detail(
+        watch_id=_identity("overdue", overdue.project, due),
+        project=overdue.project,
+        observed_at=stamp(at),
+        due_at=due,
+        last_at=stamp(last) if last else None,
+        every_s=int(overdue.every.total_seconds()),
+        summary=f"{overdue.project} had no check by {due}, one is due every {duration(overdue.every)}; {seen}",
+    )
 
 
 def shifted(stability: Stability) -> str:
