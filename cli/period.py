@@ -10,7 +10,7 @@ import typer
 
 from cli.arguments import parse_duration
 from relook.errors import InvalidRequestError
-from relook.watching.drift import stamp
+from relook.registry.inspections import stamp
 
 _HOURLY = timedelta(hours=48)
 """A period as long as that, or shorter, is told by the hour: a shift has eight points then, and two days have 48."""

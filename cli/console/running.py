@@ -12,8 +12,7 @@ from cli.period import Period
 from cli.report import Counting, Report
 from cli.stack import Stack
 from relook.quality.summary import COUNTED
-from relook.registry.inspections import RecordId, Wanted, newest
-from relook.watching.drift import stamp
+from relook.registry.inspections import RecordId, Wanted, newest, stamp
 
 _KEPT = 8
 """Reports: a few projects, grouped or not; each is some kilobytes."""

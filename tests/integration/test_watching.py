@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relook.registry.checks import ask_for_checks
+from relook.registry.inspections import stamp
 from relook.registry.projects import create_project
-from relook.watching.drift import stamp
 from tests.integration.conftest import Deployed, wait_for
 from tests.unit.parts import register_hosted
 from tests.unit.test_watch_quality import WHO, package, record

@@ -22,9 +22,10 @@ from relook.detection.package import ModelPackage, NormalStatistic
 from relook.errors import AwsAccessDeniedError, AwsUnavailableError, InvalidRequestError, MalformedMessageError
 from relook.registry.checks import ask_for_checks, find_overdue, list_checks
 from relook.registry.history import list_history
+from relook.registry.inspections import stamp
 from relook.registry.projects import create_project, describe_project
 from relook.settings import WatchQualitySettings
-from relook.watching.drift import hosted_drift, stamp
+from relook.watching.drift import hosted_drift
 from tests.account import SETTINGS, Cloud
 from tests.unit.parts import classification_package, hosted_package
 

@@ -14,6 +14,7 @@ from relook.errors import ImageRejectedError
 from relook.inspection.store import PictureUris
 from relook.inspection.upload import NO_MODEL, Upload
 from relook.quality.thresholds import Band
+from relook.registry.inspections import stamp
 from relook.registry.retention import EXPIRES_AT, Retention
 from relook.registry.reviews import waiting
 
@@ -101,7 +102,6 @@ def record_item(inspection: Inspection, retention: Retention) -> dict[str, Any]:
     """The item of the Inspections table; attributes that do not apply are None and left out."""
     upload, outcome = inspection.upload, inspection.outcome
     verdict, pictures, rejection, header = outcome.verdict, outcome.pictures, outcome.rejection, outcome.header
-    milliseconds = inspection.inspected_at.microsecond // 1000
     record = {
         "image_uri": upload.uri,
         "object_version": f"{upload.object_version}#{inspection.model_version or NO_MODEL}",
@@ -113,7 +113,7 @@ def record_item(inspection: Inspection, retention: Retention) -> dict[str, Any]:
         "project": inspection.project,
         "model_version": inspection.model_version,
         "status": InspectionStatus.REJECTED if rejection else InspectionStatus.INSPECTED,
-        "inspected_at": f"{inspection.inspected_at:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z",
+        "inspected_at": stamp(inspection.inspected_at),
         EXPIRES_AT: retention.expires_at(inspection.inspected_at),
         "duration_ms": inspection.duration_ms,
         "is_anomalous": verdict.is_anomalous if verdict else None,

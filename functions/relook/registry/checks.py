@@ -15,6 +15,7 @@ from relook.errors import ConflictError, InvalidRequestError, ResourceType, Thro
 from relook.events import DetailType
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, record_change
+from relook.registry.inspections import stamp
 from relook.registry.projects import AskedChecks, Project, describe_project, project_key
 
 SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=31)
@@ -105,7 +106,7 @@ def mark_told(table: Table, overdue: Overdue) -> None:
 
 def due_text(overdue: Overdue) -> str:
     """The due time as it is noted and told."""
-    return overdue.due_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(overdue.due_at)
 
 
 def _item(asked: AskedChecks | None) -> State | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from relook.aws.table import Item, Put, Table
 from relook.events import DetailType, put_events, versioned_detail
+from relook.registry.inspections import stamp
 from relook.registry.projects import project_key
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def event_detail(entry: HistoryEntry) -> dict[str, Any]:
         project=entry.project,
         subject=entry.subject,
         changed_by=entry.who,
-        changed_at=entry.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        changed_at=stamp(entry.at),
         before=entry.before,
         after=entry.after,
         summary=entry.summary,

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from heapq import merge
 from itertools import islice
@@ -48,6 +49,15 @@ def verdict_of(record: Mapping[str, Any]) -> Verdict:
     if record["status"] == "REJECTED":
         return Verdict.REJECTED
     return Verdict.ANOMALOUS if record["is_anomalous"] else Verdict.NORMAL
+
+
+def stamp(time: datetime) -> str:
+    """As records and events are dated: UTC, in milliseconds.
+
+    Args:
+        time: in UTC.
+    """
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def image_of(record: Mapping[str, Any]) -> tuple[S3Uri, str]:

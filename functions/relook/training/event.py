@@ -9,6 +9,7 @@ from typing import Any
 
 from relook.aws.bucket import S3Uri
 from relook.events import versioned_detail
+from relook.registry.inspections import stamp
 from relook.registry.model_version import ModelStatus, ModelVersion
 
 
@@ -22,7 +23,7 @@ def event_detail(model: ModelVersion, arn: str) -> dict[str, Any]:
         project=model.project,
         model_version=model.version,
         model_arn=arn,
-        ended_at=ended_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        ended_at=stamp(ended_at),
         message=model.status_message if has_failed else None,
         performance=asdict(model.performance) if model.performance else None,
         evaluation=_uris(model) if not has_failed else None,

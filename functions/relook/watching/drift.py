@@ -9,7 +9,7 @@ from relook.aws.bucket import Bucket
 from relook.aws.table import Table
 from relook.errors import InvalidRequestError
 from relook.quality.drift import COUNTED_BY, StreamDrift, drift
-from relook.registry.inspections import Wanted, newest
+from relook.registry.inspections import Wanted, newest, stamp
 from relook.registry.packages import load_manifest
 from relook.registry.projects import HostedModel
 
@@ -47,8 +47,3 @@ def hosted_drift(
         attributes=[*COUNTED_BY, *reference],
     )
     return drift(islice(records, _LOOKED_AT), reference, model_version=hosted.version, group_by=by)
-
-
-def stamp(time: datetime) -> str:
-    """As records are dated: UTC, in milliseconds."""
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,8 +10,8 @@ from relook.events import versioned_detail
 from relook.quality.drift import StreamDrift
 from relook.quality.stability import Stability
 from relook.registry.checks import Overdue, due_text
+from relook.registry.inspections import stamp
 from relook.registry.projects import HostedModel
-from relook.watching.drift import stamp
 
 
 def drift_detail(hosted: HostedModel, stream: StreamDrift, at: datetime) -> dict[str, Any]:

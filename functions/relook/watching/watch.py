@@ -16,9 +16,10 @@ from relook.events import DetailType, put_events
 from relook.observability import emit_drift_index, emit_overdue_checks, logger
 from relook.quality.stability import Reading
 from relook.registry.checks import due_text, find_overdue, mark_told
+from relook.registry.inspections import stamp
 from relook.registry.projects import Project, list_projects
 from relook.settings import WatchQualitySettings
-from relook.watching.drift import REACH, hosted_drift, stamp
+from relook.watching.drift import REACH, hosted_drift
 from relook.watching.event import drift_detail, overdue_detail
 
 
