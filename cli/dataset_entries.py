@@ -16,7 +16,6 @@ from typing import Any
 from cli.stack import Stack
 from cli.training import unless
 from relook.aws.bucket import Bucket, S3Uri
-from relook.aws.errors import translated
 from relook.errors import ConflictError, InvalidRequestError, ResourceType
 from relook.events import DetailType
 from relook.registry.contention import beside_others
@@ -165,8 +164,7 @@ def _bucket_of(stack: Stack, project: str, dataset: DatasetType) -> Bucket:
     which = {"ProjectName": project, "DatasetType": dataset}
     with unless("ConflictException"):
         stack.lookout.create_dataset(**which)
-    with translated():
-        first = stack.lookout.list_dataset_entries(**which, MaxResults=1)["DatasetEntries"]
+    first = stack.lookout.list_dataset_entries(**which, MaxResults=1)["DatasetEntries"]
     return stack.bucket(S3Uri.parse(parse_entry(first[0]).source_ref).bucket) if first else stack.datasets
 
 
@@ -218,17 +216,15 @@ def _update(stack: Stack, project: str, dataset: DatasetType, entry: ManifestEnt
         InvalidRequestError: the dataset refused the entry; says why.
     """
     which = {"ProjectName": project, "DatasetType": dataset}
-    with translated():
-        stack.lookout.update_dataset_entries(**which, Changes=entry_line(entry))
-        described = stack.lookout.describe_dataset(**which)["DatasetDescription"]
+    stack.lookout.update_dataset_entries(**which, Changes=entry_line(entry))
+    described = stack.lookout.describe_dataset(**which)["DatasetDescription"]
     # Another's change may have ended since, and its end is not ours: what counts is whether the entry is there.
     if described["Status"] != "UPDATE_COMPLETE" and not _has(stack, which, entry):
         raise InvalidRequestError(f"The {dataset} dataset of {project} refused it: {described['StatusMessage']}")
 
 
 def _has(stack: Stack, which: Mapping[str, str], entry: ManifestEntry) -> bool:
-    with translated():
-        pages = stack.lookout.get_paginator("list_dataset_entries").paginate(
-            **which, SourceRefContains=S3Uri.parse(entry.source_ref).key
-        )
-        return any(parse_entry(line) == entry for page in pages for line in page["DatasetEntries"])
+    pages = stack.lookout.get_paginator("list_dataset_entries").paginate(
+        **which, SourceRefContains=S3Uri.parse(entry.source_ref).key
+    )
+    return any(parse_entry(line) == entry for page in pages for line in page["DatasetEntries"])

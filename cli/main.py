@@ -345,13 +345,7 @@ def run() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
-        try:
-            app()
-        except Exception:
-            from relook.aws.errors import translated  # only now: most commands end well, some without AWS
-
-            with translated():
-                raise
+        app()
     except (CommandError, LocalCloudError, RelookError) as error:
         _fail(str(error))
     except (OSError, UnicodeError) as error:

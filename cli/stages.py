@@ -44,13 +44,11 @@ def _local_stack() -> Stack:
 def _deployed_stack(stage: str) -> Stack:
     from cli.stack import Stack
     from relook.aws.clients import FRONT_DOOR_S, Clients
-    from relook.aws.errors import translated
 
     name = stack_name(stage)
     try:
         clients = Clients(read_timeout_s=FRONT_DOOR_S)
-        with translated():
-            (described,) = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]
+        (described,) = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]
     except AwsError as error:
         wrong = _wrong_setup(error)
         missing = f"Stack {name} cannot be found ({error}); deploy it with: make deploy STAGE={stage}"

@@ -23,7 +23,6 @@ from cli.files import read_onnx
 from cli.output import CommandError, out, progress
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
-from relook.aws.errors import translated
 from relook.aws.table import Table
 from relook.detection.package import ModelPackage
 from relook.detection.regions import Regions
@@ -231,8 +230,7 @@ def start_training(stack: Stack, project: str) -> str:
         AwsError: it cannot be trained; says why.
     """
     place = {"Bucket": stack.outputs["DatasetsBucket"], "Prefix": _evaluations(project)}
-    with translated():
-        started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
+    started = stack.lookout.create_model(ProjectName=project, OutputConfig={"S3Location": place})
     return str(started["ModelMetadata"]["ModelVersion"])
 
 
@@ -247,8 +245,7 @@ def train_version(stack: Stack, project: str, on_step: Callable[[str], None]) ->
     """
     version = start_training(stack, project)
     while True:
-        with translated():
-            model = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
+        model = stack.lookout.describe_model(ProjectName=project, ModelVersion=version)["ModelDescription"]
         if model["Status"] == "TRAINING":
             on_step(model["StatusMessage"])
             time.sleep(_POLL_S)
@@ -268,8 +265,7 @@ def host_version(stack: Stack, project: str, version: str) -> None:
         CommandError: it cannot be started; says why. What was hosted still is.
         AwsError: ResourceNotFoundException or ConflictException: there is no such version, or it is not trained.
     """
-    with translated():
-        pages = list(stack.lookout.get_paginator("list_models").paginate(ProjectName=project))
+    pages = list(stack.lookout.get_paginator("list_models").paginate(ProjectName=project))
     models = [model for page in pages for model in page["Models"]]
     _start(stack, project, version)
     for model in models:
@@ -282,11 +278,10 @@ def host_version(stack: Stack, project: str, version: str) -> None:
 
 def _start(stack: Stack, project: str, version: str) -> None:
     which = {"ProjectName": project, "ModelVersion": version}
-    with translated():
-        if stack.lookout.describe_model(**which)["ModelDescription"]["Status"] == "HOSTED":
-            return
-        stack.lookout.start_model(**which, MinInferenceUnits=1)
-        model = stack.lookout.describe_model(**which)["ModelDescription"]
+    if stack.lookout.describe_model(**which)["ModelDescription"]["Status"] == "HOSTED":
+        return
+    stack.lookout.start_model(**which, MinInferenceUnits=1)
+    model = stack.lookout.describe_model(**which)["ModelDescription"]
     if model["Status"] != "HOSTED":
         raise CommandError(model["StatusMessage"])
 
@@ -295,8 +290,7 @@ def _start(stack: Stack, project: str, version: str) -> None:
 def unless(code: str) -> Iterator[None]:
     """Pass over this one error of the API."""
     try:
-        with translated():
-            yield
+        yield
     except AwsError as error:
         if error.code != code:
             raise

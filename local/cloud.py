@@ -141,20 +141,16 @@ class LocalCloud:
     def _bootstrap(self) -> None:
         """The two things of `cdk bootstrap` that a deployment looks for; the rest takes ten seconds to make."""
         from relook.aws.bucket import Bucket
-        from relook.aws.errors import translated
 
         Bucket(self.clients.s3, f"cdk-hnb659fds-assets-{_ACCOUNT}-{_REGION}").create()
-        with translated():
-            self.clients.ssm.put_parameter(
-                Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
-            )
+        self.clients.ssm.put_parameter(
+            Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
+        )
 
     def _outputs(self) -> Mapping[str, str]:
-        from relook.aws.errors import translated
 
         try:
-            with translated():
-                stacks = self.clients.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+            stacks = self.clients.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
         except AwsError as error:  # "does not exist" has no code of its own
             if error.is_transient:
                 raise

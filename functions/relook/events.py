@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from relook.aws.errors import translated
 from relook.errors import EventNotPublishedError
 
 if TYPE_CHECKING:
@@ -53,13 +52,12 @@ def put_events(
         EventNotPublishedError: EventBridge took fewer entries than it was given; trying again repeats the others.
     """
     text = json.dumps(detail, ensure_ascii=False)
-    with translated():
-        answer = events.put_events(
-            Entries=[
-                {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": text}
-                for detail_type in detail_types
-            ]
-        )
+    answer = events.put_events(
+        Entries=[
+            {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": text}
+            for detail_type in detail_types
+        ]
+    )
     if answer["FailedEntryCount"]:
         failed = next(entry for entry in answer["Entries"] if "ErrorCode" in entry)
         raise EventNotPublishedError(failed["ErrorCode"], failed.get("ErrorMessage", ""))

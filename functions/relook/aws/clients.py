@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Three attempts of at most 3 + 10 s, with the waits between them, end within the minute that an invocation has.
 _ATTEMPTS, _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 3, 3, 10
+_TRANSLATED_ELSEWHERE = ("dynamodb", "s3")
+"""Services whose exceptions `Table`, `Bucket` and Powertools look into before they become errors of ours."""
 FRONT_DOOR_S = 60
 """Within which the API has answered, for its clients to wait: a manifest is read, or a model loaded, meanwhile."""
 
@@ -36,6 +38,8 @@ FRONT_DOOR_S = 60
 class Clients:
     """The clients of one account in one region. What services within AWS answer at all, they answer within a second:
     the three attempts, and the waits between them, end within the minute that an invocation has.
+
+    Their calls, and those of their paginators, raise errors of ours; for DynamoDB and S3, `Table` and `Bucket` do.
 
     Args:
         session: botocore's; the environment's unless given.
@@ -55,6 +59,7 @@ class Clients:
         **options: str,
     ) -> None:
         self._session = session or Session()
+        self._session.register("creating-client-class", _raise_errors_of_ours, unique_id="relook-errors")
         with translated():
             self._boto3 = boto3.Session(botocore_session=self._session)  # one: it adds its methods to the session's
         self._options = options
@@ -131,14 +136,12 @@ class Clients:
     @cached_property
     def caller(self) -> str:
         """ARN of whoever's credentials these are, as AWS knows them; for the history of what they change."""
-        with translated():
-            return str(self._made("sts").get_caller_identity()["Arn"])
+        return str(self._made("sts").get_caller_identity()["Arn"])
 
     def ringing_alarms(self, prefix: str) -> dict[str, str]:
         """Name -> description of the CloudWatch alarms that ring now, of those whose names begin so."""
-        with translated():
-            pages = self._made("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
-            alarms = [alarm for page in pages for alarm in page["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
+        pages = self._made("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+        alarms = [alarm for page in pages for alarm in page["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
         return {alarm["AlarmName"]: alarm.get("AlarmDescription", "") for alarm in alarms}
 
     def of_model(self, service: str, models: Path, endpoint_url: str) -> Any:
@@ -157,6 +160,19 @@ class Clients:
                 return self._boto3.client(service, config=self._config, **{**self._options, **options})
         except ValueError as error:  # an endpoint_url that is no URL; it has no class of its own
             raise AwsError("InvalidEndpoint", str(error)) from error
+
+
+class _ErrorsOfOurs:
+    """What goes before botocore's class of a client, in boto3's way to extend one."""
+
+    def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:
+        with translated():
+            return super()._make_api_call(operation_name, api_params)  # type: ignore[misc]
+
+
+def _raise_errors_of_ours(base_classes: list[type], event_name: str, **_: Any) -> None:
+    if event_name.rpartition(".")[2] not in _TRANSLATED_ELSEWHERE:
+        base_classes.insert(0, _ErrorsOfOurs)
 
 
 def known_profiles() -> list[str]:

@@ -95,10 +95,9 @@ class LookoutVisionDetector:
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
         try:
-            with translated():
-                answer = self._client.detect_anomalies(
-                    ProjectName=model.project, ModelVersion=model.version, ContentType=content_type, Body=image
-                )
+            answer = self._client.detect_anomalies(
+                ProjectName=model.project, ModelVersion=model.version, ContentType=content_type, Body=image
+            )
         except AwsError as error:
             raise _translate(error, model) from error
         try:
@@ -122,10 +121,10 @@ class SageMakerDetector:
     def detect(self, model: HostedModel, image: bytes, content_type: str) -> DetectAnomalyResult:
         """See `Detector`."""
         try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=self._endpoint_name, ContentType=content_type, Accept="application/json", Body=image
+            )
             with translated():
-                answer = self._client.invoke_endpoint(
-                    EndpointName=self._endpoint_name, ContentType=content_type, Accept="application/json", Body=image
-                )
                 body = answer["Body"].read()
         except AwsError as error:
             raise _translate(error, model) from error

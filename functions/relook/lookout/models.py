@@ -11,7 +11,6 @@ from itertools import dropwhile, islice
 from typing import Any
 
 from relook.aws.bucket import S3Uri
-from relook.aws.errors import translated
 from relook.errors import (
     AwsError,
     ConflictError,
@@ -57,8 +56,7 @@ def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     )
     body = json.dumps({"project": project, "version": model.version})
     try:
-        with translated():
-            service.sqs.send_message(QueueUrl=service.settings.training_queue_url, MessageBody=body)
+        service.sqs.send_message(QueueUrl=service.settings.training_queue_url, MessageBody=body)
     except AwsError as error:
         message = f"The training could not be put into the queue: {error}"
         trainings.fail_training(service.registry, project, model.version, message)
@@ -276,13 +274,12 @@ def _provision(service: Service) -> None:
     )
     function = service.function.name
     try:
-        with translated():
-            if units:
-                service.lambda_.put_provisioned_concurrency_config(
-                    FunctionName=function, Qualifier=alias, ProvisionedConcurrentExecutions=units
-                )
-            else:
-                service.lambda_.delete_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
+        if units:
+            service.lambda_.put_provisioned_concurrency_config(
+                FunctionName=function, Qualifier=alias, ProvisionedConcurrentExecutions=units
+            )
+        else:
+            service.lambda_.delete_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
     except AwsError:
         logger.exception("provisioned concurrency not changed", inference_units=units)
 

@@ -592,7 +592,7 @@ class Provisioned:
 
     def put_provisioned_concurrency_config(self, **given: Any) -> None:
         if self.fails:
-            raise ClientError({"Error": {"Code": "InvalidParameterValueException"}}, "PutProvisionedConcurrencyConfig")
+            raise AwsError("InvalidParameterValueException", "No.", operation="PutProvisionedConcurrencyConfig")
         self.units[given["FunctionName"], given["Qualifier"]] = given["ProvisionedConcurrentExecutions"]
 
     def delete_provisioned_concurrency_config(self, **given: Any) -> None:
