@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -22,14 +21,14 @@ from rich.table import Table
 
 from cli.datasets import read_folder
 from cli.dropping import Drop, drop
-from cli.output import err, print_verdicts
+from cli.output import errors_in_one_line, print_verdicts
 from cli.output import out as console
 from cli.reviewing import Opinion, say, waiting_reviews
 from cli.stack import Stack
 from cli.tailing import subscription
 from cli.threshold import change_to, choice_for, read_judge, take
 from cli.training import train_in_cloud
-from local.cloud import LocalCloud, LocalCloudError
+from local.cloud import LocalCloud
 from local.products import PRODUCTS, render, write_dataset
 from relook.events import DetailType
 from relook.registry.inspections import image_of
@@ -172,8 +171,5 @@ def _show_quality(stack: Stack, scratch: Path, receive: Callable[[int], list[dic
 
 
 if __name__ == "__main__":
-    try:
+    with errors_in_one_line():
         main()
-    except LocalCloudError as error:
-        err.print(f"[bold red]error:[/bold red] {error}")
-        sys.exit(1)

@@ -18,10 +18,9 @@ from rich.text import Text
 from cli import local_aws, output, quality
 from cli.arguments import Files, Host, Json, Project, Stage
 from cli.files import find_images
-from cli.output import CommandError, err, out, print_json, print_note
+from cli.output import err, errors_in_one_line, out, print_json, print_note
 from cli.stages import LOCAL_STAGE, connect
-from local.cloud import LocalCloud, LocalCloudError
-from relook.errors import RelookError
+from local.cloud import LocalCloud
 
 if TYPE_CHECKING:
     from cli.datasets import LabeledImages
@@ -344,14 +343,5 @@ def run() -> None:
     """The console script: like `app`, with errors in one line, and time to clean up when it is told to end."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    try:
+    with errors_in_one_line():
         app()
-    except (CommandError, LocalCloudError, RelookError) as error:
-        _fail(str(error))
-    except (OSError, UnicodeError) as error:
-        _fail(f"{type(error).__name__}: {error}")
-
-
-def _fail(message: str) -> None:
-    err.print(Text("error:", "bold red"), " ".join(message.split()), soft_wrap=True, markup=False)
-    sys.exit(1)

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from local.emulator import LocalCloudError
+from relook.errors import RelookError
 from relook.quality.rates import percent
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
@@ -31,6 +33,22 @@ EXIT_ERROR, EXIT_ANOMALOUS, EXIT_REJECTED = 1, 3, 4
 
 class CommandError(Exception):
     """Ends the command with this one line and exit code 1."""
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Ends the program with one line, and exit code 1, for what its user can mend."""
+    try:
+        yield
+    except (CommandError, LocalCloudError, RelookError) as error:
+        _fail(str(error))
+    except (OSError, UnicodeError) as error:
+        _fail(f"{type(error).__name__}: {error}")
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(Text("error:", "bold red"), " ".join(message.split()), soft_wrap=True, markup=False)
+    sys.exit(EXIT_ERROR)
 
 
 def print_note(text: str) -> None:

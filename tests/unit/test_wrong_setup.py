@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -130,3 +131,11 @@ def test_a_port_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert LocalCloud().endpoint_url == "http://127.0.0.1:4599"
     monkeypatch.delenv("RELOOK_LOCAL_PORT")
     assert LocalCloud().endpoint_url == "http://127.0.0.1:4566"
+
+
+def test_the_demo_says_so_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RELOOK_LOCAL_PORT", "[bold]")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(Path(cli.main.__file__).with_name("demo.py")), run_name="__main__")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: RELOOK_LOCAL_PORT is '[bold]'; expected the number of a port")
