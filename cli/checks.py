@@ -13,6 +13,7 @@ from rich.text import Text
 from cli.output import out, printable, result_text
 from cli.stack import Stack
 from relook.errors import ConflictError
+from relook.quality.records import image_key
 from relook.registry.checks import ask_for_checks, due_text, find_overdue, list_checks
 from relook.registry.history import HistoryEntry
 from relook.registry.projects import describe_project
@@ -82,7 +83,7 @@ def print_checks(project: str, checks: Checks, by: str | None) -> None:
             str(record["inspected_at"]),
             str(record["expected"]),
             result_text(record),
-            Text(printable(str(record["image_uri"]).split("/", 3)[3])),
+            Text(printable(image_key(record))),
             Text(printable(", ".join(f"{name} {value}" for name, value in metadata.items()))),
         )
     out.print(table)

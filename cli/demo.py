@@ -31,7 +31,7 @@ from cli.training import train_in_cloud
 from local.cloud import LocalCloud
 from local.products import PRODUCTS, render, write_dataset
 from relook.events import DetailType
-from relook.registry.inspections import image_of
+from relook.quality.records import image_key
 from relook.registry.reviews import ReviewVerdict
 
 # Not the port of `relook local up`: a demo never touches what its user has running.
@@ -80,9 +80,7 @@ def run(stack: Stack) -> None:
 
 def _show_score(records: list[Mapping[str, Any]]) -> None:
     """How many verdicts agree with what was drawn; the files are named for it."""
-    judged = {
-        record["image_uri"].split("/", 3)[3]: record["is_anomalous"] for record in records if "confidence" in record
-    }
+    judged = {image_key(record): record["is_anomalous"] for record in records if "confidence" in record}
     wrong = [key for key, is_anomalous in judged.items() if is_anomalous == ("/normal-" in key)]
     console.print(f"\n{len(judged) - len(wrong)} of {len(judged)} verdicts are right", end="")
     console.print(f"; wrong: {', '.join(wrong)}" if wrong else "")
@@ -165,7 +163,7 @@ def _show_quality(stack: Stack, scratch: Path, receive: Callable[[int], list[dic
     )
     table.add_row("check", f"an alert is mailed. {told[0]['detail']['summary']}")
     table.add_row(
-        "review", f"{image_of(waiting)[0].key} waits first of all; {reviewed['reviewed_by']} says {reviewed['review']}"
+        "review", f"{image_key(waiting)} waits first of all; {reviewed['reviewed_by']} says {reviewed['review']}"
     )
     console.print(table)
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from local.emulator import LocalCloudError
 from relook.errors import RelookError
 from relook.quality.rates import percent
+from relook.quality.records import image_key
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
@@ -98,7 +99,7 @@ def print_verdicts(
     for column in ("image", "verdict", "confidence", "found", *more, *checks, "model"):
         table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for index, record in enumerate(records):
-        image = printable(record["image_uri"].split("/", 3)[3])
+        image = printable(image_key(record))
         cells = [Text(column[index]) for column in more.values()]
         cells += [result_text(record) if record.get("expected") else Text("-") for _ in checks]
         table.add_row(Text(image), *_verdict_cells(record), *cells, str(record.get("model_version", "-")))

@@ -33,6 +33,7 @@ from relook.errors import (
     TrainingDataError,
 )
 from relook.learning.data.masks import read_labels
+from relook.quality.records import image_name
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.dataset_type import DatasetType
 from relook.registry.inspections import RecordId
@@ -185,13 +186,13 @@ def _subject(console: Console, project: str, image: str) -> _Subject:
     if image.startswith(S3Uri.SCHEME):
         entry = _entry(console, project, image)
         record = inspection_of(console.stack, project, image)
-        return _Subject(image, image.rpartition("/")[2] if record is None else _name(record), record, entry)
+        return _Subject(image, image.rpartition("/")[2] if record is None else image_name(record), record, entry)
     record = record_of(console, image)
     if record.get("project") != project:
         raise InvalidRequestError(f"{project} has no such inspection")
     joined = ReviewedEntry.of(record)
     known = {each.stored.entry.source_ref: each for each in list_entries(console.stack, project)} if joined else {}
-    return _Subject(image, _name(record), record, known.get(joined.source_ref) if joined else None)
+    return _Subject(image, image_name(record), record, known.get(joined.source_ref) if joined else None)
 
 
 def _entry(console: Console, project: str, image: str) -> Entry:
@@ -242,10 +243,6 @@ def _dataset(sent: Sent) -> DatasetType:
 def _colors_of(record: Item) -> dict[str, str]:
     """Of what was found on it."""
     return {each["name"]: each["color"] for each in record.get("anomalies") or ()}
-
-
-def _name(record: Item) -> str:
-    return str(record["image_uri"]).rpartition("/")[2]
 
 
 def _picture(project: str, subject: _Subject) -> str:

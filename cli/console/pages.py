@@ -31,6 +31,7 @@ from cli.stack import Stack
 from relook.aws.table import Item
 from relook.detection.image import MAX_IMAGE_BYTES
 from relook.quality.rates import percent
+from relook.quality.records import image_key, image_name
 from relook.quality.stability import DRIFT, MIN_IMAGES, WATCH
 from relook.registry.history import described
 from relook.registry.inspections import RecordId, verdict_of
@@ -181,11 +182,6 @@ def swatch(color: str) -> Markup:
     )
 
 
-def key_of(record: Mapping[str, Any]) -> str:
-    """An image's key without its bucket."""
-    return str(record["image_uri"]).split("/", 3)[3]
-
-
 def person(who: str) -> str:
     """The last name of an ARN: a user, a role's session, an account's root."""
     return who.rstrip("/").rpartition("/")[2].rpartition(":")[2]
@@ -212,8 +208,8 @@ def _templates() -> Environment:
         "sure": lambda confidence: f"{float(confidence):.1%}",
         "time": local_time,
         "swatch": swatch,
-        "key": key_of,
-        "name": lambda record: key_of(record).rpartition("/")[2],
+        "key": image_key,
+        "name": image_name,
         "id": lambda record: str(RecordId.of(record)),
         "verdict": lambda record: verdict_of(record).value,
         "sign": lambda word: _SIGNS[word],

@@ -1,0 +1,16 @@
+"""How records of the Inspections table are read, wherever they are: nothing but their attributes is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def image_key(record: Mapping[str, Any]) -> str:
+    """The key of its image without the bucket; of a file that was never uploaded, its path."""
+    return str(record["image_uri"]).split("/", 3)[3]
+
+
+def image_name(record: Mapping[str, Any]) -> str:
+    """The last part of the key."""
+    return image_key(record).rpartition("/")[2]
