@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table as RichTable
-
 from cli.files import read_onnx
-from cli.output import out
+from cli.output import facts, out
 from cli.stack import Stack
 from cli.training import ensure_project, refuse_name
 from relook.learning.backbone.imported import ImportedBackbone
@@ -59,16 +57,14 @@ def describe(project: str, backbone: ImportedBackbone) -> dict[str, Any]:
 
 def print_description(described: dict[str, Any]) -> None:
     """The same for people."""
-    table = RichTable(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
+    told = facts()
     side = described["side_px"]
-    table.add_row("project", described["project"])
-    table.add_row("takes", f"{side} x {side} pixels")
-    table.add_row("gives", ", ".join(" x ".join(map(str, shape)) for shape in described["maps"]))
-    table.add_row("channels", str(described["channels"]))
-    table.add_row("size", f"{described['size_bytes'] / 1e6:.1f} MB")
-    table.add_row("SHA-256", described["sha256"])
+    told.add_row("project", described["project"])
+    told.add_row("takes", f"{side} x {side} pixels")
+    told.add_row("gives", ", ".join(" x ".join(map(str, shape)) for shape in described["maps"]))
+    told.add_row("channels", str(described["channels"]))
+    told.add_row("size", f"{described['size_bytes'] / 1e6:.1f} MB")
+    told.add_row("SHA-256", described["sha256"])
     one, two = described["cost_ms"]["1"], described["cost_ms"]["2"]
-    table.add_row("costs", f"{one} ms an image on one thread, {two} ms on two, on this machine")
-    out.print(table)
+    told.add_row("costs", f"{one} ms an image on one thread, {two} ms on two, on this machine")
+    out.print(told)

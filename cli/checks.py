@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import out, printable, result_text
+from cli.output import out, printable, result_text, table
 from cli.stack import Stack
 from relook.errors import ConflictError
 from relook.quality.records import image_key
@@ -74,19 +74,17 @@ def print_checks(project: str, checks: Checks, by: str | None) -> None:
         return
     if by:
         out.print(_by_group(checks, by))
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in ("inspected at", "expected", "result", "image", "metadata"):
-        table.add_column(column, overflow="fold")
+    listed = table("inspected at", "expected", "result", "image", "metadata")
     for record in checks.records:
         metadata = {name: value for name, value in (record.get("metadata") or {}).items() if name != "expected"}
-        table.add_row(
+        listed.add_row(
             str(record["inspected_at"]),
             str(record["expected"]),
             result_text(record),
             Text(printable(image_key(record))),
             Text(printable(", ".join(f"{name} {value}" for name, value in metadata.items()))),
         )
-    out.print(table)
+    out.print(listed)
 
 
 def _by_group(checks: Checks, by: str) -> RichTable:
@@ -94,9 +92,8 @@ def _by_group(checks: Checks, by: str) -> RichTable:
     for record in checks.records:
         group = str((record.get("metadata") or {}).get(by, "unknown"))
         groups.setdefault(group, []).append(record.get("is_expected_met"))
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in (by, "met", "missed", "unknown"):
-        table.add_column(column, justify="left" if column == by else "right")
+    numbers = ("met", "missed", "unknown")
+    grouped = table(by, *numbers, right=numbers)
     for group, results in sorted(groups.items()):
-        table.add_row(Text(printable(group)), *(str(results.count(each)) for each in (True, False, None)))
-    return table
+        grouped.add_row(Text(printable(group)), *(str(results.count(each)) for each in (True, False, None)))
+    return grouped

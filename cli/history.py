@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import out, printable
+from cli.output import out, printable, table
 from cli.stack import Stack
 from relook.events import DetailType
 from relook.registry.history import HistoryEntry, described, event_detail, list_history
@@ -39,10 +38,8 @@ def to_json(entry: HistoryEntry) -> dict[str, Any]:
 
 def print_history(entries: Iterable[HistoryEntry]) -> None:
     """For people."""
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in ("when", "what", "of", "before", "after", "who"):
-        table.add_column(column, overflow="fold")
+    changes = table("when", "what", "of", "before", "after", "who")
     for each in entries:
         texts = (each.subject, described(each.before), described(each.after), each.who)
-        table.add_row(f"{each.at:%Y-%m-%d %H:%M:%S}Z", each.what, *(Text(printable(text)) for text in texts))
-    out.print(table)
+        changes.add_row(f"{each.at:%Y-%m-%d %H:%M:%S}Z", each.what, *(Text(printable(text)) for text in texts))
+    out.print(changes)

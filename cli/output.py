@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,6 +82,22 @@ def progress() -> Iterator[Progress]:
         yield bars
 
 
+def table(*columns: str, right: Collection[str] = ()) -> RichTable:
+    """A table without lines; the columns named in `right` stand to the right."""
+    columned = RichTable(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        columned.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    return columned
+
+
+def facts() -> RichTable:
+    """A table of two columns: what it is, and what is to be said of it."""
+    columned = RichTable(box=None, show_header=False, pad_edge=False)
+    columned.add_column(style="bold", no_wrap=True)
+    columned.add_column()
+    return columned
+
+
 def print_verdicts(
     records: Sequence[Mapping[str, Any]],
     pictures: Sequence[Path] = (),
@@ -93,17 +109,15 @@ def print_verdicts(
         records: items of the Inspections table.
         more: further columns, a cell for each record.
     """
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
     more = more or {}
     checks = ["check"] if any(record.get("expected") for record in records) else []
-    for column in ("image", "verdict", "confidence", "found", *more, *checks, "model"):
-        table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
+    verdicts = table("image", "verdict", "confidence", "found", *more, *checks, "model", right=["confidence"])
     for index, record in enumerate(records):
         image = printable(image_key(record))
         cells = [Text(column[index]) for column in more.values()]
         cells += [result_text(record) if record.get("expected") else Text("-") for _ in checks]
-        table.add_row(Text(image), *_verdict_cells(record), *cells, str(record.get("model_version", "-")))
-    out.print(table)
+        verdicts.add_row(Text(image), *_verdict_cells(record), *cells, str(record.get("model_version", "-")))
+    out.print(verdicts)
     for path in pictures:
         out.print(Text("picture", "dim"), printable(str(path)), soft_wrap=True, markup=False)
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import out, printable
+from cli.output import out, printable, table
 from cli.period import Period
 from cli.reviewing import print_production
 from cli.stack import Stack
@@ -138,15 +138,15 @@ def print_report(report: Report) -> None:
     if report.by:
         out.print(_counts_table(report.by, summary.by_group.items(), {}))
     if summary.types:
-        table = _table("type", "images", "mean area")
+        types = table("type", "images", "mean area", right=["images", "mean area"])
         for kind in summary.types:
-            table.add_row(Text(kind.name), str(kind.images), f"{kind.mean_area_share:.2%}")
-        out.print(table)
+            types.add_row(Text(kind.name), str(kind.images), f"{kind.mean_area_share:.2%}")
+        out.print(types)
     if summary.rejections:
-        table = _table("rejected because", "images")
+        reasons = table("rejected because", "images", right=["images"])
         for reason, images in summary.rejections.items():
-            table.add_row(reason, str(images))
-        out.print(table)
+            reasons.add_row(reason, str(images))
+        out.print(reasons)
 
 
 def rate_text(rate: Rate) -> str:
@@ -159,16 +159,9 @@ def _counts_json(counts: Counts) -> dict[str, Any]:
 
 
 def _counts_table(unit: str, rows: Iterable[tuple[str, Counts]], notes: Mapping[str, str]) -> RichTable:
-    table = _table(unit, "inspected", "anomalous", "share, 95 % interval", "rejected", "")
+    columns = ("inspected", "anomalous", "share, 95 % interval", "rejected", "")
+    counted = table(unit, *columns, right=columns)
     for name, counts in rows:
         numbers = (str(counts.inspected), str(counts.anomalous), rate_text(counts.anomaly_rate), str(counts.rejected))
-        table.add_row(Text(printable(name)), *numbers, Text(notes.get(name, ""), "bold red"))
-    return table
-
-
-def _table(first: str, *numbers: str) -> RichTable:
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    table.add_column(Text(first), overflow="fold")
-    for column in numbers:
-        table.add_column(column, justify="right")
-    return table
+        counted.add_row(Text(printable(name)), *numbers, Text(notes.get(name, ""), "bold red"))
+    return counted

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import out
+from cli.output import out, table
 from cli.stack import Stack
 from cli.training import train_version
 from relook.detection.model import Model
@@ -23,7 +22,7 @@ from relook.detection.regions import Regions
 from relook.errors import InvalidRequestError
 from relook.learning.validation.evaluation import TEST_PROTOCOL, evaluate_on
 from relook.quality.comparison import Comparison, compare
-from relook.quality.rates import percent
+from relook.quality.rates import Rate, percent
 from relook.quality.thresholds import OperatingPoint, Outcome
 from relook.registry.dataset_type import DatasetType
 from relook.registry.datasets import StoredEntry
@@ -141,13 +140,12 @@ def comparison_rows(comparison: VersionComparison) -> list[tuple[str, str, str]]
 
 def print_comparison(comparison: VersionComparison) -> None:
     """Both versions side by side, on which images, and those on which they disagree."""
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    table.add_column("")
-    for name, version in (("hosted", comparison.hosted), ("candidate", comparison.candidate)):
-        table.add_column(f"{name}: {comparison.project}/{version}", justify="right")
+    versions = {"hosted": comparison.hosted, "candidate": comparison.candidate}
+    columns = [f"{name}: {comparison.project}/{version}" for name, version in versions.items()]
+    compared = table("", *columns, right=columns)
     for title, hosted, candidate in comparison_rows(comparison):
-        table.add_row(Text(title), hosted, candidate)
-    out.print(table)
+        compared.add_row(Text(title), hosted, candidate)
+    out.print(compared)
     judged_on = f"{comparison.images} images. {comparison.judged_on}"
     out.print(Text("judged on", "bold"), judged_on, markup=False, soft_wrap=True)
     if comparison.left_out:
@@ -163,15 +161,15 @@ def print_comparison(comparison: VersionComparison) -> None:
 
 
 _ROWS: Mapping[str, Callable[[OperatingPoint], str]] = {
-    "anomalies found": lambda point: _rate(point.confusion.recall.hits, point.confusion.recall.total),
-    "false alarms": lambda point: _rate(point.confusion.false_alarm_rate.hits, point.confusion.false_alarm_rate.total),
+    "anomalies found": lambda point: _rate(point.confusion.recall),
+    "false alarms": lambda point: _rate(point.confusion.false_alarm_rate),
     "F1": lambda point: _number(point.confusion.f1),
     "threshold": lambda point: f"{point.threshold:.3f}",
 }
 
 
-def _rate(hits: int, total: int) -> str:
-    return f"{hits} of {total} ({hits / total:.1%})" if total else "-"
+def _rate(rate: Rate) -> str:
+    return f"{rate.hits} of {rate.total} ({rate.share:.1%})" if rate.share is not None else "-"
 
 
 def _number(value: float | None) -> str:

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from cli import checks, drift
 from cli.checks import Checks
-from cli.output import CommandError, out, printable, result_text
+from cli.output import CommandError, out, printable, result_text, table
 from cli.report import rate_text
 from cli.stack import Stack
 from cli.stages import stack_name
@@ -164,14 +163,11 @@ def print_status(status: Status) -> None:
     if not status.projects:
         out.print("No project yet; train one: relook train PROJECT FOLDER")
         return
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in ("project", "model", "threshold", "today", "anomalous", "rejected", "to review"):
-        table.add_column(column, justify="left" if column in ("project", "model") else "right", overflow="fold")
-    for column in ("checks", "drift", "ignored"):
-        table.add_column(column, overflow="fold")
+    numbers = ("threshold", "today", "anomalous", "rejected", "to review")
+    projects = table("project", "model", *numbers, "checks", "drift", "ignored", right=numbers)
     for each, threshold in status.projects:
         hosted, regions, today = each.project.hosted, each.project.regions, each.today
-        table.add_row(
+        projects.add_row(
             Text(printable(each.project.name)),
             hosted.version if hosted else "none hosted",
             "-" if threshold is None else f"{threshold:g}",
@@ -183,7 +179,7 @@ def print_status(status: Status) -> None:
             _drift_text(each.watched.drift),
             percent(regions.share) if regions else "-",
         )
-    out.print(table)
+    out.print(projects)
 
 
 def _threshold(stack: Stack, project: Project) -> float | None:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import CommandError, err, out, printable
+from cli.output import CommandError, err, out, printable, table
 from cli.stack import Stack
 from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError
@@ -247,13 +247,12 @@ def _evaluated(judge: Judge) -> str:
 
 
 def _table(points: list[tuple[str, OperatingPoint]]) -> RichTable:
-    table = RichTable(box=None, header_style="bold", pad_edge=False)
-    for column in ("threshold", "chosen by", "found of the anomalous", "false alarms of the normal"):
-        table.add_column(column, justify="right" if column == "threshold" else "left", overflow="fold")
+    columns = ("threshold", "chosen by", "found of the anomalous", "false alarms of the normal")
+    thresholds = table(*columns, right=["threshold"])
     for how, point in points:
         rates = (point.confusion.recall, point.confusion.false_alarm_rate)
-        table.add_row(f"{point.threshold:.4f}", Text(printable(how)), *map(_rate, rates))
-    return table
+        thresholds.add_row(f"{point.threshold:.4f}", Text(printable(how)), *map(_rate, rates))
+    return thresholds
 
 
 def _rate(rate: Rate) -> str:

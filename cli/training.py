@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, TaskID
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from cli.files import read_onnx
-from cli.output import CommandError, out, progress
+from cli.output import CommandError, facts, out, progress
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.aws.table import Table
@@ -135,30 +134,28 @@ def print_report(report: Report) -> None:
     """What was chosen and how good it is as a table, then what its owner should know."""
     findings = report.findings
     measured = findings["evaluation"]
-    table = RichTable(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    table.add_row("model", report.place + (" (hosted)" if report.is_hosted else ""))
+    told = facts()
+    told.add_row("model", report.place + (" (hosted)" if report.is_hosted else ""))
     trained_on = findings["trained_on"]
     counted = f"{trained_on['normal_images']} normal and {trained_on['anomalous_images']} anomalous images"
-    table.add_row("trained on", counted)
+    told.add_row("trained on", counted)
     if backbone := findings["backbone"]:
-        table.add_row("backbone", f"{backbone['name']}, SHA-256 {backbone['sha256'][:12]}…")
+        told.add_row("backbone", f"{backbone['name']}, SHA-256 {backbone['sha256'][:12]}…")
     for choice in findings["choices"]:
         scores = ", ".join(f"{option} {score:.2f}" for option, score in choice["scores"].items())
-        table.add_row(choice["name"], f"{choice['chosen']} ({choice['measure']}: {scores})")
+        told.add_row(choice["name"], f"{choice['chosen']} ({choice['measure']}: {scores})")
     if measured["f1"] is not None:
         shares = f"precision {measured['precision']:.2f}, recall {measured['recall']:.2f}"
         ranks = f"AUROC {measured['roc_auc']:.2f}, AUPR {measured['average_precision']:.2f}"
-        table.add_row("verdicts", f"F1 {measured['f1']:.2f} ({shares}), {ranks}")
-    table.add_row("false alarms", f"{measured['false_alarm_share']:.1%} of the normal images")
+        told.add_row("verdicts", f"F1 {measured['f1']:.2f} ({shares}), {ranks}")
+    told.add_row("false alarms", f"{measured['false_alarm_share']:.1%} of the normal images")
     error = f"off by {measured['calibration_error']:.1%} on average (expected calibration error)"
-    table.add_row("confidence", error)
+    told.add_row("confidence", error)
     for kind in measured["types"]:
         shares = f"precision {kind['precision']:.2f}, recall {kind['recall']:.2f}"
-        table.add_row(kind["name"], f"IoU {kind['iou']:.2f} ({shares})")
-    table.add_row("measured", measured["protocol"])
-    out.print(table)
+        told.add_row(kind["name"], f"IoU {kind['iou']:.2f} ({shares})")
+    told.add_row("measured", measured["protocol"])
+    out.print(told)
     for note in findings["notes"]:
         out.print(Text("note", "yellow"), note, markup=False)
 
