@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli.main
+import cli.models
 from cli import training
 from cli.output import CommandError
 from cli.stack import Stack
@@ -48,7 +49,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     with opened() as door:
         forget_process_state()
         outputs = {"ModelsBucket": "models", "RegistryTable": "registry", "LookoutEndpoint": door.endpoint}
-        monkeypatch.setattr(cli.main, "connect", lambda stage: Stack(outputs, Clients()))
+        monkeypatch.setattr(cli.models, "connect", lambda stage: Stack(outputs, Clients()))
         yield door.cloud
     forget_process_state()
 
@@ -144,7 +145,7 @@ def test_an_export_of_anomalib_1_brings_its_metadata(stack: Cloud, tmp_path: Pat
 
 
 def test_an_export_works_without_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.main, "connect", lambda stage: pytest.fail("no cloud is needed"))
+    monkeypatch.setattr(cli.models, "connect", lambda stage: pytest.fail("no cloud is needed"))
     path, image, folder = (tmp_path / name for name in ("model.onnx", "bad.png", "package"))
     path.write_bytes(anomalib_onnx())
     image.write_bytes(part_png(1001, is_scratched=True))
