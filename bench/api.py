@@ -59,6 +59,7 @@ class Throughput:
 
 
 def main() -> None:
+    """Print what the API takes, and its bars."""
     parser = argparse.ArgumentParser(prog="python -m bench.api", description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=100, help="of each measurement (default: 100)")
     parser.add_argument("--json", action="store_true")

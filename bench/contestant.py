@@ -30,6 +30,7 @@ LIBRARIES = {
 
 
 def main() -> None:
+    """Look at each image whose path comes in on standard input; answer with what it took, a JSON line each."""
     parser = argparse.ArgumentParser(prog="python -m bench.contestant", description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=LIBRARIES)
     parser.add_argument("folder", type=Path, help="a model package, or what bench.patchcore wrote")

@@ -76,6 +76,7 @@ At {PEER_SIDES[1]} it takes a turn in every {SLOW_EVERY}th round only."""
 
 
 def main() -> None:
+    """Print what one detection takes, beside the peers."""
     parser = argparse.ArgumentParser(prog="python -m bench.detect", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--peer-python", default=sys.executable, help="runs the peers in torch (default: this one)")

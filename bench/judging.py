@@ -33,18 +33,22 @@ class Judgement:
 
     @property
     def auroc(self) -> float:
+        """Area under the ROC curve of the odds."""
         return roc_auc(self.odds, self.label)
 
     @property
     def aupr(self) -> float:
+        """Average precision of the odds; an anomaly is the positive class."""
         return average_precision(self.odds, self.label)
 
     @property
     def f1(self) -> float:
+        """Of the verdicts, 0..1."""
         return overlap(self.is_detected, self.label).f1
 
     @property
     def ece(self) -> float:
+        """Expected calibration error of the probabilities, 0..1."""
         return expected_calibration_error(self.probabilities, self.label)
 
     @property

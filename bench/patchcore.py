@@ -139,6 +139,7 @@ def convolutions() -> Iterator[tuple[str, tuple[int, int, int, int], int]]:
 
 
 def gaussian() -> FloatArray:
+    """(2n + 1,) weights of the blur of anomaly maps, cut off at four spreads; their sum is 1."""
     reach = int(4 * BLUR_SIGMA_PX + 0.5)
     bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / BLUR_SIGMA_PX) ** 2)
     return np.asarray(bell / bell.sum(), np.float32)

@@ -84,6 +84,7 @@ print("\\n" + json.dumps({"import_s": imported, "rows": rows, "peak_mb": peak_mb
 
 
 def main() -> None:
+    """Print what an upload takes to its verdict, and by which steps."""
     parser = argparse.ArgumentParser(prog="python -m bench.pipeline", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=60)
     arguments = parser.parse_args()

@@ -44,10 +44,12 @@ class Measurement:
 
     @property
     def median_ms(self) -> float:
+        """Of one turn."""
         return statistics.median(self.ms)
 
     @property
     def p95_ms(self) -> float:
+        """Which 95 % of the turns stay below."""
         return float(np.percentile(self.ms, 95))
 
 

@@ -41,6 +41,8 @@ def read_manifest(
 
     Args:
         local: gives the reader of a reference; where they are by themselves unless given.
+    Raises:
+        CommandError: it is no UTF-8, a line cannot be used, or none has a label.
     """
     try:
         checked = check_lines(lines_of([path.read_bytes()]), None, may_repeat=False, may_be_local=True)

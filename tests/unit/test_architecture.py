@@ -151,3 +151,18 @@ def test_a_command_s_arguments_are_read_before_anything_heavy_is_loaded() -> Non
     program = f"import sys, cli.main; print(*(each for each in {heavy} if each in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+def public_functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Of a module or a class, with the methods of its public classes."""
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
+            yield from public_functions(each)
+        elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and not each.name.startswith("_"):
+            yield each
+
+
+@pytest.mark.parametrize("path", [*MODULES, *BESIDE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_public_says_what_it_does(path: Path) -> None:
+    silent = [each.name for each in public_functions(ast.parse(path.read_text())) if not ast.get_docstring(each)]
+    assert not silent or path == RELOOK / "learning/graph/xp.py"  # namesakes of numpy's functions, which say it there

@@ -137,6 +137,12 @@ def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[s
     """Replace the entries of images that the dataset has and add those of new images: all lines or none.
 
     An image may stand in several lines: they count in their order, so that the last one stays.
+
+    Raises:
+        InvalidRequestError: the changes hold no lines of text at all.
+        ConflictError: the dataset was not created.
+        ResourceNotFoundError: no such project or dataset.
+        ThrottledError: other writers were always faster; nothing was changed.
     """
     project, dataset_type = _named(given)
     changes: bytes = given["Changes"]

@@ -17,7 +17,14 @@ _CONTENT_TYPES = ("image/jpeg", "image/png")
 
 
 def detect_anomalies(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The verdict on one image by a hosted model version."""
+    """The verdict on one image by a hosted model version.
+
+    Raises:
+        InvalidRequestError: the content type is that of no image.
+        ImageRejectedError: the image is damaged, or not one that the model takes.
+        ConflictError: the version is not hosted, or its package cannot be used.
+        ResourceNotFoundError: no such project or version.
+    """
     from relook.lookout.models import resolve_version
     from relook.observability import emit_inspection_metrics
     from relook.registry.model_version import ModelStatus

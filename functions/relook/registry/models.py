@@ -138,7 +138,11 @@ def end_training(
 
 
 def read_model(table: Table, project: str, version: str) -> ModelVersion:
-    """As `describe_model`, but the state as it is written."""
+    """As `describe_model`, but the state as it is written.
+
+    Raises:
+        ResourceNotFoundError: no such project or version.
+    """
     item = table.get(model_key(project, version)) if version.isdecimal() else None
     if item is None:
         describe_project(table, project)  # which may be what is missing; no project is gone while it has versions
