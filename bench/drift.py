@@ -29,6 +29,7 @@ from relook.detection.model import Model
 from relook.learning.data.samples import LabeledImage
 from relook.learning.training import train
 from relook.quality.drift import drift
+from relook.quality.records import InspectionStatus
 from relook.quality.stability import MIN_IMAGES, Stability
 from relook.quality.thresholds import threshold_for_false_alarms
 from relook.training.evaluation import image_outcomes
@@ -114,7 +115,7 @@ def _look(model: Model, images: Sequence[LabeledImage], threshold: float) -> tup
         assert result.statistics is not None
         records.append(
             {
-                "status": "INSPECTED",
+                "status": InspectionStatus.INSPECTED,
                 "model_version": "1",
                 "inspected_at": "2026-11-26T09:00:00.000Z",
                 "score": result.score,

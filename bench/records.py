@@ -30,6 +30,7 @@ from relook.events import DetailType
 from relook.inspection.record import Inspection, Outcome, record_item
 from relook.inspection.store import PictureUris
 from relook.inspection.upload import Upload
+from relook.quality.records import InspectionStatus
 from relook.quality.thresholds import Band
 from relook.registry.checks import ask_for_checks
 from relook.registry.history import record_change
@@ -119,7 +120,7 @@ def _probability(random: np.random.Generator, chance: float) -> float:
 
 def _reviewed(item: dict[str, Any], who: str) -> dict[str, Any]:
     """As somebody said of it that it is right."""
-    if item["status"] != "INSPECTED":
+    if item["status"] != InspectionStatus.INSPECTED:
         return item
     said = {"review": ReviewVerdict.RIGHT, "reviewed_by": who, "reviewed_at": item["inspected_at"]}
     return {name: value for name, value in item.items() if name not in ("to_review", "review_order")} | said

@@ -31,7 +31,7 @@ from cli.training import train_in_cloud
 from local.cloud import LocalCloud
 from local.products import PRODUCTS, render, write_dataset
 from relook.events import DetailType
-from relook.quality.records import image_key
+from relook.quality.records import InspectionStatus, image_key
 from relook.registry.reviews import ReviewVerdict
 
 # Not the port of `relook local up`: a demo never touches what its user has running.
@@ -69,7 +69,7 @@ def run(stack: Stack) -> None:
             print_verdicts(records, [each.overlay for each in drops if each.overlay])
             _show_score(records)
             console.rule("[bold]what a consumer of the event bus received")
-            wanted = sum(record["status"] == "REJECTED" or record["is_anomalous"] for record in records)
+            wanted = sum(record["status"] == InspectionStatus.REJECTED or record["is_anomalous"] for record in records)
             events: list[dict[str, Any]] = []
             while len(events) < wanted:
                 events += receive(5)

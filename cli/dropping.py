@@ -16,6 +16,7 @@ from cli.regions import regions_of_version
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.errors import AwsError, ResourceNotFoundError
+from relook.quality.records import InspectionStatus
 from relook.registry.projects import is_project_name
 
 _POLL_S = 0.2  # a verdict takes about a second
@@ -56,7 +57,9 @@ def drop(
             try:
                 uploads[path] = _upload(stack, path, f"{project}/{name}", metadata)
             except (OSError, UnicodeError, AwsError) as error:
-                records[path] = _without_verdict(path, project, "REJECTED", reason=UNREADABLE, message=str(error))
+                records[path] = _without_verdict(
+                    path, project, InspectionStatus.REJECTED, reason=UNREADABLE, message=str(error)
+                )
             bars.advance(uploading)
         if not uploads:
             raise CommandError(f"Nothing could be uploaded: {records[paths[0]]['message']}")

@@ -20,6 +20,7 @@ from relook.detection.result import BACKGROUND_COLOR
 from relook.errors import InvalidRequestError
 from relook.learning.data.mask_colors import type_color
 from relook.learning.data.masks import is_background, read_labels
+from relook.quality.records import InspectionStatus
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.contention import beside_others
 from relook.registry.dataset_type import DatasetType
@@ -93,7 +94,7 @@ def label_inspection(
         NoSuchObjectError: the upload is gone; what was said is kept.
     """
     refuse_elsewhere(record, dataset)
-    if record["status"] != "INSPECTED":
+    if record["status"] != InspectionStatus.INSPECTED:
         raise InvalidRequestError(
             f"{record['image_uri']} was rejected ({record['reason']}); no model can learn from it"
         )

@@ -18,6 +18,7 @@ from relook.detection.model import Model
 from relook.detection.package import ModelPackage
 from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.errors import ImageRejectedError
+from relook.quality.records import InspectionStatus
 
 
 def detect(package_folder: Path, paths: list[Path], pictures: Path) -> list[dict[str, Any]]:
@@ -64,12 +65,16 @@ def inspect(
                 record["inspection_id"] = hashlib.sha256(data).hexdigest()[:32]
                 result = model.detect(data)
             except OSError as error:
-                records.append(record | {"status": "REJECTED", "reason": UNREADABLE, "message": str(error)})
+                records.append(
+                    record | {"status": InspectionStatus.REJECTED, "reason": UNREADABLE, "message": str(error)}
+                )
                 continue
             except ImageRejectedError as error:
-                records.append(record | {"status": "REJECTED", "reason": error.reason, "message": error.message})
+                records.append(
+                    record | {"status": InspectionStatus.REJECTED, "reason": error.reason, "message": error.message}
+                )
                 continue
-            record |= {"status": "INSPECTED"} | _verdict(model, result)
+            record |= {"status": InspectionStatus.INSPECTED} | _verdict(model, result)
             if target := save_picture(pictures, name, kind, partial(draw, data, result, name)):
                 record[kind] = str(target)
             records.append(record)

@@ -17,7 +17,7 @@ from rich.text import Text
 from local.emulator import LocalCloudError
 from relook.errors import RelookError
 from relook.quality.rates import percent
-from relook.quality.records import image_key
+from relook.quality.records import InspectionStatus, image_key
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
@@ -133,7 +133,7 @@ def result_text(record: Mapping[str, Any]) -> Text:
 def _verdict_cells(record: Mapping[str, Any]) -> tuple[Text, str, Text]:
     if record["status"] == PENDING:
         return Text("no verdict", "bold yellow"), "-", Text(record["message"])
-    if record["status"] == "REJECTED":
+    if record["status"] == InspectionStatus.REJECTED:
         return Text("rejected", "bold yellow"), "-", Text(printable(f"{record['reason']}: {record['message']}"))
     verdict = Text("ANOMALOUS", "bold red") if record["is_anomalous"] else Text("normal", "green")
     types = ", ".join(f"{each['name']} {percent(float(each['area_share']))}" for each in record["anomalies"])
@@ -146,6 +146,6 @@ def exit_code(records: Sequence[Mapping[str, Any]]) -> int:
     """0 when every image is normal; what else was found, the worst first."""
     if any(record["status"] == PENDING for record in records):
         return EXIT_ERROR
-    if any(record["status"] == "REJECTED" for record in records):
+    if any(record["status"] == InspectionStatus.REJECTED for record in records):
         return EXIT_REJECTED
     return EXIT_ANOMALOUS if any(record["is_anomalous"] for record in records) else 0

@@ -14,6 +14,7 @@ from cli.console.reviewing import details
 from relook.detection.result import NearestNormal
 from relook.errors import InvalidRequestError, NoSuchObjectError, PackageError, ResourceNotFoundError
 from relook.inspection.publish import detail_types, event_detail
+from relook.quality.records import InspectionStatus
 from relook.registry.inspections import RecordId, Verdict, Wanted, around, page, types_of
 
 PAGE_SIZE = 60
@@ -94,7 +95,7 @@ def home(request: Request) -> Response:
 
 def _nearest(console: Console, record: Mapping[str, Any]) -> tuple[NearestNormal | None, str]:
     """The normal training image that is most like it; or else why it cannot be shown."""
-    if record["status"] == "REJECTED":
+    if record["status"] == InspectionStatus.REJECTED:
         return None, ""
     try:
         nearest = console.normals.of(record)

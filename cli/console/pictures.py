@@ -19,6 +19,7 @@ from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header, read_reach
 from relook.detection.regions import Regions
 from relook.errors import ImageRejectedError, NoSuchObjectError, PackageError, ResourceNotFoundError
+from relook.quality.records import InspectionStatus
 from relook.registry.inspections import image_digest, image_of, verdict_of
 from relook.registry.packages import load_manifest
 
@@ -47,7 +48,7 @@ def picture(request: Request) -> Response:
         if kind == "painted":
             return jpeg(painted(console.stack, record))
         if kind == "nearest":
-            nearest = console.normals.of(record) if record["status"] == "INSPECTED" else None
+            nearest = console.normals.of(record) if record["status"] == InspectionStatus.INSPECTED else None
             if nearest is None:
                 return _missing("No normal image is known to be like it")
             return as_itself(

@@ -13,6 +13,7 @@ from cli.console.pictures import as_png
 from cli.labelling import list_entries
 from cli.regions import ignore
 from relook.errors import InvalidRequestError
+from relook.quality.records import InspectionStatus
 from relook.registry.inspections import RecordId, newest
 from relook.registry.projects import describe_project
 from relook.registry.regions import read_regions
@@ -60,7 +61,7 @@ def _picture(console: Console, project: str) -> str | None:
     wanted = ("image_uri", "object_version", "status")
     records = newest(console.stack.inspections, [project], page_size=_LOOKED_AT, attributes=wanted)
     for record in islice(records, _LOOKED_AT):
-        if record["status"] == "INSPECTED":
+        if record["status"] == InspectionStatus.INSPECTED:
             return f"/pictures/{RecordId.of(record)}/image"
     entries = list_entries(console.stack, project)
     return entry_address(project, "image", entries[0].stored.entry.source_ref) if entries else None

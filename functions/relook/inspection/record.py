@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from relook.detection.image import ImageHeader
@@ -13,17 +12,11 @@ from relook.detection.result import BACKGROUND, DetectAnomalyResult
 from relook.errors import ImageRejectedError
 from relook.inspection.store import PictureUris
 from relook.inspection.upload import NO_MODEL, Upload
+from relook.quality.records import InspectionStatus
 from relook.quality.thresholds import Band
 from relook.registry.inspections import stamp
 from relook.registry.retention import EXPIRES_AT, Retention
 from relook.registry.reviews import waiting
-
-
-class InspectionStatus(StrEnum):
-    """How an inspection ended."""
-
-    INSPECTED = "INSPECTED"
-    REJECTED = "REJECTED"
 
 
 @dataclass(frozen=True)

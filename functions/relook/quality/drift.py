@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from relook.quality.records import InspectionStatus
 from relook.quality.stability import Reading, Stability, stability
 from relook.quality.summary import UNKNOWN
 
@@ -84,7 +85,7 @@ def _is_read(stability: Stability) -> bool:
 
 def _counts(record: Mapping[str, Any], model_version: str) -> bool:
     return (
-        record["status"] == "INSPECTED"
+        record["status"] == InspectionStatus.INSPECTED
         and record.get("model_version") == model_version
         and record.get("expected") is None
     )

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
+
+
+class InspectionStatus(StrEnum):
+    """How an inspection ended."""
+
+    INSPECTED = "INSPECTED"
+    REJECTED = "REJECTED"
 
 
 def image_key(record: Mapping[str, Any]) -> str:

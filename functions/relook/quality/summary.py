@@ -14,6 +14,7 @@ from heapq import heappush, heappushpop
 from typing import Any
 
 from relook.quality.rates import Confusion, Rate
+from relook.quality.records import InspectionStatus
 
 Record = Mapping[str, Any]
 
@@ -241,7 +242,7 @@ class Summarizer:
         tallies = [self._total, self._slots.setdefault(self._slot(str(record["inspected_at"])), _Tally())]
         if self._group_by is not None:
             tallies.append(self._group(record, self._group_by))
-        is_inspected = record["status"] == "INSPECTED"
+        is_inspected = record["status"] == InspectionStatus.INSPECTED
         for tally in tallies:
             tally.inspected += is_inspected
             tally.anomalous += is_inspected and bool(record["is_anomalous"])

@@ -16,6 +16,7 @@ from typing import Any, Self
 from relook.aws.bucket import S3Uri
 from relook.aws.table import Item, Table
 from relook.errors import InvalidRequestError
+from relook.quality.records import InspectionStatus
 
 _LOOKED_AT = 500
 """Records a page looks at before it says how far it came: a quarter of a second on the local cloud."""
@@ -46,7 +47,7 @@ class Verdict(StrEnum):
 
 def verdict_of(record: Mapping[str, Any]) -> Verdict:
     """Of a record."""
-    if record["status"] == "REJECTED":
+    if record["status"] == InspectionStatus.REJECTED:
         return Verdict.REJECTED
     return Verdict.ANOMALOUS if record["is_anomalous"] else Verdict.NORMAL
 

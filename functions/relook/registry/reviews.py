@@ -16,6 +16,7 @@ from relook.aws.table import ConditionFailedError, Item, Table, Update, write_al
 from relook.detection.result import is_type_name
 from relook.errors import InvalidRequestError, ReviewedMeanwhileError, ThrottledError
 from relook.events import DetailType
+from relook.quality.records import InspectionStatus
 from relook.quality.thresholds import distance_from_threshold
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, list_history, record_change
@@ -108,7 +109,7 @@ def review(
             "to_review": None,
             "review_order": None,
         },
-        expect={"reviewed_at": (seen and seen.at,), "status": ("INSPECTED",)},
+        expect={"reviewed_at": (seen and seen.at,), "status": (InspectionStatus.INSPECTED,)},
     )
     entry = record_change(
         record["project"],
@@ -163,7 +164,7 @@ def latest_reviews(registry: Table, project: str) -> Iterator[dict[str, Any]]:
         yield {
             "inspection_id": said["inspection_id"],
             "image_uri": entry.subject,
-            "status": "INSPECTED",
+            "status": InspectionStatus.INSPECTED,
             "is_anomalous": said["verdict"] == Verdict.ANOMALOUS,
             "inspected_at": entry.at.isoformat(),
             "expected": said.get("expected"),
