@@ -13,7 +13,7 @@ from rich.text import Text
 from cli.output import out, printable, result_text, table
 from cli.stack import Stack
 from relook.errors import ConflictError
-from relook.quality.records import image_key
+from relook.quality.records import group_of, image_key
 from relook.registry.checks import ask_for_checks, due_text, find_overdue, list_checks
 from relook.registry.history import HistoryEntry
 from relook.registry.projects import describe_project
@@ -90,8 +90,7 @@ def print_checks(project: str, checks: Checks, by: str | None) -> None:
 def _by_group(checks: Checks, by: str) -> RichTable:
     groups: dict[str, list[bool | None]] = {}
     for record in checks.records:
-        group = str((record.get("metadata") or {}).get(by, "unknown"))
-        groups.setdefault(group, []).append(record.get("is_expected_met"))
+        groups.setdefault(group_of(record, by), []).append(record.get("is_expected_met"))
     numbers = ("met", "missed", "unknown")
     grouped = table(by, *numbers, right=numbers)
     for group, results in sorted(groups.items()):

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from relook.quality.records import InspectionStatus
+from relook.quality.records import InspectionStatus, group_of
 from relook.quality.stability import Reading, Stability, stability
-from relook.quality.summary import UNKNOWN
 
 MOST_IMAGES = 500
 """Of a stream, the newest: of so many chance alone gives an index of .014, a seventh of the first reading. More would
@@ -67,7 +66,7 @@ def drift(
     for record in records:
         if not _counts(record, model_version):
             continue
-        name = None if group_by is None else str((record.get("metadata") or {}).get(group_by, UNKNOWN))
+        name = None if group_by is None else group_of(record, group_by)
         if name not in streams and len(streams) >= _MOST_STREAMS:
             continue
         stream = streams.setdefault(name, _Stream())

@@ -14,6 +14,15 @@ class InspectionStatus(StrEnum):
     REJECTED = "REJECTED"
 
 
+UNKNOWN = "unknown"
+"""The group of records whose metadata does not name one."""
+
+
+def group_of(record: Mapping[str, Any], name: str) -> str:
+    """What the upload's metadata has under a name, such as `camera` or `line`."""
+    return str((record.get("metadata") or {}).get(name, UNKNOWN))
+
+
 def image_key(record: Mapping[str, Any]) -> str:
     """The key of its image without the bucket; of a file that was never uploaded, its path."""
     return str(record["image_uri"]).split("/", 3)[3]

@@ -14,14 +14,12 @@ from heapq import heappush, heappushpop
 from typing import Any
 
 from relook.quality.rates import Confusion, Rate
-from relook.quality.records import InspectionStatus
+from relook.quality.records import UNKNOWN, InspectionStatus, group_of
 
 Record = Mapping[str, Any]
 
 OTHERS = "others"
 """Stands for the groups that came after the first `_MOST_GROUPS`."""
-UNKNOWN = "unknown"
-"""The group of records whose metadata does not name one."""
 
 OUTCOME = ("expected", "status", "is_anomalous", "inspected_at", "reason")
 """Attributes of a record that its `Counts` come from."""
@@ -253,7 +251,7 @@ class Summarizer:
             self._rejections[str(record.get("reason", UNKNOWN))] += 1
 
     def _group(self, record: Record, name: str) -> _Tally:
-        group = str((record.get("metadata") or {}).get(name, UNKNOWN))
+        group = group_of(record, name)
         if group not in self._groups and len(self._groups) >= _MOST_GROUPS:
             group = OTHERS
         return self._groups.setdefault(group, _Tally())

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from relook.quality.rates import Confusion
-from relook.quality.summary import COUNTED, OTHERS, OUTCOME, UNKNOWN, Checks, Counts, summarize
+from relook.quality.records import UNKNOWN
+from relook.quality.summary import COUNTED, OTHERS, OUTCOME, Checks, Counts, summarize
 
 
 def record(number: int, day: int = 1, probability: str | None = None, **more: Any) -> dict[str, Any]:
