@@ -23,10 +23,11 @@ from local.cloud import LocalCloud
 from local.products import PRODUCTS, write_dataset
 from relook.aws.table import Table, to_attributes
 from relook.detection.image import ImageHeader
-from relook.detection.result import Anomaly, DetectAnomalyResult, exact_float32
+from relook.detection.result import Anomaly, DetectAnomalyResult
 from relook.detection.statistics import PictureStatistics
 from relook.errors import ImageRejectedError, RejectionReason
 from relook.events import DetailType
+from relook.float32 import exact_float32
 from relook.inspection.record import Inspection, Outcome, record_item
 from relook.inspection.store import PictureUris
 from relook.inspection.upload import Upload

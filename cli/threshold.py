@@ -12,8 +12,8 @@ from rich.text import Text
 
 from cli.output import CommandError, err, out, printable, table
 from cli.stack import Stack
-from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError
+from relook.float32 import exact_float32
 from relook.quality.rates import Rate
 from relook.quality.thresholds import (
     OperatingPoint,

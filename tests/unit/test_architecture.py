@@ -1,6 +1,7 @@
 """Imports flow one way.
 
-errors <- detection <- learning; {aws, detection} <- registry <- {inspection, training, lookout} <- handlers.
+errors <- {settings, events}; {errors, float32} <- {aws, detection}; detection <- {learning, quality};
+{aws, events, detection, quality} <- registry <- {lookout, training, watching} <- handlers; lookout <- inspection.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ MODULES = sorted(FUNCTIONS.rglob("*.py"))
 BESIDE = [path for name in ("infra", "local", "cli", "bench") for path in sorted((ROOT / name).rglob("*.py"))]
 MAY_IMPORT = {
     "errors": set(),
+    "float32": set(),
     "settings": {"errors"},
     "observability": set(),
-    "aws": {"errors", "detection"},
-    "events": {"errors", "aws"},
-    "detection": {"errors"},
-    "learning": {"errors", "detection"},
+    "aws": {"errors", "float32"},
+    "events": {"errors"},
+    "detection": {"errors", "float32"},
+    "learning": {"errors", "float32", "detection"},
     "quality": {"errors", "detection"},
-    "registry": {"errors", "events", "aws", "detection", "quality"},
-    "lookout": {"errors", "settings", "observability", "events", "aws", "detection", "registry"},
-    "training": {"errors", "settings", "observability", "events", "aws", "detection", "quality", "registry"},
+    "registry": {"errors", "float32", "events", "aws", "detection", "quality"},
+    "lookout": {"errors", "float32", "settings", "observability", "aws", "detection", "registry"},
+    "training": {"errors", "float32", "settings", "observability", "events", "aws", "detection", "quality", "registry"},
     "inspection": {
         "errors",
         "settings",
@@ -41,7 +43,7 @@ MAY_IMPORT = {
         "registry",
         "lookout",
     },
-    "watching": {"errors", "settings", "observability", "events", "aws", "detection", "quality", "registry"},
+    "watching": {"errors", "settings", "observability", "events", "aws", "quality", "registry"},
 }
 
 LEARNING_MAY_IMPORT = {
@@ -166,3 +168,11 @@ def public_functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunct
 def test_what_is_public_says_what_it_does(path: Path) -> None:
     silent = [each.name for each in public_functions(ast.parse(path.read_text())) if not ast.get_docstring(each)]
     assert not silent or path == RELOOK / "learning/graph/xp.py"  # namesakes of numpy's functions, which say it there
+
+
+def test_every_import_that_is_allowed_is_made() -> None:
+    made: dict[str, set[str]] = {own: set() for own in MAY_IMPORT}
+    for path in MODULES:
+        if path.parent != FUNCTIONS and (own := layer(path)) in made:
+            made[own] |= layers(imported(path)) - {own, "learning"}
+    assert made == MAY_IMPORT

@@ -12,7 +12,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from relook.aws.errors import translated
-from relook.detection.result import exact_float32
+from relook.float32 import exact_float32
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -17,12 +17,12 @@ from relook.detection.result import (
     Anomaly,
     DetectAnomalyResult,
     NearestNormal,
-    exact_float32,
 )
 from relook.detection.session import Session
 from relook.detection.statistics import PictureStatistics, picture_statistics
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, PackageError, RejectionReason
+from relook.float32 import exact_float32
 
 
 @dataclass(frozen=True)

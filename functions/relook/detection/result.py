@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,13 +76,3 @@ class DetectAnomalyResult:
     nearest_normal: NearestNormal | None = None
     score: float | None = None
     statistics: PictureStatistics | None = None
-
-
-def exact_float32(number: float) -> float:
-    """The nearest float32 value, widened exactly; 0 where it is below a millionth.
-
-    Every number the service answered was one, and clients rely on it: DynamoDB keeps 38 decimal digits, which such a
-    value fits and an ordinary double mostly does not.
-    """
-    value: float = struct.unpack("<f", struct.pack("<f", number))[0]
-    return value if abs(value) >= 1e-6 else 0.0

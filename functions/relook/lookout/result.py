@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult, exact_float32
+from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult
+from relook.float32 import exact_float32
 
 
 def write_result(result: DetectAnomalyResult) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError, UnknownOperationError
+from relook.float32 import exact_float32
 from relook.lookout.contract import API_VERSION, OPERATIONS, Kind, Location, Member, Operation, Shape
 from relook.lookout.errors import error_shape
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from relook.aws.bucket import Bucket
 from relook.aws.table import ConditionFailedError, Table, Update
 from relook.detection.regions import Regions
-from relook.detection.result import exact_float32
 from relook.errors import (
     NoSuchObjectError,
     ResourceNotFoundError,
@@ -22,6 +21,7 @@ from relook.errors import (
     TrainingDataError,
 )
 from relook.events import DetailType
+from relook.float32 import exact_float32
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, record_change
 from relook.registry.projects import Project, ProjectRegions, describe_project, project_key, regions_item

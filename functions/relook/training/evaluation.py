@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError
+from relook.float32 import exact_float32
 from relook.quality.thresholds import Outcome
 from relook.registry.datasets import StoredEntry
 from relook.registry.manifest_entry import CLASSIFICATION

@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.metrics import precision_recall_curve as reference_curve
 
-from relook.detection.result import exact_float32
 from relook.errors import InvalidRequestError
+from relook.float32 import exact_float32
 from relook.quality.rates import Confusion
 from relook.quality.thresholds import (
     Outcome,

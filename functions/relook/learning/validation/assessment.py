@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from relook.detection.package import AnomalyClass
 from relook.detection.rendering import label_pixels
-from relook.detection.result import exact_float32
 from relook.detection.view import Cut
+from relook.float32 import exact_float32
 from relook.learning.data.training_set import TrainingSet
 from relook.learning.estimators.calibration import THRESHOLD, median_and_spread
 from relook.learning.estimators.verdicts import HeldBackVerdicts
