@@ -14,12 +14,11 @@ from itertools import islice
 from typing import Any
 
 from relook.aws.bucket import S3Uri
+from relook.aws.refusals import why_unreadable
 from relook.errors import (
-    AwsAccessDeniedError,
     AwsError,
     ConflictError,
     InvalidRequestError,
-    ObjectArchivedError,
     ResourceNotFoundError,
     ResourceType,
     ThrottledError,
@@ -198,16 +197,10 @@ def _manifest_lines(service: Service, place: S3Uri, version_id: str | None) -> I
     max_mb = service.settings.max_manifest_mb
     try:
         stored = service.bucket(place.bucket).open(place.key, version_id=version_id)
-    except ObjectArchivedError as error:
-        text = f"{place} is in an archive storage class; restore it, or copy it to one that can be read at once"
-        raise _UnusableError(text) from error
-    except AwsAccessDeniedError as error:
-        text = f"{place} may not be read ({error.code}); name its bucket in the stack's option data_buckets"
-        raise _UnusableError(text) from error
     except AwsError as error:
         if error.is_transient:
             raise
-        raise _UnusableError(f"{place} cannot be read ({error.code}): {error.text}") from error
+        raise _UnusableError(why_unreadable(place, error)) from error
     with stored:
         if stored.size_bytes > max_mb * 1_000_000:
             raise _UnusableError(f"{place} has {stored.size_bytes:,} bytes; a manifest may have {max_mb:,} MB at most")

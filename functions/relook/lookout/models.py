@@ -11,6 +11,7 @@ from itertools import dropwhile, islice
 from typing import Any
 
 from relook.aws.bucket import S3Uri
+from relook.aws.refusals import why_unwritable
 from relook.errors import (
     AwsError,
     ConflictError,
@@ -207,10 +208,7 @@ def _check_writable(service: Service, output: S3Uri, kms_key_id: str | None) -> 
     except AwsError as error:
         if error.is_transient:
             raise
-        raise InvalidRequestError(
-            f"The evaluation cannot be written to {output} ({error.code}: {error.text}). Name the bucket in the "
-            "stage's data_buckets, and let its own policy and the key, if any, allow it"
-        ) from error
+        raise InvalidRequestError(f"There is no place for the evaluation: {why_unwritable(output, error)}") from error
 
 
 def _counts(stats: ImageStats) -> str:

@@ -9,14 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relook.aws.bucket import Bucket, S3Uri
+from relook.aws.refusals import why_unreadable
 from relook.detection.image import check_size, check_start
-from relook.errors import (
-    AwsError,
-    ImageRejectedError,
-    NoSuchBucketError,
-    NoSuchObjectError,
-    ObjectArchivedError,
-)
+from relook.errors import AwsError, ImageRejectedError
 from relook.registry.manifest import LineProblem, UsableLine
 
 if TYPE_CHECKING:
@@ -102,14 +97,10 @@ class Objects:
         place = S3Uri.parse(uri)
         try:
             start, size_bytes = Bucket(self._s3, place.bucket).read_start(place.key, _START_BYTES)
-        except ObjectArchivedError:
-            return f"{uri} is in an archive storage class; restore it, or copy it to one that can be read at once"
-        except (NoSuchBucketError, NoSuchObjectError) as error:
-            return f"{uri} does not exist ({error.code}); upload it, or take its line out"
         except AwsError as error:
             if error.is_transient:
                 raise
-            return f"{uri} may not be read ({error.code}); name {place.bucket} in the stack's option data_buckets"
+            return why_unreadable(place, error)
         if not size_bytes and place.key.endswith("/"):
             return f"{uri} is a folder and no image; take its line out"
         try:

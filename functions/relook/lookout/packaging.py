@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from relook.aws.bucket import Bucket
+from relook.aws.refusals import why_unwritable
 from relook.errors import (
-    AwsAccessDeniedError,
     AwsError,
     ConflictError,
     InvalidRequestError,
-    NoSuchBucketError,
     PackageError,
     ResourceType,
 )
@@ -156,13 +155,8 @@ def _package(service: Service, job: PackagingJob, model: ModelVersion) -> str:
 def _write(bucket: Bucket, key: str, data: bytes, content_type: str) -> None:
     try:
         bucket.write(key, data, content_type)
-    except NoSuchBucketError as error:
-        raise _PackagingFailedError(f"Bucket {bucket.name} does not exist") from error
-    except AwsAccessDeniedError as error:
-        text = f"Relook may not write {bucket.uri(key)}; name the bucket in the stack's data_buckets"
-        raise _PackagingFailedError(text) from error
     except AwsError as error:
-        raise _PackagingFailedError(f"{bucket.uri(key)} cannot be written: {error.code}: {error.text}") from error
+        raise _PackagingFailedError(why_unwritable(bucket.uri(key), error)) from error
 
 
 def _architecture(asked: Mapping[str, Any]) -> str:

@@ -7,15 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relook.aws.bucket import Bucket, S3Uri
+from relook.aws.refusals import why_unreadable
 from relook.detection.image import check_size
-from relook.errors import (
-    AwsAccessDeniedError,
-    ImageRejectedError,
-    NoSuchBucketError,
-    NoSuchObjectError,
-    ObjectArchivedError,
-    TrainingDataError,
-)
+from relook.errors import AwsError, ImageRejectedError, TrainingDataError
 from relook.registry.manifest_entry import ManifestEntry
 
 if TYPE_CHECKING:
@@ -55,13 +49,9 @@ def read_object(s3: S3Client, uri: str) -> bytes:
         with Bucket(s3, place.bucket).open(place.key) as stored:
             check_size(stored.size_bytes)
             return stored.read()
-    except (NoSuchBucketError, NoSuchObjectError) as error:
-        text = f"{uri} does not exist ({error.code}); upload it, or take it out of the dataset"
-        raise TrainingDataError(text) from error
-    except (AwsAccessDeniedError, ObjectArchivedError) as error:
-        raise TrainingDataError(
-            f"{uri} may not be read ({error.code}: {error.text}). Name {place.bucket} in the stage's data_buckets, and "
-            "let its own policy and key allow it"
-        ) from error
+    except AwsError as error:
+        if error.is_transient:
+            raise
+        raise TrainingDataError(why_unreadable(place, error)) from error
     except ImageRejectedError as error:
         raise TrainingDataError(f"{uri} cannot be used: {error.message}") from error

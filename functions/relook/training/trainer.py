@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from relook.aws.arns import FunctionArn
 from relook.aws.bucket import Bucket
 from relook.aws.clients import Clients
+from relook.aws.refusals import why_unwritable
 from relook.aws.table import Table
 from relook.errors import (
     AwsError,
@@ -187,10 +188,8 @@ class Trainer:
         except AwsError as error:
             if error.is_transient:
                 raise
-            raise InvalidRequestError(
-                f"The evaluation cannot be written to {place.uri(key)} ({_described(error)}). Name the bucket in "
-                "the stage's data_buckets, and let its own policy and the key, if any, allow it"
-            ) from error
+            message = f"There is no place for the evaluation: {why_unwritable(place.uri(key), error)}"
+            raise InvalidRequestError(message) from error
 
     def _fail(self, model: ModelVersion, message: str) -> ModelVersion:
         logger.info("training failed", project=model.project, model_version=model.version, reason=message)

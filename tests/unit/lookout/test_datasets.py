@@ -267,16 +267,15 @@ def test_a_manifest_that_is_not_there_fails_the_creation(service: Service, place
     create_dataset(service, {**TRAIN, "DatasetSource": source})
     found = described(service)
     assert found["Status"] == "CREATE_FAILED"
-    assert found["StatusMessage"].startswith(f"s3://{place['Bucket']}/{place['Key']} cannot be read ({code})")
+    assert found["StatusMessage"].startswith(f"s3://{place['Bucket']}/{place['Key']} does not exist ({code})")
 
 
 def test_a_manifest_that_may_not_be_read_says_what_to_do(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_s3(monkeypatch, service, "AccessDenied", 403)
     found = create(service, line("a.jpg"))
     assert found["Status"] == "CREATE_FAILED"
-    assert (
-        "may not be read (AccessDenied); name its bucket in the stack's option data_buckets" in found["StatusMessage"]
-    )
+    assert "may not be read (AccessDenied: " in found["StatusMessage"]
+    assert "name images in the stage's data_buckets" in found["StatusMessage"]
 
 
 def test_an_archived_manifest_says_so(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

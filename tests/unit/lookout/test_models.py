@@ -640,7 +640,9 @@ def test_nothing_is_provisioned_unless_the_stage_asks_for_it(service: Service) -
 
 def test_an_output_bucket_that_cannot_be_written_is_refused_before_the_training(ready: Service) -> None:
     output = {"S3Location": {"Bucket": "nowhere-at-all", "Prefix": "out/"}}
-    with pytest.raises(InvalidRequestError, match=r"cannot be written to s3://nowhere-at-all/out/ \(NoSuchBucket"):
+    with pytest.raises(
+        InvalidRequestError, match=r"s3://nowhere-at-all/out/ cannot be written: there is no bucket nowhere-at-all"
+    ):
         operations.create_model(ready, {**REQUEST, "OutputConfig": output})
     assert list(operations.list_models(ready, {"ProjectName": "bracket"})["Models"]) == []
     operations.create_model(ready, REQUEST)
