@@ -27,7 +27,7 @@ import lookout_api
 from cli.stack import Stack
 from local.front_door import TOO_LARGE_BODY, TOO_LARGE_HEADERS, is_too_large
 from relook import settings
-from relook.aws.clients import Clients
+from relook.aws.clients import FRONT_DOOR_S, Clients
 from relook.aws.table import Table
 from relook.lookout.service_model import SERVICE
 from relook.settings import LookoutApiSettings
@@ -101,7 +101,7 @@ class FrontDoor:
             "RegistryTable": self.settings.registry_table,
             "EventBus": self.settings.event_bus,
         }
-        return Stack(outputs, Clients())
+        return Stack(outputs, Clients(read_timeout_s=FRONT_DOOR_S))  # as `connect` makes them, none of the API's
 
     def training_requests(self) -> list[dict[str, Any]]:
         """What was sent to be trained since the last call."""
