@@ -187,6 +187,7 @@ def _calls_to_aws(door: FrontDoor) -> Iterator[None]:
 def _handler_of(door: FrontDoor) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             door.requests.append(time.monotonic())

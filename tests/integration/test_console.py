@@ -96,10 +96,12 @@ def test_filter_open_and_look_at_the_layers_by_keys_alone(page: Page) -> None:
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".card.anomalous")).to_have_count(2)
     expect(page.locator(".card.normal")).to_have_count(0)
+    page.wait_for_load_state()  # its script has run: keys do something
     page.locator("h1").click()
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("anomalous")
+    page.wait_for_load_state()
     mask = page.locator('[data-layer="mask"]')
     expect(mask).to_be_hidden()
     page.keyboard.press("m")
