@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
 from relook.aws.bucket import S3Uri
@@ -24,7 +23,7 @@ from relook.errors import (
     ThrottledError,
 )
 from relook.lookout.objects import Objects
-from relook.lookout.service import PAGE, Service, decode_token, encode_token
+from relook.lookout.service import Service, decode_token, is_number, page_of
 from relook.observability import logger
 from relook.registry import datasets
 from relook.registry.contention import beside_others
@@ -116,20 +115,17 @@ def list_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str
     """The lines that pass all filters, as they came, in their order; both limits of time are exclusive."""
     project, dataset_type = _named(given)
     kind = f"entries/{project}/{dataset_type}"
-    start, size = _start(decode_token(kind, given.get("NextToken"))), given.get("MaxResults", PAGE)
+    start = int(decode_token(kind, given.get("NextToken"), is_number) or 0)
 
     @beside_others
     def numbered() -> Iterator[tuple[int, StoredEntry]]:
         dataset = datasets.describe_dataset(service.registry, project, dataset_type)
         entries = datasets.iter_entries(service.datasets_bucket, dataset, start)
-        return enumerate(entries, start)
+        return enumerate(entries, start + 1)
 
-    # One more than the page has, which is where the next page begins
-    page = list(islice(((i, entry) for i, entry in numbered() if _passes(entry, given)), size + 1))
-    return {
-        "DatasetEntries": [entry.line for _, entry in page[:size]],
-        "NextToken": encode_token(kind, str(page[size][0])) if len(page) > size else None,
-    }
+    passing = (numbered_entry for numbered_entry in numbered() if _passes(numbered_entry[1], given))
+    page, token = page_of(kind, passing, given, lambda numbered_entry: str(numbered_entry[0]))
+    return {"DatasetEntries": [entry.line for _, entry in page], "NextToken": token}
 
 
 def update_dataset_entries(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,14 +298,6 @@ def _passes(entry: StoredEntry, given: Mapping[str, Any]) -> bool:
         and ("AfterCreationDate" not in given or entry.added > given["AfterCreationDate"])
         and given.get("SourceRefContains", "") in entry.entry.source_ref
     )
-
-
-def _start(position: str | None) -> int:
-    if position is None:
-        return 0
-    if not (position.isascii() and position.isdecimal() and len(position) < 10):
-        raise InvalidRequestError("NextToken is not one that this list has given")
-    return int(position)
 
 
 def _stats(entries: Iterable[StoredEntry]) -> ImageStats:

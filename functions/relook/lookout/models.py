@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import dropwhile, islice
+from itertools import dropwhile
 from typing import Any
 
 from relook.aws.bucket import S3Uri
@@ -22,7 +22,8 @@ from relook.errors import (
     ResourceNotFoundError,
     ResourceType,
 )
-from relook.lookout.service import PAGE, Service, decode_token, encode_token
+from relook.lookout.service import Service, decode_token, is_number, page_of
+from relook.lookout.tags import tags_of
 from relook.observability import logger
 from relook.registry import hosting, models, trainings
 from relook.registry.dataset_type import DatasetType
@@ -52,7 +53,7 @@ def create_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
         description=given.get("Description"),
         output=OutputPlace(place["Bucket"], place.get("Prefix", "")),
         kms_key_id=given.get("KmsKeyId"),
-        tags=_tags(given.get("Tags", [])),
+        tags=tags_of(given.get("Tags", [])),
         slots=service.settings.max_concurrent_trainings,
     )
     body = json.dumps({"project": project, "version": model.version})
@@ -86,18 +87,15 @@ def describe_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]
 
 def list_models(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """The project's model versions, newest first."""
-    project, size = describe_project(service.registry, given["ProjectName"]).name, given.get("MaxResults", PAGE)
+    project = describe_project(service.registry, given["ProjectName"]).name
     kind = f"models of {project}"
-    after = decode_token(kind, given.get("NextToken"))
+    after = decode_token(kind, given.get("NextToken"), is_number)
     versions = models.list_models(service.registry, project)
     if after is not None:
-        if not (after.isascii() and after.isdecimal()):
-            raise InvalidRequestError("NextToken is not one that this list has given")
         # The version of the token may have been deleted meanwhile.
         versions = dropwhile(lambda model: int(model.version) >= int(after), versions)
-    page = list(islice(versions, size + 1))
-    token = encode_token(kind, page[size - 1].version) if len(page) > size else None
-    return {"Models": [_metadata(service, model) for model in page[:size]], "NextToken": token}
+    page, token = page_of(kind, versions, given, lambda model: model.version)
+    return {"Models": [_metadata(service, model) for model in page], "NextToken": token}
 
 
 def delete_model(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,13 +212,6 @@ def _check_writable(service: Service, output: S3Uri, kms_key_id: str | None) -> 
 def _counts(stats: ImageStats) -> str:
     unlabeled = stats.total - stats.normal - stats.anomaly
     return f"{stats.total} images, {stats.normal} normal, {stats.anomaly} anomalous and {unlabeled} unlabelled"
-
-
-def _tags(given: list[Mapping[str, str]]) -> dict[str, str]:
-    tags = {tag["Key"]: tag["Value"] for tag in given}
-    if len(tags) < len(given):
-        raise InvalidRequestError("Tags names a key twice; each key may come once")
-    return tags
 
 
 def _check_units(service: Service, model: str, minimum: int, maximum: int | None) -> None:

@@ -23,7 +23,7 @@ from relook.errors import (
 )
 from relook.lookout.component import component_zip, recipe
 from relook.lookout.models import resolve_version
-from relook.lookout.service import PAGE, Service, decode_token, encode_token
+from relook.lookout.service import Service, decode_token, page_of
 from relook.registry.model_version import ModelStatus, ModelVersion
 from relook.registry.models import describe_model
 from relook.registry.packages import load_package
@@ -83,12 +83,11 @@ def describe_model_packaging_job(service: Service, given: Mapping[str, Any]) -> 
 
 def list_model_packaging_jobs(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """A project's jobs, newest first."""
-    size, kind = given.get("MaxResults", PAGE), f"packaging jobs of {given['ProjectName']}"
+    kind = f"packaging jobs of {given['ProjectName']}"
     after = decode_token(kind, given.get("NextToken"))
     jobs = list_jobs(service.registry, given["ProjectName"])
-    page = [job for job in jobs if after is None or _position(job) < after]
-    token = encode_token(kind, _position(page[size - 1])) if len(page) > size else None
-    return {"ModelPackagingJobs": [_metadata(job) for job in page[:size]], "NextToken": token}
+    page, token = page_of(kind, (job for job in jobs if after is None or _position(job) < after), given, _position)
+    return {"ModelPackagingJobs": [_metadata(job) for job in page], "NextToken": token}
 
 
 class _PackagingFailedError(Exception):

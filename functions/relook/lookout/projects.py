@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
-from relook.errors import InvalidRequestError
 from relook.lookout.datasets import dataset_metadata
-from relook.lookout.service import PAGE, Service, decode_token, encode_token
+from relook.lookout.service import Service, decode_token, page_of
 from relook.registry import projects
 from relook.registry.datasets import list_datasets
 from relook.registry.packaging_jobs import delete_jobs
@@ -32,13 +30,10 @@ def describe_project(service: Service, given: Mapping[str, Any]) -> dict[str, An
 
 def list_projects(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """All projects, by name."""
-    size = given.get("MaxResults", PAGE)
-    after = decode_token(_LIST, given.get("NextToken"))
-    if after is not None and not projects.is_project_name(after):
-        raise InvalidRequestError("NextToken is not one that this list has given")
-    page = list(islice(projects.list_projects(service.registry, after=after), size + 1))
-    token = encode_token(_LIST, page[size - 1].name) if len(page) > size else None
-    return {"Projects": [_metadata(service, project) for project in page[:size]], "NextToken": token}
+    after = decode_token(_LIST, given.get("NextToken"), projects.is_project_name)
+    later = projects.list_projects(service.registry, after=after)
+    page, token = page_of(_LIST, later, given, lambda project: project.name)
+    return {"Projects": [_metadata(service, project) for project in page], "NextToken": token}
 
 
 def delete_project(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from relook.aws.arns import FunctionArn
 from relook.aws.bucket import Bucket
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
+
+T = TypeVar("T")
 
 PAGE = 100  # entries of a list where the caller names no MaxResults: the most that MaxResults may be
 
@@ -96,9 +99,30 @@ def encode_token(kind: str, position: str) -> str:
     return base64.b64encode(f"{kind}\n{position}".encode()).decode()
 
 
-def decode_token(kind: str, token: str | None) -> str | None:
-    """The position; None for the first page.
+def page_of(
+    kind: str, items: Iterable[T], given: Mapping[str, Any], position: Callable[[T], str]
+) -> tuple[list[T], str | None]:
+    """The first items, as many as a caller asks for, and the next page's token; None where there is none.
 
+    Args:
+        items: from where the page begins.
+        position: of the item that the next page goes on behind.
+    """
+    size = given.get("MaxResults", PAGE)
+    page = list(islice(items, size + 1))  # one more tells whether there is a next page
+    return page[:size], encode_token(kind, position(page[size - 1])) if len(page) > size else None
+
+
+def is_number(position: str) -> bool:
+    """Whether it can be that of something counted: a version, a line."""
+    return position.isascii() and position.isdecimal() and len(position) < 10
+
+
+def decode_token(kind: str, token: str | None, is_position: Callable[[str], bool] = bool) -> str | None:
+    """The position behind which a page is asked for; None for the first page.
+
+    Args:
+        is_position: whether such a list can have given this one.
     Raises:
         InvalidRequestError: no token of such a list.
     """
@@ -108,6 +132,6 @@ def decode_token(kind: str, token: str | None) -> str | None:
         list_kind, _, position = base64.b64decode(token, validate=True).decode().partition("\n")
     except (binascii.Error, ValueError):
         list_kind, position = "", ""
-    if list_kind != kind or not position:
+    if list_kind != kind or not is_position(position):
         raise InvalidRequestError(f"NextToken {token[:100]!r} is not one that this list has given")
     return position

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relook.errors import InvalidRequestError
@@ -17,9 +17,7 @@ _NUMBER = re.compile("[1-9][0-9]*")
 def tag_resource(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
     """Add tags, or change their values."""
     project, version = _model(service, given["ResourceArn"])
-    new = {tag["Key"]: tag["Value"] for tag in given["Tags"]}
-    if len(new) < len(given["Tags"]):
-        raise InvalidRequestError("Tags names a key twice; each key may come once")
+    new = tags_of(given["Tags"])
 
     def change(tags: dict[str, str]) -> dict[str, str]:
         changed = {**tags, **new}
@@ -43,6 +41,18 @@ def list_tags_for_resource(service: Service, given: Mapping[str, Any]) -> dict[s
     """A model version's tags, by key."""
     tags = describe_model(service.registry, *_model(service, given["ResourceArn"])).tags
     return {"Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
+
+
+def tags_of(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Tags as a request has them, by key.
+
+    Raises:
+        InvalidRequestError: a key comes twice.
+    """
+    tags = {tag["Key"]: tag["Value"] for tag in given}
+    if len(tags) < len(given):
+        raise InvalidRequestError("Tags names a key twice; each key may come once")
+    return tags
 
 
 def _model(service: Service, arn: str) -> tuple[str, str]:
