@@ -10,6 +10,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from infra.asset import Asset, AssetError, Contents, build_asset
 from infra.config import ConfigError, StageConfig
+from infra.names import stack_name
 from infra.stack import RelookStack
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     app = App()
     config = StageConfig.from_context(app.node.try_get_context)
     code, training_code = (_code(contents, build_asset(config, contents)) for contents in Contents)
-    RelookStack(app, f"Relook-{config.stage}", config=config, code=code, training_code=training_code)
+    RelookStack(app, stack_name(config.stage), config=config, code=code, training_code=training_code)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cli.output import CommandError
+from infra.names import stack_name
 from local.cloud import LocalCloud
 from relook.errors import AwsError
 
@@ -23,11 +24,6 @@ def connect(stage: str) -> Stack:
         CommandError: the local cloud is not running, there are no credentials, or the stage is not deployed.
     """
     return _local_stack() if stage == LOCAL_STAGE else _deployed_stack(stage)
-
-
-def stack_name(stage: str) -> str:
-    """Of the CloudFormation stack, which its resources' names begin with."""
-    return f"Relook-{stage}"
 
 
 def _local_stack() -> Stack:

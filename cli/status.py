@@ -15,7 +15,7 @@ from cli.checks import Checks
 from cli.output import CommandError, out, printable, result_text, table
 from cli.report import rate_text
 from cli.stack import Stack
-from cli.stages import stack_name
+from infra.names import stack_name
 from relook.errors import AwsError, InvalidRequestError, PackageError
 from relook.quality.drift import StreamDrift
 from relook.quality.rates import percent

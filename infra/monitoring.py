@@ -11,9 +11,9 @@ from infra.alerts import Alerts
 from infra.inspection import Inspection
 from infra.training import Training
 from infra.watching import Watching
+from relook.observability import METRICS_NAMESPACE
 from relook.quality.stability import DRIFT
 
-METRICS_NAMESPACE = "Relook"
 _FIVE_MINUTES = Duration.minutes(5)
 
 

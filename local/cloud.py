@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from infra.names import stack_name
 from local.emulator import Emulator, LocalCloudError, neutral
 from relook.errors import AwsError
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["CloudStatus", "LocalCloud", "LocalCloudError"]
 
 ROOT = Path(__file__).parents[1]
-STACK = "Relook-local"
+STACK = stack_name("local")
 
 
 @dataclass(frozen=True)
