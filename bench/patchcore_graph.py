@@ -20,13 +20,13 @@ CORESET_SHARE = 0.1  # as PatchCore-10%
 CHANNELS = 128 + 256  # of ResNet-18's second and third stages
 
 
-def write_peer(folder: Path, images: Sequence[ByteArray], side: int, *, seed: int = 0) -> None:
+def write_peer(folder: Path, images: Sequence[ByteArray], side: int) -> None:
     """Everything the three need: `graph.onnx`, `weights.npz` and `bank.npy`.
 
     Args:
         images: (side, side, 3) uint8 each, whose patches fill the bank.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     weights = {name: _he(generator, shape) for name, shape, _ in convolutions()}
     session = Session(_graph(weights, side, None), threads=2)
     patches = np.concatenate([session(image=image[None])["patches"] for image in images])

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from local.emulator import LocalCloudError
 from relook.errors import RelookError
-from relook.quality.rates import percent
+from relook.quality.rates import Rate, percent
 from relook.quality.records import InspectionStatus, image_key
 
 # A pipe has no width to fit into; a log or a file is read best without wrapped cells.
@@ -80,6 +80,14 @@ def progress() -> Iterator[Progress]:
     )
     with Progress(*columns, console=err, transient=True) as bars:
         yield bars
+
+
+def rate_text(rate: Rate, of: str = "") -> str:
+    """With its 95 % interval, such as `5.8% (2.9% to 11.6%)`; `5.8%, 7 of 120 images (2.9% to 11.6%)` of `images`."""
+    if rate.share is None:
+        return "unknown"
+    counts = f", {rate.hits} of {rate.total} {of}" if of else ""
+    return f"{rate.share:.1%}{counts} ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def table(*columns: str, right: Collection[str] = ()) -> RichTable:

@@ -9,12 +9,12 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import out, printable, table
+from cli.output import out, printable, rate_text, table
 from cli.period import Period
 from cli.reviewing import print_production
 from cli.stack import Stack
 from relook.aws.table import Item
-from relook.quality.rates import ControlChart, Rate, control_chart
+from relook.quality.rates import ControlChart, control_chart
 from relook.quality.summary import COUNTED, Counts, Summarizer, Summary
 from relook.registry.inspections import Wanted, newest
 
@@ -147,11 +147,6 @@ def print_report(report: Report) -> None:
         for reason, images in summary.rejections.items():
             reasons.add_row(reason, str(images))
         out.print(reasons)
-
-
-def rate_text(rate: Rate) -> str:
-    """With its 95 % interval, such as `5.8% (2.9% to 11.6%)`."""
-    return f"{rate.share:.1%} ({rate.low:.1%} to {rate.high:.1%})" if rate.share is not None else "unknown"
 
 
 def _counts_json(counts: Counts) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
-from cli.output import out, table
+from cli.output import out, rate_text, table
 from cli.stack import Stack
 from cli.training import train_version
 from relook.detection.model import Model
@@ -22,7 +22,7 @@ from relook.detection.regions import Regions
 from relook.errors import InvalidRequestError
 from relook.learning.validation.evaluation import TEST_PROTOCOL, evaluate_on
 from relook.quality.comparison import Comparison, compare
-from relook.quality.rates import Rate, percent
+from relook.quality.rates import percent
 from relook.quality.thresholds import OperatingPoint, Outcome
 from relook.registry.dataset_type import DatasetType
 from relook.registry.datasets import StoredEntry
@@ -161,15 +161,11 @@ def print_comparison(comparison: VersionComparison) -> None:
 
 
 _ROWS: Mapping[str, Callable[[OperatingPoint], str]] = {
-    "anomalies found": lambda point: _rate(point.confusion.recall),
-    "false alarms": lambda point: _rate(point.confusion.false_alarm_rate),
+    "anomalies found": lambda point: rate_text(point.confusion.recall, "images"),
+    "false alarms": lambda point: rate_text(point.confusion.false_alarm_rate, "images"),
     "F1": lambda point: _number(point.confusion.f1),
     "threshold": lambda point: f"{point.threshold:.3f}",
 }
-
-
-def _rate(rate: Rate) -> str:
-    return f"{rate.hits} of {rate.total} ({rate.share:.1%})" if rate.share is not None else "-"
 
 
 def _number(value: float | None) -> str:

@@ -14,11 +14,10 @@ from rich.text import Text
 
 from cli.dataset_entries import join_dataset
 from cli.dropping import save_overlay
-from cli.output import CommandError, out, print_note, print_verdicts
+from cli.output import CommandError, out, print_note, print_verdicts, rate_text
 from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.errors import ConflictError, InvalidRequestError, NoSuchObjectError, ReviewedMeanwhileError
-from relook.quality.rates import Rate
 from relook.quality.summary import Reviews, summarize
 from relook.registry.dataset_type import DatasetType
 from relook.registry.inspections import RecordId, types_of
@@ -163,16 +162,13 @@ def print_production(reviews: Reviews) -> None:
     count = reviews.right + reviews.wrong + reviews.unsure
     split = f"{reviews.right} right, {reviews.wrong} wrong, {reviews.unsure} unsure"
     out.print(Text("reviewed", "bold"), f"{count} images: {split}", markup=False)
-    precision = _share(reviews.confusion.precision, "alarms")
-    false_alarms = _share(reviews.confusion.false_alarm_rate, "normal images")
-    out.print(Text("among them", "bold"), f"precision {precision}, false alarms {false_alarms}", markup=False)
-
-
-def _share(rate: Rate, of: str) -> str:
-    """With its 95 % interval."""
-    if rate.share is None:
-        return f"unknown (no {of})"
-    return f"{rate.share:.0%} ({rate.hits} of {rate.total} {of}, 95 % interval {rate.low:.0%} to {rate.high:.0%})"
+    precision = rate_text(reviews.confusion.precision, "alarms")
+    false_alarms = rate_text(reviews.confusion.false_alarm_rate, "normal images")
+    out.print(
+        Text("among them", "bold"),
+        f"precision {precision}, false alarms {false_alarms}; in brackets, 95 % intervals",
+        markup=False,
+    )
 
 
 _VERDICTS = {each[0]: each for each in ReviewVerdict}

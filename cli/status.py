@@ -12,8 +12,7 @@ from rich.text import Text
 
 from cli import checks, drift
 from cli.checks import Checks
-from cli.output import CommandError, out, printable, result_text, table
-from cli.report import rate_text
+from cli.output import CommandError, out, printable, rate_text, result_text, table
 from cli.stack import Stack
 from infra.names import stack_name
 from relook.errors import AwsError, InvalidRequestError, PackageError

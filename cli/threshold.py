@@ -10,11 +10,10 @@ import typer
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.output import CommandError, err, out, printable, table
+from cli.output import CommandError, err, out, printable, rate_text, table
 from cli.stack import Stack
 from relook.errors import InvalidRequestError
 from relook.float32 import exact_float32
-from relook.quality.rates import Rate
 from relook.quality.thresholds import (
     OperatingPoint,
     Outcome,
@@ -251,11 +250,7 @@ def _table(points: list[tuple[str, OperatingPoint]]) -> RichTable:
     thresholds = table(*columns, right=["threshold"])
     for how, point in points:
         rates = (point.confusion.recall, point.confusion.false_alarm_rate)
-        thresholds.add_row(f"{point.threshold:.4f}", Text(printable(how)), *map(_rate, rates))
+        thresholds.add_row(
+            f"{point.threshold:.4f}", Text(printable(how)), *(rate_text(each, "images") for each in rates)
+        )
     return thresholds
-
-
-def _rate(rate: Rate) -> str:
-    if rate.share is None:
-        return "-"
-    return f"{rate.share:.1%}, {rate.hits} of {rate.total} ({rate.low:.1%} to {rate.high:.1%})"

@@ -25,8 +25,7 @@ from cli.console.nearest import NearestNormals
 from cli.console.running import RunningReports
 from cli.console.safety import TOKEN_FIELD, TOKEN_HEADER, Sessions, session_of
 from cli.drift import READINGS
-from cli.output import CommandError
-from cli.report import rate_text
+from cli.output import CommandError, rate_text
 from cli.stack import Stack
 from relook.aws.table import Item
 from relook.detection.image import MAX_IMAGE_BYTES

@@ -11,8 +11,9 @@ import pytest
 
 from cli.console.pages import Console
 from cli.console.report import document
+from cli.output import rate_text
 from cli.period import Period
-from cli.report import rate_text, read
+from cli.report import read
 from tests.console.conftest import Seen, png
 
 PERIOD = {"since": "2026-11-26T09:00Z", "until": "2026-11-26T09:30Z"}
