@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from local.cloud import LocalCloud
 from local.front_door import MAX_EVENT_BYTES, is_too_large
 from relook.aws.clients import Clients
+from relook.errors import AwsError
 from relook.lookout import service_model
 from tests.contract.front_door import FrontDoor
 
@@ -22,10 +22,9 @@ DATASET = {"ProjectName": "none", "DatasetType": "train"}
 def answered(endpoint: str, operation: str, **members: Any) -> tuple[str, int]:
     """The error's code and HTTP status."""
     client = service_model.client(Clients.of_emulator(endpoint, "us-east-1"), endpoint)
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(AwsError) as caught:
         getattr(client, operation)(**members)
-    response = caught.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
+    return caught.value.code, caught.value.status
 
 
 def test_requests_over_6_mb_are_refused_in_this_process(door: FrontDoor) -> None:
