@@ -27,14 +27,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+uploads_app = typer.Typer()
 events_app = typer.Typer(help="What the Relook event bus says.", no_args_is_help=True)
-app.add_typer(models.app)
+app.add_typer(models.app)  # training comes first, in the help too
+app.add_typer(uploads_app)
 app.add_typer(quality.app)
 app.add_typer(local_aws.app, name="local")
 app.add_typer(events_app, name="events")
 
 
-@app.command()
+@uploads_app.command()
 def drop(
     project: Project,
     files: Files,
@@ -59,7 +61,7 @@ def drop(
     raise typer.Exit(output.exit_code(records))
 
 
-@app.command()
+@uploads_app.command()
 def results(
     project: Annotated[str | None, typer.Option(help="Only this project's.")] = None,
     anomalous: Annotated[bool, typer.Option("--anomalous", help="Only anomalous images.")] = False,
@@ -80,7 +82,7 @@ def results(
         err.print("No inspections yet.")
 
 
-@app.command()
+@uploads_app.command()
 def detect(
     package: Annotated[Path, typer.Argument(help="A folder that relook train --output wrote.")],
     files: Files,
@@ -100,7 +102,7 @@ def detect(
     raise typer.Exit(output.exit_code(records))
 
 
-@app.command()
+@uploads_app.command()
 def explain(
     model: Annotated[str, typer.Argument(help="A folder that relook train --output wrote, or a project's name.")],
     files: Files,
@@ -124,7 +126,7 @@ def explain(
     raise typer.Exit(output.exit_code(records))
 
 
-@app.command("client-setup")
+@uploads_app.command("client-setup")
 def client_setup(
     folder: Annotated[Path, typer.Option(help="Where today's boto3 and AWS CLI look for service models.")] = Path(
         "~/.aws/models"
@@ -142,7 +144,7 @@ def client_setup(
         clients.print_setup(setup)
 
 
-@app.command()
+@uploads_app.command()
 def console(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine, on 127.0.0.1.")] = 8321,
     opens: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser on it.")] = True,
