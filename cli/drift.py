@@ -20,7 +20,7 @@ from relook.watching.event import shifted
 
 _FULL = 2 * DRIFT
 """The index that fills a bar: drift begins in its middle."""
-_WIDTH = 32
+_WIDTH = 32  # characters: a sixteenth of the index at which drift begins each
 STYLES = {
     Reading.STABLE: "green",
     Reading.WATCH: "yellow",

@@ -32,7 +32,7 @@ MOST_TODAY = 5_000
 """Records of today that are counted: a second's work; more are told as "5,000 and more"."""
 MOST_REVIEWS = 100
 """Open reviews that are counted: more than anybody goes through at once; more are told as "100 and more"."""
-_CHECKS = 10
+_CHECKS = 10  # the last ones, which fit a screen
 
 
 @dataclass(frozen=True)

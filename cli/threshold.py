@@ -30,7 +30,7 @@ from relook.registry.packages import load_manifest
 from relook.registry.thresholds import choose_threshold, revoke_threshold
 from relook.training.evaluation import read_outcomes
 
-_USUAL_FALSE_ALARMS, _USUAL_RECALL = 0.01, 0.99
+_USUAL_FALSE_ALARMS, _USUAL_RECALL = 0.01, 0.99  # one image in a hundred, either way, where no goal is given
 _SHOWN = 20
 """Images that change sides, before the rest is counted."""
 

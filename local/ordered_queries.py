@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 Key: TypeAlias = tuple[str, str, str]
 """Sort key of the index, then the table's own two, which tell equals apart: the order of an index."""
 
-PAGE_BYTES = 1024 * 1024
+PAGE_BYTES = 1024 * 1024  # DynamoDB's, of one query
 _ORDERS = "orders of local.ordered_queries"  # beside ministack's own sets of keys, with which it is dropped
 _CONDITION = re.compile(r"\S+ = (?P<partition>:\w+)(?: AND (?P<range>.+))?")
 _BETWEEN, _ABOVE = re.compile(r"\S+ BETWEEN (:\w+) AND (:\w+)"), re.compile(r"\S+ > (:\w+)")

@@ -9,9 +9,9 @@ from markupsafe import Markup, escape
 
 from relook.quality.stability import DRIFT, WATCH
 
-WIDTH, HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 12, 34
-_TICKS = 4
+WIDTH, HEIGHT = 640, 220  # of the drawing's own pixels, which the style sheet scales to the column
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 12, 34  # what the labels of the axes need
+_TICKS = 4  # quarters: their labels do not touch on a phone
 _LABEL_CHARS = 20  # of a bar that lies: what its 138 px hold of Latin letters
 _CHARACTER = 10
 """Pixels of a letter on a phone, where the style sheet writes larger into the same drawing."""

@@ -17,7 +17,7 @@ from relook.inspection.publish import detail_types, event_detail
 from relook.quality.records import InspectionStatus
 from relook.registry.inspections import RecordId, Verdict, Wanted, around, page, types_of
 
-PAGE_SIZE = 60
+PAGE_SIZE = 60  # whole rows of 2, 3, 4, 5 or 6
 _NEIGHBOURS = 2
 """Before it, and after it."""
 _REVIEWED = {"reviewed": True, "unreviewed": False}

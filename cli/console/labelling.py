@@ -41,7 +41,7 @@ from relook.registry.projects import describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
 from relook.registry.reviews import ANOMALY, NORMAL, Review, ReviewVerdict
 
-PAGE_SIZE = 60
+PAGE_SIZE = 60  # whole rows of 2, 3, 4, 5 or 6
 _MOST_DIGITS = 10
 """Of a number of images."""
 

@@ -23,7 +23,7 @@ from relook.quality.records import InspectionStatus
 from relook.registry.inspections import image_digest, image_of, verdict_of
 from relook.registry.packages import load_manifest
 
-_THUMBNAIL_PX, _PAINTED_PX = 256, 480
+_THUMBNAIL_PX, _PAINTED_PX = 256, 480  # a card is 208 wide or somewhat more; a painted picture stands alone
 _QUALITY = 82
 """Of thumbnails: some 10 KB each, so that a page of sixty is well below a megabyte."""
 _KEPT_S = 3600

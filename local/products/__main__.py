@@ -15,7 +15,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from local.products.dataset import write_dataset
 from local.products.picture import PRODUCTS, Picture, render
 
-TILE_WIDTH = 480
+TILE_WIDTH = 480  # three beside each other fit a screen
 
 
 def contact_sheet(product: str, seed: int) -> Image.Image:

@@ -25,6 +25,7 @@ from local.products.surface import (
     window,
 )
 
+# Pixels; linear RGB; chosen by eye
 SIDE = 640
 SHAPE = (SIDE, SIDE)
 LAMINATE = 8.0
@@ -54,6 +55,7 @@ class Chip:
     four_sided: bool = False
 
 
+# (y, x), sizes and radii of a board that was laid out by eye
 CHIPS = (
     Chip("RLK-7\n2208A", 300, 300, 64, 64, legs=7, pitch=17, four_sided=True),
     Chip("L358", 140, 190, 30, 44, legs=4, pitch=21),

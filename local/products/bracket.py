@@ -9,6 +9,7 @@ import numpy as np
 
 from local.products.surface import Field, Surface, box, cloud, disc, hexagon, inside, lay, lettering, stroke, window
 
+# Pixels; linear RGB; (y, x) of a bracket that was drawn by eye
 HEIGHT, WIDTH = 576, 768
 SHAPE = (HEIGHT, WIDTH)
 THICKNESS = 9.0

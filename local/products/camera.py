@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from local.products.surface import Color, Field, Surface
 
-WHITE_LEVEL = 4.0
+WHITE_LEVEL = 4.0  # linear light, four times a white surface's: what shines brighter still has no more shape
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from local.products.surface import Field, Place, Surface, Window, box, cloud, inside, lay, window
 
+# Pixels, along the axis and away from it; linear RGB; chosen by eye
 SIDE = 512
 SHAPE = (SIDE, SIDE)
 FACE, SHANK, THREAD, TAPER, POINT = -150.0, -104.0, -62.0, 98.0, 150.0

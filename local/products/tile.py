@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from local.products.camera import Shot
 from local.products.surface import Field, Surface, box, cloud, disc, inside, lay, stroke, window
 
+# Pixels; linear RGB; chosen by eye
 HEIGHT, WIDTH = 360, 480
 SHAPE = (HEIGHT, WIDTH)
 STEP_PX = 5.0

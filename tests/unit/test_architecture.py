@@ -176,3 +176,40 @@ def test_every_import_that_is_allowed_is_made() -> None:
         if path.parent != FUNCTIONS and (own := layer(path)) in made:
             made[own] |= layers(imported(path)) - {own, "learning"}
     assert made == MAY_IMPORT
+
+
+NUMERIC = (ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
+
+
+def is_numeric(value: ast.expr) -> bool:
+    """Numbers alone: what is computed from another constant has its reason."""
+    return all(
+        isinstance(node, NUMERIC) or (isinstance(node, ast.Constant) and isinstance(node.value, int | float))
+        for node in ast.walk(value)
+    )
+
+
+def unexplained(text: str) -> list[str]:
+    """Numeric constants of a module with no comment beside them, above them or above their block, and no docstring."""
+    lines, body = text.splitlines(), ast.parse(text).body
+    bare = []
+    for node, following in zip(body, [*body, None][1:], strict=True):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or not is_numeric(node.value):
+            continue
+        own = lines[node.lineno - 1 : node.end_lineno]
+        block = next((line for line in range(node.lineno - 1, 0, -1) if not lines[line - 1]), 0)
+        has_comment = "#" in "".join(own) or any(lines[at].startswith("#") for at in (block, node.lineno - 2))
+        if not has_comment and not (isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)):
+            bare.append(own[0])
+    return bare
+
+
+def test_a_number_without_its_reason_is_seen() -> None:
+    text = '# Pixels\nA = 1\nB = 2\n\nC = 3  # why\nD = -4.0\n"""Why."""\nE = (5, 6)\nF = A // 2\n# Why\nG: int = 7\n'
+    assert unexplained(text) == ["E = (5, 6)"]
+
+
+def test_every_number_has_its_reason_beside_it() -> None:
+    modules = [*MODULES, *(path for path in BESIDE if "bench" not in path.parts)]
+    bare = {str(path.relative_to(ROOT)): unexplained(path.read_text()) for path in modules}
+    assert not {name: constants for name, constants in bare.items() if constants}

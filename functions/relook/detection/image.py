@@ -24,6 +24,7 @@ from relook.detection.levels import WHOLE_RANGE, Levels, Reach
 from relook.detection.structure import PNG_MAGIC, Picture, find_excess, split_deep_png, without_metadata
 from relook.errors import ImageRejectedError, RejectionReason
 
+# Lookout for Vision's quotas
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 4096
@@ -164,7 +165,7 @@ _OTHER_MAGICS = {
 }
 _CONVERTIBLE = ("a BMP", "a TIFF")
 _LARGEST_DRAFT = 8  # libjpeg leaves out all but one of 8 x 8 coefficients at most
-_ORIENTATION_TAG = 0x0112
+_ORIENTATION_TAG = 0x0112  # EXIF's
 _DEEP = "deep"  # in Pillow's `info`: the encoded picture, if it has 16 bits a channel
 _SWAPS_SIDES = frozenset({5, 6, 7, 8})
 _UPRIGHT = {

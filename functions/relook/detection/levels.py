@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from relook.detection.arrays import ByteArray
 
 _IGNORED_SHARE = 1e-4  # of pixels: a sensor has a few that are stuck
-_COUNTED_SIDE_PX = 1024
+_COUNTED_SIDE_PX = 1024  # at most: of a million values the ignored share is still a hundred
 _LEAST_USED = 8  # A range of which an eighth is used leaves 32 of 256 levels; faint defects are a few of those
 
 

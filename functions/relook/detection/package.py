@@ -30,7 +30,7 @@ from relook.detection.statistics import PictureStatistics
 from relook.detection.view import View
 from relook.errors import PackageError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 3  # raised when a reader of the one before would misread a package
 GRAPH_FILE = "graph.onnx"
 MANIFEST_FILE = "model.json"
 

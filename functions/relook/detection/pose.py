@@ -23,8 +23,8 @@ _STEP_DEG = 4.0  # half a step moves the rim by less than a coarse pixel
 _POINTS = 2000  # of 9,216; those with the steepest slopes say where the part is, the others cost time
 _UNTURNED = 0.02  # of likeness that the widest turn must be worth, so that round parts are not turned by noise
 _ROUND = 6e-4  # for the same end damps turns, hardly for parts that reach further than 1/20 of the side
-_ROUNDS = 8
-_STILL_PX = 0.03
+_ROUNDS = 8  # of Gauss-Newton at most, so that a picture in which it does not settle costs no more time
+_STILL_PX = 0.03  # less than the .05 that it is right to: another round would gain nothing
 _NO_GAIN = 1e-6  # parts have about .03, noise .001; nothing is there to follow
 _STRAYED_PX = 6.0  # two coarse pixels and a step of the angle: further off than the coarse search can have been
 

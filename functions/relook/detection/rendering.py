@@ -16,7 +16,7 @@ from relook.detection.result import BACKGROUND_COLOR
 from relook.detection.structure import PNG_MAGIC, png_chunk
 from relook.detection.view import Cut
 
-HEAT_MAP_SIDE_PX = 256
+HEAT_MAP_SIDE_PX = 256  # about a canvas's side; maps have fewer cells still, so more pixels would show nothing more
 MAX_MASK_BYTES = 4_500_000
 """The API has 5 MiB; Lambda answers with 6 MB at most, of which base64 leaves this."""
 

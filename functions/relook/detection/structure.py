@@ -16,6 +16,7 @@ from itertools import islice
 
 import numpy as np
 
+# Far above what cameras write; each piece costs time before anything is decoded
 MAX_SEGMENTS = 10_000
 MAX_SCANS = 100
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -151,6 +152,7 @@ def _png_excess(data: bytes) -> str | None:
     return f"more than {MAX_SEGMENTS:,} chunks" if beyond else None
 
 
+# A JPEG's markers
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
 _STANDALONE = (0x01, _START)  # markers without a length after them
 _APP_0, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE
@@ -163,7 +165,7 @@ _OTHER_FRAMES = {
     0xF7: "a JPEG-LS",
 }
 _SHORTEST = {**dict.fromkeys((*_READABLE_FRAMES, *_OTHER_FRAMES), 6), _SCAN: 4}
-_COEFFICIENTS = 64
+_COEFFICIENTS = 64  # of a block of 8 x 8
 # Goes at what might follow a JPEG's last byte: bits that differ from the first on, and in one of them each of the eight
 # restart markers too, in case that it is one of those that is missing
 _NOISE = bytes(number * 97 % 251 for number in range(64))

@@ -22,7 +22,7 @@ from relook.learning.graph.tensor import Tensor
 THREADS = 2
 """Of the graphs that training asks on the way."""
 
-_MOST_DOUBLINGS = 2
+_MOST_DOUBLINGS = 2  # of the canvas's sides: 16 times the pixels, and the time
 _USUAL_CELLS = 1024  # of one look at the usual budget
 
 _Half = NDArray[np.float16]

@@ -155,9 +155,9 @@ def train(
     return TrainedModel(package, evaluation, (*data.notes, *suspicious_images(evaluation)))
 
 
-_MIN_FOLDS = 4
-_COMPARED_WITH = 300
-_VERIFIED_IMAGES = 8
+_MIN_FOLDS = 4  # groups of copies: of fewer, a model learns too little of the others to be judged
+_COMPARED_WITH = 300  # normal images at most: each adds 16 fields of features to a package
+_VERIFIED_IMAGES = 8  # a graph that was built wrongly is wrong for any; each costs an inspection
 _TOLERANCE = 1e-2
 """Of scores, in spreads of normal images: the graph keeps covariances at half precision."""
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "pillow")

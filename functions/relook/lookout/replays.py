@@ -31,7 +31,7 @@ from relook.registry.models import describe_model
 from relook.registry.packaging_jobs import describe_job
 from relook.registry.projects import describe_project
 
-_REMEMBERED_S = 8 * 3600
+_REMEMBERED_S = 8 * 3600  # as long as Lookout for Vision's tokens were valid
 
 Answer = dict[str, Any]
 """An operation's output as it is on the wire."""

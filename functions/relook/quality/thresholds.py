@@ -18,7 +18,7 @@ MIN_NORMAL_IMAGES = 10
 """As many as a training needs; of fewer nothing can be said about one in a hundred."""
 _TAIL = 10  # the oddest images, a third of them at most: fewer tell too little of the spread, more are no tail
 _CLEAR = 0.001  # log-odds above a normal image, so that rounding does not make one like it anomalous
-_BORDERLINE_SHARE = 0.05
+_BORDERLINE_SHARE = 0.05  # of images, one in twenty: what a person can look at again beside other work
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from relook.learning.graph.builder import OPSET
 from relook.learning.graph.reading import image_input, read_onnx
 
 MAX_BACKBONE_BYTES = 200 * 1024 * 1024  # of float32 weights: WideResNet-50 to its third stage has 100 MB
-MAX_CHANNELS = 2048
+MAX_CHANNELS = 2048  # as ResNet-50's last stage has; a covariance grows with their square
 
 
 class Checked(NamedTuple):

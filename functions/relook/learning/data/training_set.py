@@ -21,10 +21,10 @@ from relook.learning.data.mask_colors import settle_colors
 from relook.learning.data.masks import is_background, outside, read_mask
 from relook.learning.data.samples import LabeledImage
 
-MIN_NORMAL_IMAGES = 10
-MAX_IMAGES = 1000
-_FEW_NORMAL_IMAGES = 15
-_FEW_IMAGES_OF_A_TYPE = 5
+MIN_NORMAL_IMAGES = 10  # of fewer, spreads and quantiles would say nothing
+MAX_IMAGES = 1000  # what a training's memory holds at the usual number of pixels
+_FEW_NORMAL_IMAGES = 15  # of fewer, thresholds were fragile in the first experiments
+_FEW_IMAGES_OF_A_TYPE = 5  # of fewer, most folds would hold none to check outlines by
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -174,7 +174,7 @@ def damaged_images(images: Sequence[LabeledImage]) -> TrainingDataError:
     return _unusable(problems)
 
 
-_SHOWN_PROBLEMS = 10
+_SHOWN_PROBLEMS = 10  # a status message has to stay readable; whoever mends these sees the next
 
 
 def _problem(image: LabeledImage, error: Exception) -> str:

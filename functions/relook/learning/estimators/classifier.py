@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from relook.learning.graph.xp import ArrayT, xp
 
-_RIDGE = 0.1
+_RIDGE = 0.1  # beside 1, an image's likeness to itself: a wrong label is not learnt by heart
 
 _Floats = NDArray[np.float64]
 

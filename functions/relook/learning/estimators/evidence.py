@@ -16,12 +16,12 @@ from relook.learning.graph.xp import ArrayT, xp
 
 RING = 1
 """Outermost cells that do not count: half of what they see is the padding. With them, AUROC fell by .002 to .005."""
-EMBEDDING_GRID = 4
+EMBEDDING_GRID = 4  # fields a side: they tell how a part lies, and are small enough to keep for each normal image
 _MIN_SPREAD = 0.03
 """Of log maps: distances that differ by 3 % do not differ."""
-_PLACE_REACH = (1, 2)
-_ODD_RATIO = 4.0
-_NEGLIGIBLE = 0.01
+_PLACE_REACH = (1, 2)  # cells around a place that tell its center and its spread, which takes more values to tell
+_ODD_RATIO = 4.0  # of the median square: twice as far away as usual
+_NEGLIGIBLE = 0.01  # a tenth of a log map, squared: among normals that are all alike none is odd
 
 
 def average_map(maps: Sequence[ArrayT], kept: ArrayT | None = None) -> ArrayT:

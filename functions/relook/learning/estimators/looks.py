@@ -21,10 +21,10 @@ from relook.learning.graph.xp import ArrayT, xp
 
 CELL_PX = 8
 """Of the first look's canvas; the second one has cells of 16 finer pixels."""
-_BLOCKS = 256
+_BLOCKS = 256  # 2 x 2 cells of a 32 x 32 grid: they told as much as one for each cell (docs/engine.md)
 _LOG_FLOOR = 1e-2
 """Ten times the rounding errors of a memory's distances: of equal images nothing else would be left."""
-_SMOOTH_REACH = 1
+_SMOOTH_REACH = 1  # cells: 3 x 3, as features are averaged
 _NONE_KEPT = 0.01
 """Below the weight of one of nine cells: where none is kept, nothing is divided by nothing."""
 

@@ -15,14 +15,14 @@ from relook.detection.arrays import FloatArray
 from relook.learning.estimators.resampling import weighted_window_mean
 from relook.learning.graph.xp import ArrayT, xp
 
-_SHRINKAGE = 0.1
+_SHRINKAGE = 0.1  # few images leave a covariance singular; .2 gained nothing (docs/engine.md)
 _MEAN_REACH = 2  # cells: means are pooled over 5 x 5 places, so that a part may lie a little otherwise
 _EIGENVALUE_FLOOR = 0.01  # of the mean one; directions that hardly vary would drown the others
 _MIN_VARIANCE = 0.05  # of whitened features: where nothing ever varies a little must not be infinitely odd
-BANK_SIZE = 256
-_POOL = 20_000
-_SKETCH = 32
-_SMALL = 16
+BANK_SIZE = 256  # more told no more, on nine real sets
+_POOL = 20_000  # cells that a memory is chosen from: time grows with their number
+_SKETCH = 32  # dimensions: the lengths of random projections are off by 1 / sqrt(2 x 32), an eighth
+_SMALL = 16  # rows: halving them further would cost more calls than it saves work
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,7 @@ def fit_memory(
 ) -> Memory:
     """A greedy coreset of the cells of some of (n, cells, c) features: each the one farthest from those before.
 
-    Distances are measured in a random projection, which keeps them nearly (Johnson and Lindenstrauss 1984). More than
-    256 patches told no more, on nine real sets.
+    Distances are measured in a random projection, which keeps them nearly (Johnson and Lindenstrauss 1984).
 
     Args:
         kept: (n, cells), 0 for those that are ignored; all are kept unless given.

@@ -19,8 +19,8 @@ _Labels = NDArray[np.bool_]
 _Indices = NDArray[np.intp]
 
 
-MIN_ANOMALIES_TO_LEARN = 5
-_MIN_FOLDS_WITH_ANOMALIES = 3
+MIN_ANOMALIES_TO_LEARN = 5  # with five about as good as one class alone, with eight better (docs/engine.md)
+_MIN_FOLDS_WITH_ANOMALIES = 3  # each held-back anomaly is judged by those of two other folds or more
 
 Calibrations = tuple[Calibration, ...]
 """One per score of the graph, as `probability` takes them."""

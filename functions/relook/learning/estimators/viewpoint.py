@@ -33,7 +33,7 @@ _LOOKED_AT = 48  # of the normals; the largest shift hardly grows any more
 _LEARNT_FROM = 16  # of those; a template is a mean over half of them
 _ROUNDS = 3  # the first template is a single normal, the second and third are means
 _HOPELESS = 0.4  # textures stay below .3 of their most usual picture; screws, which change most, begin at .68
-_SEARCHED_SHIFT = 0.2
+_SEARCHED_SHIFT = 0.2  # of the side; what lies further off is cut by the frame
 _SHIFT_MARGIN = 0.02  # as far as a bumped camera moves parts; beyond is where none ever lay
 # 1 - likeness is what a template leaves unexplained. Aligning left .07 to .17 of it where parts are turned (screws,
 # wafers, boards, figures) and .33 or more where not: components .33, four pieces .55, textures .8
@@ -41,10 +41,10 @@ _BELIEVED, _LEFT = 0.9, 0.25
 _ALIKE = 0.9  # some 25 degrees either way. Figures that lie within 10 were told better as they are (.99 against .91)
 _BACKGROUND, _LIVELY, _PART_LEVEL = 0.2, 0.98, 0.15  # quantiles of the gradients, and a level between them
 _LEAST_CELLS = 2  # a line with fewer cells of the part holds dust
-_MARGIN = 0.04
-_WORTH_CUTTING = 0.7
+_MARGIN = 0.04  # of the frame's side, either way: a part's outline is seen with what is beside it
+_WORTH_CUTTING = 0.7  # of the frame's area; a larger rectangle would give the part less than 1.4 times the pixels
 _LEAST_LIVELY = 0.4  # of the rectangle. Four pieces have .56, a plate around its hole .28, whose smooth rest counts
-_EMPTY = 0.1
+_EMPTY = 0.1  # in log proportions: a tenth of the frame
 _STEP_PX = 32  # the backbone's last stride
 
 

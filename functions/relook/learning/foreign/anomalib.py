@@ -30,7 +30,7 @@ from relook.learning.graph.reading import read_onnx
 
 # The function keeps the file, onnxruntime's copy and an image in its 1769 MB
 MAX_EXPORT_BYTES = 400 * 1024 * 1024
-OPEN_SIDE_PX = 256
+OPEN_SIDE_PX = 256  # anomalib's usual side
 
 
 def package_export(export: bytes, *, project: str, version: str, metadata: bytes | None = None) -> ModelPackage:
@@ -62,10 +62,10 @@ def package_export(export: bytes, *, project: str, version: str, metadata: bytes
     return package
 
 
-_THREADS = 2
+_THREADS = 2  # as many as training takes
 _PREFIX = "anomalib_"
-_NEAREST_TO_CERTAIN = 1e-6
-_TOLERANCE = 1e-3
+_NEAREST_TO_CERTAIN = 1e-6  # log odds stay finite; float32 still tells 1 - 1e-6 from 1
+_TOLERANCE = 1e-3  # of a probability: what rounding may move; another reading of the export moves more
 
 
 def _settle_size(entry: Entry, session: Session) -> Entry:

@@ -12,7 +12,7 @@ from relook.detection.arrays import FloatArray
 from relook.errors import PackageError
 from relook.learning.graph.reading import image_input
 
-_MAX_BATCH = 8
+_MAX_BATCH = 8  # an image is repeated to fill it, each time at its full cost
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from relook.learning.graph.functions import concatenate
 from relook.learning.graph.splicing import opened
 from relook.learning.graph.tensor import Operand, Tensor
 
+# No newer than what is used asks for: a runtime refuses versions that it does not know
 OPSET = 18
 IR_VERSION = 10
 

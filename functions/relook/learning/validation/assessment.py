@@ -23,9 +23,9 @@ PROTOCOL = (
     "(up to 8 folds, near-duplicates together). Fitted on all: where to look, the scales of maps and features, "
     "whether a classifier decides, and the types' pixel thresholds."
 )
-_ODD = 5.0
-_SEEMINGLY_NORMAL = 0.1
-_SHOWN = 5
+_ODD = 5.0  # usual spreads: twice as far as thresholds of many normals lie at most
+_SEEMINGLY_NORMAL = 0.1  # anomaly probability: the model is nearly sure
+_SHOWN = 5  # of each kind: a status message has to stay readable
 
 
 def assess(

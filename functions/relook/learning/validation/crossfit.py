@@ -30,7 +30,7 @@ from relook.learning.estimators.normality import (
 )
 from relook.learning.recipe import Recipe
 
-_WHITENING_SAMPLES = 60_000
+_WHITENING_SAMPLES = 60_000  # cells of all images: hundreds for each of a covariance's channels
 _CHUNK = 32  # images whose features are worked on at once
 
 _Labels = NDArray[np.bool_]

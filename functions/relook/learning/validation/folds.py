@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from relook.detection.arrays import ByteArray, FloatArray
 
-MAX_FOLDS = 8
-FOLD_SIDE_PX = 32
-_LIKENESS = 0.97
+MAX_FOLDS = 8  # more would cost as many more fits, of models that hardly differ from that of all images
+FOLD_SIDE_PX = 32  # noise and coding are averaged away, what makes an image another one is not
+_LIKENESS = 0.97  # correlation; 1 but for what recoding leaves
 
 
 def near_duplicate_groups(pixels: ByteArray) -> NDArray[np.intp]:

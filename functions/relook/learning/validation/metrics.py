@@ -12,7 +12,7 @@ from relook.detection.arrays import ByteArray
 
 _Floats = NDArray[np.floating]
 _Labels = NDArray[np.bool_]
-_BINS = 10
+_BINS = 10  # as is usual for this error
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from relook.learning.estimators.segmentation import SegmentationHead, fit_segmen
 from relook.learning.extraction import THREADS, image_input
 from relook.learning.graph.builder import Graph
 
-_ROUNDS = 4
+_ROUNDS = 4  # heads: each takes a whole training, so folds share them
 _MIRRORED = ((1, -1), (-1, 1), (-1, -1))
 """Steps down and right of an image's mirrored views, of which one is learnt from too."""
 
