@@ -102,7 +102,9 @@ def measure(name: str, normals: Sequence[LabeledImage], seed: int) -> Row:
         learnt_from=len(known),
         unseen=len(unseen),
         false_alarms=alarms / len(unseen),
-        indices={stream: {each: round(found.index, 3) for each, found in by.items()} for stream, by in read.items()},
+        indices={
+            stream: {each: round(statistic.index, 3) for each, statistic in by.items()} for stream, by in read.items()
+        },
         drifted=[stream for stream, by in read.items() if any(each.reading.name == "DRIFT" for each in by.values())],
     )
 

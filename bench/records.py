@@ -88,7 +88,9 @@ def records_of(stack: Stack, project: str, count: int) -> Iterator[dict[str, Any
         else:
             probability = _probability(random, chance)
             names = [str(random.choice(list(defects)))] if probability >= _THRESHOLD else []
-            found = [Anomaly(name, exact_float32(random.uniform(0.001, 0.05)), defects[name].color) for name in names]
+            anomalies = [
+                Anomaly(name, exact_float32(random.uniform(0.001, 0.05)), defects[name].color) for name in names
+            ]
             results = f"s3://{stack.outputs['ResultsBucket']}/{key}/{version}/model-1"
             outcome = Outcome(
                 metadata,
@@ -98,7 +100,7 @@ def records_of(stack: Stack, project: str, count: int) -> Iterator[dict[str, Any
                     confidence=max(probability, exact_float32(1 - probability)),
                     anomaly_probability=probability,
                     threshold=_THRESHOLD,
-                    anomalies=tuple(found),
+                    anomalies=tuple(anomalies),
                     score=float(random.normal() + 6 * (probability >= _THRESHOLD)),
                     statistics=PictureStatistics(*map(float, random.normal(size=3))),
                 ),

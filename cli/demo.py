@@ -154,12 +154,12 @@ def _show_quality(stack: Stack, scratch: Path, receive: Callable[[int], list[dic
     alarms = (
         f"{after.false_alarm_rate.hits} of {after.false_alarm_rate.total} instead of {before.false_alarm_rate.hits}"
     )
-    found = f"{after.recall.hits} of {after.recall.total} instead of {before.recall.hits}"
+    anomalous = f"{after.recall.hits} of {after.recall.total} instead of {before.recall.hits}"
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row(
         "threshold",
         f"{judge.model.name} judges by {choice.value:.3f} instead of {judge.in_force:.3f}, chosen by {choice.how}: of "
-        f"the evaluation's normal images {alarms} alarm, of the anomalous ones {found} are found",
+        f"the evaluation's normal images {alarms} alarm, of the anomalous ones {anomalous} are found",
     )
     table.add_row("check", f"an alert is mailed. {told[0]['detail']['summary']}")
     table.add_row(

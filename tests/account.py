@@ -91,12 +91,12 @@ class Cloud:
 
     def published(self) -> list[dict[str, Any]]:
         """Every event on the bus since the last call."""
-        found = []
+        bodies = []
         while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
             for each in messages:
-                found.append(json.loads(each["Body"]))
+                bodies.append(json.loads(each["Body"]))
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=each["ReceiptHandle"])
-        return found
+        return bodies
 
 
 def message(detail: dict[str, Any], message_id: str = "message-1") -> dict[str, Any]:

@@ -26,7 +26,7 @@ def once_per_run(make: Callable[[], T]) -> Callable[[], T]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
                 path.write_bytes(pickle.dumps(make()))
-        found: T = pickle.loads(path.read_bytes())
-        return found
+        value: T = pickle.loads(path.read_bytes())
+        return value
 
     return made

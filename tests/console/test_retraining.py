@@ -165,5 +165,5 @@ def test_what_cannot_be_compared_says_why_and_is_tried_again_when_asked(here: Pl
 
 
 def hosted(here: Plant) -> Any:
-    found = describe_project(here.stack.registry, "bracket").hosted
-    return found and found.version
+    current = describe_project(here.stack.registry, "bracket").hosted
+    return current and current.version

@@ -27,9 +27,9 @@ def say(browser: Seen, record: Item, said: str, **fields: str) -> Any:
 
 
 def stored(seen: Seen, record: Item) -> Item:
-    found = seen.stack.inspections.get(RecordId.of(record).key)
-    assert found is not None
-    return found
+    item = seen.stack.inspections.get(RecordId.of(record).key)
+    assert item is not None
+    return item
 
 
 def test_the_queue_begins_with_what_is_nearest_to_its_threshold(seen: Seen) -> None:
@@ -61,11 +61,11 @@ def test_what_was_said_is_kept_with_who_and_in_the_history(
 ) -> None:
     record = judged(seen, "a.png", 1, 0.51, anomalies=[{"name": "dent", "area_share": 0.01, "color": "#F5A623"}])
     assert say(seen, record, said, **fields).status_code == 303
-    found = stored(seen, record)
-    assert (found["review"], found.get("review_label")) == expected
-    assert found.get("review_note") == fields.get("note")
-    assert found["reviewed_by"].startswith("arn:aws:")
-    assert "to_review" not in found
+    item = stored(seen, record)
+    assert (item["review"], item.get("review_label")) == expected
+    assert item.get("review_note") == fields.get("note")
+    assert item["reviewed_by"].startswith("arn:aws:")
+    assert "to_review" not in item
     (entry,) = list_history(seen.stack.registry, "bracket")
     assert entry.subject == record["image_uri"]
 

@@ -129,8 +129,8 @@ class Client:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, f"{self.name} ended with {self._process.wait()}"
-        found: dict[str, Any] = json.loads(line)
-        return found
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 @dataclass

@@ -105,13 +105,13 @@ class FrontDoor:
 
     def training_requests(self) -> list[dict[str, Any]]:
         """What was sent to be trained since the last call."""
-        found = []
+        bodies = []
         sqs, url = self.cloud.sqs, self.settings.training_queue_url
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for each in messages:
-                found.append(json.loads(each["Body"]))
+                bodies.append(json.loads(each["Body"]))
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
-        return found
+        return bodies
 
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -123,8 +123,8 @@ class FrontDoor:
         try:
             connection.request(method, path, body, {**SIGNED, **(headers or {})})
             answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, found, json.loads(answer.read()))
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, told, json.loads(answer.read()))
         finally:
             connection.close()
 

@@ -98,9 +98,9 @@ def cases() -> Iterator[Case]:
 
 
 def _valid_member(member: Member) -> Any:
-    found = _valid(member.shape)
+    value = _valid(member.shape)
     in_text = member.location in (Location.PATH, Location.QUERY, Location.HEADER)
-    return json.dumps(found) if in_text and isinstance(found, bool | int) else found
+    return json.dumps(value) if in_text and isinstance(value, bool | int) else value
 
 
 def _valid(shape: Shape) -> Any:

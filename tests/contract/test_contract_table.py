@@ -22,8 +22,8 @@ def models() -> Path:
 
 @pytest.fixture(scope="module")
 def theirs(models: Path) -> dict[str, Any]:
-    found: dict[str, Any] = without_prose(json.loads(gzip.decompress((models / "service-2.json.gz").read_bytes())))
-    return found
+    model: dict[str, Any] = without_prose(json.loads(gzip.decompress((models / "service-2.json.gz").read_bytes())))
+    return model
 
 
 OURS = service_model()

@@ -122,8 +122,8 @@ def test_a_failure_is_an_internal_server_exception_that_tells_nothing_of_the_ins
 def test_clients_try_again_of_themselves(call: Caller, door: FrontDoor, failure: str) -> None:
     name, before = project(call), len(door.requests)
     door.failures = [failure]
-    found = Caller(call.client, door.endpoint, attempts=3)("DescribeProject", ProjectName=name)
-    assert found["ProjectDescription"]["ProjectName"] == name
+    description = Caller(call.client, door.endpoint, attempts=3)("DescribeProject", ProjectName=name)
+    assert description["ProjectDescription"]["ProjectName"] == name
     first, second = door.requests[before:]
     if call.client.name == "JavaScript":  # which heeds Retry-After
         assert second - first > 0.9
@@ -164,12 +164,12 @@ def scratches(door: FrontDoor) -> str:
 
 def test_a_model_without_anomalies_says_why_its_performance_is_zero(call: Caller, scratches: str) -> None:
     given = {"ProjectName": "scratches", "ModelVersion": scratches}
-    for found in (
+    for description in (
         call("DescribeModel", **given)["ModelDescription"],
         *call("ListModels", ProjectName="scratches")["Models"],
     ):
-        assert found["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
-        assert found["StatusMessage"] == f"The model is running. {NOT_MEASURED}"
+        assert description["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
+        assert description["StatusMessage"] == f"The model is running. {NOT_MEASURED}"
 
 
 def test_stopping_what_is_not_hosted_says_so(call: Caller, door: FrontDoor) -> None:

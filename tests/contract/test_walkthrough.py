@@ -145,8 +145,8 @@ def fill_dataset(call: Caller, project: str, manifest: str, name: str) -> int:
     assert (after["Total"], after["Labeled"]) == (before["Total"] + 1, before["Labeled"])
 
     def entries(**filters: Any) -> list[str]:
-        found: list[str] = call("ListDatasetEntries", **dataset, **filters)["DatasetEntries"]
-        return found
+        lines: list[str] = call("ListDatasetEntries", **dataset, **filters)["DatasetEntries"]
+        return lines
 
     assert len(entries()) == after["Total"]
     assert entries(Labeled=False) == entries(SourceRefContains="unlabelled") == [line]
@@ -303,8 +303,8 @@ def described(call: Caller, operation: str, result: str, **names: str) -> Callab
     """Asks for a resource's description."""
 
     def describe() -> dict[str, Any]:
-        found: dict[str, Any] = call(operation, **names)[result]
-        return found
+        answer: dict[str, Any] = call(operation, **names)[result]
+        return answer
 
     return describe
 
@@ -315,19 +315,19 @@ def until(
     """What it describes once its status is the wanted one; on the way there it may be one of the passing ones."""
 
     def reached() -> dict[str, Any] | None:
-        found = describe()
-        assert found["StatusMessage"]
-        assert found["Status"] in {wanted, *passing}, found
-        return found if found["Status"] == wanted else None
+        description = describe()
+        assert description["StatusMessage"]
+        assert description["Status"] in {wanted, *passing}, description
+        return description if description["Status"] == wanted else None
 
-    found: dict[str, Any] = wait_for(reached, limit_s)
-    return found
+    description: dict[str, Any] = wait_for(reached, limit_s)
+    return description
 
 
-def wait_for(found: Callable[[], Any], limit_s: float = 30) -> Any:
+def wait_for(look: Callable[[], Any], limit_s: float = 30) -> Any:
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        if value := found():
+        if value := look():
             return value
         time.sleep(0.5)
     raise AssertionError(f"not within {limit_s:g} s")

@@ -13,7 +13,7 @@ from tests.infra.test_inspection import plain
 def lines_told(template: Template) -> dict[str, list[str]]:
     """Detail types -> the lines that reach the topic, with the fields' paths in them."""
     pattern = {"Properties": {"EventPattern": {"source": ["relook"]}}}
-    found = {}
+    texts = {}
     for rule in template.find_resources("AWS::Events::Rule", pattern).values():
         properties: dict[str, Any] = rule["Properties"]
         assert plain(properties["EventBusName"]) == "<InspectionBus>"
@@ -23,8 +23,8 @@ def lines_told(template: Template) -> dict[str, list[str]]:
         text = transformer["InputTemplate"]
         for name, path in transformer["InputPathsMap"].items():
             text = text.replace(f"<{name}>", path)
-        found[", ".join(properties["EventPattern"]["detail-type"])] = text.splitlines()
-    return found
+        texts[", ".join(properties["EventPattern"]["detail-type"])] = text.splitlines()
+    return texts
 
 
 def test_what_people_should_know_is_told_as_three_readable_lines(synthesize: Synthesize) -> None:

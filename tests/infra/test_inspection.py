@@ -31,12 +31,12 @@ def allowed(template: Template, role_name: str = ROLE) -> set[tuple[str, str]]:
     (role,) = (name for name in template.find_resources("AWS::IAM::Role") if name.startswith(role_name))
     policies = template.find_resources("AWS::IAM::Policy", {"Properties": {"Roles": [{"Ref": role}]}})
     (policy,) = policies.values()
-    found = set()
+    grants = set()
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
         assert statement["Effect"] == "Allow"
         for action in listed(statement["Action"]):
-            found |= {(action, plain(resource)) for resource in listed(statement["Resource"])}
-    return found
+            grants |= {(action, plain(resource)) for resource in listed(statement["Resource"])}
+    return grants
 
 
 def listed(value: Any) -> list[Any]:

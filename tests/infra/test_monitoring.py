@@ -14,8 +14,8 @@ from tests.infra.test_inspection import plain
 
 
 def alarms(synthesize: Synthesize) -> dict[str, Any]:
-    found = synthesize().find_resources("AWS::CloudWatch::Alarm")
-    return {name.removeprefix("Monitoring")[:-8]: alarm["Properties"] for name, alarm in found.items()}
+    resources = synthesize().find_resources("AWS::CloudWatch::Alarm")
+    return {name.removeprefix("Monitoring")[:-8]: alarm["Properties"] for name, alarm in resources.items()}
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,16 @@ def alarms(synthesize: Synthesize) -> dict[str, Any]:
 def test_an_alarm_watches_its_metric_and_tells_the_topic(
     synthesize: Synthesize, alarm: str, metric: str, statistic: str, on: str, threshold: int
 ) -> None:
-    found = alarms(synthesize)[alarm]
-    assert (found["MetricName"], found["Statistic"], found["Threshold"]) == (metric, statistic, threshold)
-    assert [plain(dimension["Value"]) for dimension in found["Dimensions"]] == [on]
-    assert found["ComparisonOperator"] == "GreaterThanThreshold"
-    assert found["TreatMissingData"] == "notBreaching"
-    assert [plain(action) for action in found["AlarmActions"]] == ["<AlertsTopic>"]
+    properties = alarms(synthesize)[alarm]
+    assert (properties["MetricName"], properties["Statistic"], properties["Threshold"]) == (
+        metric,
+        statistic,
+        threshold,
+    )
+    assert [plain(dimension["Value"]) for dimension in properties["Dimensions"]] == [on]
+    assert properties["ComparisonOperator"] == "GreaterThanThreshold"
+    assert properties["TreatMissingData"] == "notBreaching"
+    assert [plain(action) for action in properties["AlarmActions"]] == ["<AlertsTopic>"]
 
 
 def test_the_alarm_on_overdue_checks_watches_what_the_function_emits(
@@ -60,19 +64,19 @@ def test_the_alarm_on_overdue_checks_watches_what_the_function_emits(
     emit_overdue_checks(1)
     emitted = json.loads(capsys.readouterr().out)
     (metrics,) = emitted["_aws"]["CloudWatchMetrics"]
-    found = alarms(synthesize)["OverdueChecks"]
-    assert (metrics["Namespace"], metrics["Metrics"][0]["Name"]) == (found["Namespace"], found["MetricName"])
-    assert [[each["Name"] for each in found["Dimensions"]]] == metrics["Dimensions"]
-    assert [each["Value"] for each in found["Dimensions"]] == [emitted["Function"]]
+    properties = alarms(synthesize)["OverdueChecks"]
+    assert (metrics["Namespace"], metrics["Metrics"][0]["Name"]) == (properties["Namespace"], properties["MetricName"])
+    assert [[each["Name"] for each in properties["Dimensions"]]] == metrics["Dimensions"]
+    assert [each["Value"] for each in properties["Dimensions"]] == [emitted["Function"]]
 
 
 def test_every_alarm_says_what_to_do(synthesize: Synthesize) -> None:
-    found = alarms(synthesize)
-    assert found.keys() == {
+    by_name = alarms(synthesize)
+    assert by_name.keys() == {
         "DeadLetters", "OldestMessage", "Errors", "Throttles", "TrainingDeadLetters", "TrainingErrors",
         "WatchingDeadLetters", "OverdueChecks",
     }  # fmt: skip
-    for alarm in found.values():
+    for alarm in by_name.values():
         assert re.search(r"(?i)\b(redrive|raise|read)\b", alarm["AlarmDescription"])
 
 

@@ -78,11 +78,11 @@ def item(number: int, **more: str) -> dict[str, Any]:
 
 
 def queries() -> list[dict[str, Any]]:
-    found = []
+    answers = []
     for index, (partition, sort) in INDEXES.items():
         for number, (condition, values) in enumerate(CONDITIONS):
             names = {"#p": partition} | ({"#s": sort} if condition else {})
-            found += [
+            answers += [
                 {
                     "IndexName": index,
                     "KeyConditionExpression": f"#p = :p{condition}",
@@ -94,15 +94,15 @@ def queries() -> list[dict[str, Any]]:
                 for forward in (True, False)
                 for limit in ({}, {"Limit": 7})
             ]
-    return found
+    return answers
 
 
 def pages(ask: Ask, query: dict[str, Any]) -> list[Any]:
     """All of them, from start key to start key."""
-    found = [ask("Query", **query)]
-    while start := found[-1].get("LastEvaluatedKey"):
-        found.append(ask("Query", **query, ExclusiveStartKey=start))
-    return found
+    answers = [ask("Query", **query)]
+    while start := answers[-1].get("LastEvaluatedKey"):
+        answers.append(ask("Query", **query, ExclusiveStartKey=start))
+    return answers
 
 
 def test_every_query_answers_as_before_while_items_come_change_and_go(ask: Ask) -> None:

@@ -13,8 +13,8 @@ from tests.infra.conftest import Synthesize
 
 def tables(template: Template) -> dict[str, Any]:
     """Table properties by the start of their logical id."""
-    found = template.find_resources("AWS::DynamoDB::Table")
-    return {name.removeprefix("Storage")[:-8]: resource["Properties"] for name, resource in found.items()}
+    resources = template.find_resources("AWS::DynamoDB::Table")
+    return {name.removeprefix("Storage")[:-8]: resource["Properties"] for name, resource in resources.items()}
 
 
 def keys(schema: list[dict[str, str]]) -> list[tuple[str, str]]:
@@ -125,18 +125,18 @@ def test_idempotency_expires_by_itself(synthesize: Synthesize) -> None:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_tables_that_hold_data_can_be_restored_to_any_point_in_time(synthesize: Synthesize, stage: str) -> None:
-    found = tables(synthesize(stage))
+    by_name = tables(synthesize(stage))
     for name in ("Inspections", "Registry"):
-        assert found[name]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert {table["BillingMode"] for table in found.values()} == {"PAY_PER_REQUEST"}
+        assert by_name[name]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert {table["BillingMode"] for table in by_name.values()} == {"PAY_PER_REQUEST"}
 
 
 def rules(template: Template, name: str) -> list[dict[str, Any]]:
     """Lifecycle rules of the bucket whose logical id begins so, but for the first one, which every bucket has."""
     buckets = template.find_resources("AWS::S3::Bucket").items()
     (bucket,) = (each for id, each in buckets if id.startswith(f"Storage{name}"))
-    found: list[dict[str, Any]] = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-    return found[1:]
+    listed: list[dict[str, Any]] = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    return listed[1:]
 
 
 def test_nothing_ends_unless_a_stage_says_so(synthesize: Synthesize) -> None:

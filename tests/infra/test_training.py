@@ -45,13 +45,13 @@ LEAST = {
 def statements(template: Template) -> list[dict[str, Any]]:
     (role,) = (name for name in template.find_resources("AWS::IAM::Role") if name.startswith(ROLE))
     (policy,) = template.find_resources("AWS::IAM::Policy", {"Properties": {"Roles": [{"Ref": role}]}}).values()
-    found: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
-    return found
+    listed: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
+    return listed
 
 
 def function(template: Template) -> dict[str, Any]:
-    found = template.find_resources("AWS::Lambda::Function", {"Properties": {"Handler": "train_model.handler"}})
-    (only,) = found.values()
+    resources = template.find_resources("AWS::Lambda::Function", {"Properties": {"Handler": "train_model.handler"}})
+    (only,) = resources.values()
     properties: dict[str, Any] = only["Properties"]
     return properties
 

@@ -35,8 +35,8 @@ LEAST = {
 
 def schedules(template: Template) -> dict[str, Any]:
     """Schedules by what is looked for."""
-    found = [each["Properties"] for each in template.find_resources("AWS::Scheduler::Schedule").values()]
-    return {json.loads(each["Target"]["Input"])["look_for"]: each for each in found}
+    resources = [each["Properties"] for each in template.find_resources("AWS::Scheduler::Schedule").values()]
+    return {json.loads(each["Target"]["Input"])["look_for"]: each for each in resources}
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
@@ -45,11 +45,11 @@ def test_the_function_may_do_what_its_code_calls_and_nothing_else(synthesize: Sy
 
 
 def test_drift_is_looked_for_daily_and_overdue_checks_hourly(synthesize: Synthesize) -> None:
-    found = schedules(synthesize())
-    assert found.keys() == set(Subject)
-    rates = {subject: each["ScheduleExpression"] for subject, each in found.items()}
+    by_subject = schedules(synthesize())
+    assert by_subject.keys() == set(Subject)
+    rates = {subject: each["ScheduleExpression"] for subject, each in by_subject.items()}
     assert rates == {"drift": "rate(1 day)", "checks": "rate(1 hour)"}
-    for each in found.values():
+    for each in by_subject.values():
         # The scheduled time stays the same however often a round is tried
         assert json.loads(each["Target"]["Input"])["at"] == "<aws.scheduler.scheduled-time>"
         assert plain(each["Target"]["Arn"]) == "<WatchingWatchQuality.Arn>"

@@ -47,18 +47,18 @@ class Deployed:
     def records(self, key: str, count: int = 1, limit_s: float = 60) -> list[Item]:
         """The records of a key, as soon as there are `count`."""
 
-        def found() -> list[Item]:
+        def read() -> list[Item]:
             return list(self.stack.inspections.query(("image_uri", self.uri(key))))
 
-        return wait_for(lambda: records if len(records := found()) >= count else None, f"records of {key}", limit_s)
+        return wait_for(lambda: records if len(records := read()) >= count else None, f"records of {key}", limit_s)
 
     def events_about(self, key: str, count: int = 1, limit_s: float = 30) -> list[dict[str, Any]]:
         """The events about a key, as soon as there are `count`."""
 
         def about() -> list[dict[str, Any]] | None:
             self._events += self.receive(1)
-            found = [event for event in self._events if event["detail"].get("image", {}).get("key") == key]
-            return found if len(found) >= count else None
+            arrived = [event for event in self._events if event["detail"].get("image", {}).get("key") == key]
+            return arrived if len(arrived) >= count else None
 
         return wait_for(about, f"events about {key}", limit_s)
 
@@ -69,10 +69,10 @@ class Deployed:
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def wait_for(found: Callable[[], T | None], what: str, limit_s: float) -> T:
+def wait_for(look: Callable[[], T | None], what: str, limit_s: float) -> T:
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        if (value := found()) is not None:
+        if (value := look()) is not None:
             return value
         time.sleep(0.1)
     raise AssertionError(f"no {what} within {limit_s:g} s")

@@ -95,12 +95,12 @@ def test_train_and_detect_without_a_cloud(relook: Relook, folder: Path, tmp_path
     assert trained.returncode == 0, trained.stderr
     (tmp_path / "bad.png").write_bytes(part_png(3013, is_scratched=True))
     (tmp_path / "broken.png").write_bytes(part_png(3013)[:2000])
-    found = relook("detect", "model", "bad.png", "broken.png", "--json")
-    assert found.returncode == 4, found.stderr
+    answer = relook("detect", "model", "bad.png", "broken.png", "--json")
+    assert answer.returncode == 4, answer.stderr
     assert "is not a folder" in relook("detect", "nothing", "bad.png").stderr
     assert "cannot name a project" in relook("drop", "a/b", "bad.png").stderr
     assert "CORRUPT" in relook("detect", "model", "bad.png", "broken.png").stdout
-    bad, broken = json_lines(found.stdout)
+    bad, broken = json_lines(answer.stdout)
     assert bad["is_anomalous"] is True
     assert broken["reason"] == "CORRUPT"
     assert (tmp_path / bad["overlay"]).exists()

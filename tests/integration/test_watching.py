@@ -29,16 +29,16 @@ def look(deployed: Deployed, subject: str, at: datetime) -> None:
 
 def told(deployed: Deployed, detail_type: str, *asked: str) -> list[str]:
     """Those of the projects that the bus was told about, as soon as there is one."""
-    found: list[str] = []
+    watched: list[str] = []
 
     def of_the_kind() -> list[str] | None:
         events = [event["detail"] for event in deployed.receive(1) if event["detail-type"] == detail_type]
-        found.extend(detail["project"] for detail in events if detail["project"] in asked)
-        return found or None
+        watched.extend(detail["project"] for detail in events if detail["project"] in asked)
+        return watched or None
 
     wait_for(of_the_kind, detail_type, 30)
     of_the_kind()
-    return found
+    return watched
 
 
 def test_a_stream_that_became_darker_is_told_and_an_unchanged_one_is_not(deployed: Deployed) -> None:

@@ -153,8 +153,8 @@ def anomalib_model(
     n = batch
     entry = {"input": (FLOAT, (n, 3, *(size or ("height", "width"))))}
     if major == 1:
-        found: dict[str, tuple[int, Shape]] = {"output": (FLOAT, (n, 1, None, None)), "361": (FLOAT, (n, 1))}
-        return sketch.model(entry, found if has_map else {"361": found["361"]}, opset)
+        shapes: dict[str, tuple[int, Shape]] = {"output": (FLOAT, (n, 1, None, None)), "361": (FLOAT, (n, 1))}
+        return sketch.model(entry, shapes if has_map else {"361": shapes["361"]}, opset)
     normalized = [
         _normalized(sketch, raw, name) if is_normalized else sketch.add("Identity", raw, output=name)
         for raw, name in ((raw_score, "pred_score"), (raw_map, "anomaly_map"))

@@ -7,6 +7,7 @@ errors <- {settings, events}; {errors, float32} <- {aws, detection}; detection <
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -213,3 +214,15 @@ def test_every_number_has_its_reason_beside_it() -> None:
     modules = [*MODULES, *(path for path in BESIDE if "bench" not in path.parts)]
     bare = {str(path.relative_to(ROOT)): unexplained(path.read_text()) for path in modules}
     assert not {name: constants for name, constants in bare.items() if constants}
+
+
+def test_nothing_is_named_found() -> None:
+    """A name says what was found."""
+    places = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in [*MODULES, *BESIDE, *sorted((ROOT / "tests").rglob("*.py"))]
+        if re.search(r"\bfound\b", text := path.read_text())
+        for node in ast.walk(ast.parse(text))
+        if (isinstance(node, ast.Name) and node.id == "found") or (isinstance(node, ast.arg) and node.arg == "found")
+    ]
+    assert not places

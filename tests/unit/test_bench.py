@@ -86,9 +86,9 @@ def test_distances_are_to_the_nearest_row() -> None:
 @pytest.mark.parametrize("name", ALTERATIONS)
 def test_an_altered_picture_keeps_its_size_and_is_another(name: str) -> None:
     pixels = np.random.default_rng(0).integers(40, 200, (100, 150, 3)).astype(np.uint8)
-    found = pixels_of(altered(picture("a.png", pixels), name))
-    assert found.shape == pixels.shape
-    assert (found != pixels).any()
+    actual = pixels_of(altered(picture("a.png", pixels), name))
+    assert actual.shape == pixels.shape
+    assert (actual != pixels).any()
 
 
 def test_light_place_and_blur_are_what_they_are_called() -> None:

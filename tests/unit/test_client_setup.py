@@ -32,8 +32,8 @@ def test_today_s_boto3_knows_the_service_again(tmp_path: Path) -> None:
         "c.meta.service_model.signing_name, c.can_paginate('list_models')]))"
     )
     environment = {**os.environ, "AWS_DATA_PATH": str(tmp_path), "AWS_ENDPOINT_URL_LOOKOUTVISION": setup.endpoint_url}
-    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(found.stdout) == [22, ENDPOINT, "lambda", True]
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout) == [22, ENDPOINT, "lambda", True]
 
 
 @pytest.mark.parametrize("is_usual", [True, False])
@@ -47,8 +47,8 @@ def test_a_program_that_asks_for_regions_gets_the_deployment_s(
     exported = setup.lines["boto3"][0].partition("  #")[0].removeprefix("export AWS_DATA_PATH=")
 
     def regions(service: str) -> list[str]:
-        found: list[str] = boto3.Session().get_available_regions(service)
-        return found
+        available: list[str] = boto3.Session().get_available_regions(service)
+        return available
 
     theirs = regions("s3")
     assert regions("lookoutvision") == []  # programs that did not ask for it keep botocore's own endpoints
@@ -87,5 +87,5 @@ def test_the_usual_folder_needs_no_variable(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("AWS_DATA_PATH", raising=False)
     install(stack(), tmp_path / ".aws" / "models", is_local=True)
     code = "import boto3; print(boto3.client('lookoutvision', region_name='us-east-1').meta.service_model.signing_name)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "lambda"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "lambda"

@@ -84,8 +84,8 @@ def inspected(stack: Stack, project: str, name: str = "a.png", probability: floa
 
 
 def entries(stack: Stack, project: str, dataset: DatasetType = TRAIN) -> list[Any]:
-    found = stack.lookout.list_dataset_entries(ProjectName=project, DatasetType=dataset)
-    return [parse_entry(line) for line in found["DatasetEntries"]]
+    answer = stack.lookout.list_dataset_entries(ProjectName=project, DatasetType=dataset)
+    return [parse_entry(line) for line in answer["DatasetEntries"]]
 
 
 def record_of(stack: Stack, record: Item) -> Item:
@@ -324,9 +324,9 @@ def test_a_person_goes_through_what_waits(
     assert [each.is_anomalous for each in entries(stack, project)] == [False]
     assert find_record(stack, project, f"{project}/middle.png")["review"] == "right"
     assert "'?' is none of these" in capsys.readouterr().out
-    found = to_json(production(stack, project))
-    assert found["reviewed"] == {"right": 1, "wrong": 1, "unsure": 0}
-    assert (found["precision"], found["false_alarm_rate"], found["recall"]) == (0, 0.5, None)
+    measured = to_json(production(stack, project))
+    assert measured["reviewed"] == {"right": 1, "wrong": 1, "unsure": 0}
+    assert (measured["precision"], measured["false_alarm_rate"], measured["recall"]) == (0, 0.5, None)
 
 
 @pytest.mark.parametrize("answers", [["r\n"], ["r\n", "\n"], ["w\n", "scratch\n"]])
@@ -352,9 +352,9 @@ def test_the_last_review_of_an_image_counts_and_a_check_does_not(stack: Stack, p
     record = say(stack, inspected(stack, project), Opinion(RIGHT))
     say(stack, record, Opinion(WRONG, "scratch"))
     say(stack, inspected(stack, project, "golden.png", 0.9, expected="normal", is_expected_met=False), Opinion(RIGHT))
-    found = production(stack, project)
-    assert (found.right, found.wrong, found.unsure) == (0, 1, 0)
-    assert found.confusion.false_negatives == 1
+    measured = production(stack, project)
+    assert (measured.right, measured.wrong, measured.unsure) == (0, 1, 0)
+    assert measured.confusion.false_negatives == 1
 
 
 def test_hosting_switches_in_either_direction_and_is_passed_over_where_it_is_done(
@@ -364,8 +364,8 @@ def test_hosting_switches_in_either_direction_and_is_passed_over_where_it_is_don
         hosted_package(stack.registry, account[1].s3, project, classification_package())
 
     def states() -> dict[str, str]:
-        found = stack.lookout.list_models(ProjectName=project)["Models"]
-        return {each["ModelVersion"]: each["Status"] for each in found}
+        models = stack.lookout.list_models(ProjectName=project)["Models"]
+        return {each["ModelVersion"]: each["Status"] for each in models}
 
     assert set(states().values()) == {"HOSTED"}
     for version in ("1", "3", "3", "2"):

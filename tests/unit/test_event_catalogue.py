@@ -267,6 +267,6 @@ def test_a_malformed_request_cannot_be_read() -> None:
 
 @pytest.mark.parametrize("subject", Subject)
 def test_there_is_a_sample_of_every_round(subject: Subject) -> None:
-    found = Round.parse(load(f"inbound/watch_quality/{subject}.json"))
+    parsed = Round.parse(load(f"inbound/watch_quality/{subject}.json"))
 
-    assert found == Round(subject, datetime(2026, 11, 26, 5, tzinfo=UTC))
+    assert parsed == Round(subject, datetime(2026, 11, 26, 5, tzinfo=UTC))

@@ -171,14 +171,14 @@ def test_the_sheet_names_each_type_in_its_colour(size: tuple[int, int]) -> None:
     image, mask = (each.resize(size, Image.Resampling.NEAREST) for each in part(9, is_scratched=True))
     heat = BytesIO()
     Image.new("P", (8, 8)).save(heat, "PNG")
-    found = (Anomaly("background", 0.9, "#FFFFFF"), Anomaly("scratch", 0.1, SCRATCH_COLOR))
+    anomalies = (Anomaly("background", 0.9, "#FFFFFF"), Anomaly("scratch", 0.1, SCRATCH_COLOR))
     known = NearestNormal("normal/" + "long" * 50 + ".png", 0.5)
-    result = DetectAnomalyResult(True, 0.9, 0.9, 0.5, found, png(mask), heat.getvalue(), known)
+    result = DetectAnomalyResult(True, 0.9, 0.9, 0.5, anomalies, png(mask), heat.getvalue(), known)
     sheet = explanation(png(image), result, "9.png", 0.5, part_png(3))
     captions = np.asarray(sheet)[-100:]
     assert (captions == ImageColor.getrgb(SCRATCH_COLOR)).all(axis=2).sum() > 100
 
-    nothing = dataclasses.replace(result, is_anomalous=False, anomalies=found[:1])
+    nothing = dataclasses.replace(result, is_anomalous=False, anomalies=anomalies[:1])
     captions = np.asarray(explanation(png(image), nothing, "9.png", 0.5, part_png(3)))[-100:]
     assert not (captions == ImageColor.getrgb(SCRATCH_COLOR)).all(axis=2).any()
 
@@ -230,8 +230,8 @@ def test_images_that_look_mislabelled_are_named() -> None:
 
 def test_training_tells_what_was_chosen_and_how_good_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     package = segmentation_package()
-    found = evaluation(outcome("normal/0.png", False, 0.1), outcome("anomaly/0.png", True, 0.8))
-    report = training.Report("bracket/1", True, training_report(TrainedModel(package, found, ("Look at [this].",))))
+    checked = evaluation(outcome("normal/0.png", False, 0.1), outcome("anomaly/0.png", True, 0.8))
+    report = training.Report("bracket/1", True, training_report(TrainedModel(package, checked, ("Look at [this].",))))
     training.print_report(report)
     printed = capsys.readouterr().out
     for choice in package.manifest.choices:
@@ -276,8 +276,8 @@ def test_one_bad_file_costs_no_other_its_verdict(
     assert "1 file is not read, for their names are not those of images: notes.txt" in capsys.readouterr().err
 
     records = offline.detect(model_folder, paths, tmp_path / "pictures")
-    found = {unquote(record["image_uri"]).rsplit("/", 1)[1]: record for record in records}
-    assert {name: record.get("reason") for name, record in found.items()} == {
+    by_name = {unquote(record["image_uri"]).rsplit("/", 1)[1]: record for record in records}
+    assert {name: record.get("reason") for name, record in by_name.items()} == {
         "a.png": None,
         "b.png": "UNSUPPORTED_FORMAT",
         "c.bmp": "UNSUPPORTED_FORMAT",
@@ -285,10 +285,10 @@ def test_one_bad_file_costs_no_other_its_verdict(
         long: None,
         "missing.png": "UNREADABLE",
     }
-    assert "Save it as PNG" in found["c.bmp"]["message"]
+    assert "Save it as PNG" in by_name["c.bmp"]["message"]
     assert exit_code(records) == 4
     for name in ("a.png", long):
-        assert Path(found[name]["overlay"]).is_file()
+        assert Path(by_name[name]["overlay"]).is_file()
 
     (record,) = offline.detect(model_folder, [folder / "a.png"], tmp_path / "taken")
     assert record["status"] == "INSPECTED" and "overlay" not in record

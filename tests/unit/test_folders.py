@@ -37,8 +37,8 @@ def read(root: Path, *names: str) -> tuple[LabeledImages, dict[str, tuple[bool, 
     "anomaly", ["anomaly", "anomalous", "defect", "Defective", "BAD", "NG", "nok", "not-ok", "fail"]
 )
 def test_names_that_say_the_same(tmp_path: Path, normal: str, anomaly: str) -> None:
-    images, found = read(tmp_path, f"{normal}/1.png", f"{anomaly}/2.jpg")
-    assert found == {f"{normal}/1.png": (False, None), f"{anomaly}/2.jpg": (True, None)}
+    images, by_name = read(tmp_path, f"{normal}/1.png", f"{anomaly}/2.jpg")
+    assert by_name == {f"{normal}/1.png": (False, None), f"{anomaly}/2.jpg": (True, None)}
     assert images.notes == []
 
 
@@ -58,14 +58,14 @@ def test_names_that_say_the_same(tmp_path: Path, normal: str, anomaly: str) -> N
     ],
 )
 def test_masks_by_any_usual_name(tmp_path: Path, mask: str) -> None:
-    images, found = read(tmp_path, "normal/1.png", "anomaly/a.jpg", mask)
-    assert found == {"normal/1.png": (False, None), "anomaly/a.jpg": (True, mask)}
+    images, by_name = read(tmp_path, "normal/1.png", "anomaly/a.jpg", mask)
+    assert by_name == {"normal/1.png": (False, None), "anomaly/a.jpg": (True, mask)}
     assert (images[1].mask_type, images[1].colors) == ("anomaly", {})
     assert images.notes == []
 
 
 def test_mvtec_names_its_types_by_folders(tmp_path: Path) -> None:
-    images, found = read(
+    images, by_name = read(
         tmp_path,
         "train/good/000.png",
         "test/good/000.png",
@@ -77,7 +77,7 @@ def test_mvtec_names_its_types_by_folders(tmp_path: Path) -> None:
         "ground_truth/defective/000_mask.png",
         "license.txt",
     )
-    assert found == {
+    assert by_name == {
         "train/good/000.png": (False, None),
         "test/good/000.png": (False, None),
         "test/broken_large/000.png": (True, "ground_truth/broken_large/000_mask.png"),
@@ -90,30 +90,30 @@ def test_mvtec_names_its_types_by_folders(tmp_path: Path) -> None:
 
 
 def test_types_without_ground_truth_are_anomalous(tmp_path: Path) -> None:
-    _, found = read(tmp_path, "train/good/1.png", "test/good/2.png", "test/scratch/3.png")
-    assert found["test/scratch/3.png"] == (True, None)
+    _, by_name = read(tmp_path, "train/good/1.png", "test/good/2.png", "test/scratch/3.png")
+    assert by_name["test/scratch/3.png"] == (True, None)
 
 
 def test_a_type_that_ground_truth_does_not_know_is_left_out(tmp_path: Path) -> None:
-    images, found = read(
+    images, by_name = read(
         tmp_path, "train/good/1.png", "test/cut/2.png", "test/unsorted/3.png", "ground_truth/cut/2_mask.png"
     )
-    assert set(found) == {"train/good/1.png", "test/cut/2.png"}
+    assert set(by_name) == {"train/good/1.png", "test/cut/2.png"}
     assert any("test/unsorted/3.png" in note for note in images.notes)
 
 
 def test_train_and_test_have_masks_of_their_own(tmp_path: Path) -> None:
-    _, found = read(
+    _, by_name = read(
         tmp_path,
         *(f"{part}/{name}" for part in ("train", "test") for name in ("normal/1.png", "anomaly/1.png", "mask/1.png")),
     )
-    assert found["train/anomaly/1.png"] == (True, "train/mask/1.png")
-    assert found["test/anomaly/1.png"] == (True, "test/mask/1.png")
-    assert sum(not is_anomalous for is_anomalous, _ in found.values()) == 2
+    assert by_name["train/anomaly/1.png"] == (True, "train/mask/1.png")
+    assert by_name["test/anomaly/1.png"] == (True, "test/mask/1.png")
+    assert sum(not is_anomalous for is_anomalous, _ in by_name.values()) == 2
 
 
 def test_what_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
-    images, found = read(
+    images, by_name = read(
         tmp_path,
         "good/1.png",
         "good/1.webp",
@@ -127,7 +127,7 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
         "readme.txt",
         *(f"later/{i:02}.png" for i in range(12)),
     )
-    assert set(found) == {"good/1.png", "bad/2.png"}
+    assert set(by_name) == {"good/1.png", "bad/2.png"}
     notes = "\n".join(images.notes)
     assert "1 file is not read, for only PNG, JPEG, BMP and TIFF are: good/1.webp" in notes
     assert (
@@ -143,11 +143,11 @@ def test_what_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_mask_goes_to_the_image_in_its_own_subfolder(tmp_path: Path) -> None:
-    _, found = read(
+    _, by_name = read(
         tmp_path, "normal/1.png", "anomaly/left/1.png", "anomaly/right/1.png", "masks/left/1.png", "masks/right/1.png"
     )
-    assert found["anomaly/left/1.png"] == (True, "masks/left/1.png")
-    assert found["anomaly/right/1.png"] == (True, "masks/right/1.png")
+    assert by_name["anomaly/left/1.png"] == (True, "masks/left/1.png")
+    assert by_name["anomaly/right/1.png"] == (True, "masks/right/1.png")
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_bmp_and_tiff_keep_every_value(pixels: np.ndarray, kind: str, options: d
     image = next(each for each in read_folder(root) if each.name == "normal/x.tif")
     data = image.read()
     assert data.startswith(b"\x89PNG")
-    with Image.open(BytesIO(data)) as found:
-        assert (np.asarray(found) == pixels).all()
+    with Image.open(BytesIO(data)) as picture:
+        assert (np.asarray(picture) == pixels).all()
     (root / "normal" / "x.tif").unlink()  # converted once
     (root / "normal" / "x.tif").write_bytes(b"II*\0")
     assert image.read() == data

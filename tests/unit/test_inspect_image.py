@@ -46,7 +46,7 @@ EVENTS = Path(__file__).parents[2] / "events"
 @pytest.fixture
 def published(cloud: Cloud) -> Iterator[list[dict[str, Any]]]:
     """Fills with the events of the test when it calls `cloud.published()`; each is checked against its schema."""
-    found: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     original = cloud.published
 
     def checked() -> list[dict[str, Any]]:
@@ -55,11 +55,11 @@ def published(cloud: Cloud) -> Iterator[list[dict[str, Any]]]:
             folder = event["detail-type"].lower().replace(" ", "-")
             schema = json.loads((EVENTS / "outbound" / folder / "schema.json").read_text())
             jsonschema.validate(event["detail"], schema)
-        found.extend(new)
+        messages.extend(new)
         return new
 
     cloud.published = checked  # type: ignore[method-assign]
-    yield found
+    yield messages
     cloud.published()
 
 

@@ -283,8 +283,8 @@ def test_a_location_is_a_bucket_and_a_key(key: str) -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))), st.integers(1, 9))
 def test_lines_are_the_same_however_the_bytes_come(lines: list[str], size: int) -> None:
     data = "".join(f"{line}\r\n" for line in lines).encode()
-    found = list(lines_of(data[start : start + size] for start in range(0, len(data), size)))
-    assert found == [line.removeprefix("\ufeff") for line in lines]
+    read = list(lines_of(data[start : start + size] for start in range(0, len(data), size)))
+    assert read == [line.removeprefix("\ufeff") for line in lines]
 
 
 def test_of_an_endless_line_no_more_is_kept_than_shows_that() -> None:

@@ -62,13 +62,13 @@ def resnet(tmp_path: Path) -> Path:
 
 
 def test_a_backbone_is_imported_shown_and_removed(stack: Cloud, resnet: Path) -> None:
-    found = relook("backbone", "import", "cup", resnet)
-    cost = found.pop("cost_ms")
+    answer = relook("backbone", "import", "cup", resnet)
+    cost = answer.pop("cost_ms")
     assert set(cost) == {"1", "2"} and all(ms > 0 for ms in cost.values())
-    assert (found["project"], found["side_px"], found["channels"]) == ("cup", 64, 20)
-    assert found["maps"] == [[8, 16, 16], [12, 8, 8]]
-    assert describe_project(stack.registry, "cup").backbone_sha256 == found["sha256"]
-    assert relook("backbone", "show", "cup") | {"cost_ms": cost} == found | {"cost_ms": cost}
+    assert (answer["project"], answer["side_px"], answer["channels"]) == ("cup", 64, 20)
+    assert answer["maps"] == [[8, 16, 16], [12, 8, 8]]
+    assert describe_project(stack.registry, "cup").backbone_sha256 == answer["sha256"]
+    assert relook("backbone", "show", "cup") | {"cost_ms": cost} == answer | {"cost_ms": cost}
     assert "64 x 64 pixels" in run("backbone", "show", "cup").output
     assert relook("backbone", "remove", "cup") == {"project": "cup", "was_removed": True}
     assert relook("backbone", "remove", "cup") == {"project": "cup", "was_removed": False}
@@ -126,8 +126,8 @@ def test_an_anomalib_export_inspects_uploads(stack: Cloud, tmp_path: Path, keeps
     ]
     for message in messages:
         assert stack.deliver(message) == []
-    found = {record["image_uri"]: record for record in stack.records()}
-    good, bad = found["s3://images/cup/good.png"], found["s3://images/cup/bad.png"]
+    by_image = {record["image_uri"]: record for record in stack.records()}
+    good, bad = by_image["s3://images/cup/good.png"], by_image["s3://images/cup/bad.png"]
     assert (good["is_anomalous"], bad["is_anomalous"]) == (False, True)
     assert float(bad["confidence"]) == pytest.approx(0.81, abs=0.02)
     assert "heat_map_uri" in bad and "mask_uri" not in bad

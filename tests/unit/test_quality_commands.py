@@ -44,15 +44,15 @@ def test_checks_are_asked_for_listed_and_counted_by_camera(
         put(cloud, number, metadata=metadata, expected="anomaly", is_expected_met=is_met, checked_project="bracket")
 
     assert checks.ask(stack, "bracket", parse_duration("8h")) is not None
-    found = checks.find(stack, "bracket", limit=50)
-    checks.print_checks("bracket", found, "camera")
+    checked = checks.find(stack, "bracket", limit=50)
+    checks.print_checks("bracket", checked, "camera")
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["bracket", "asks", "for", "a", "check", "every", "8h"]
     assert ["1", "1", "1", "0"] in lines
     assert ["2", "0", "0", "1"] in lines
     assert [line[2] for line in lines[4:] if line[1:2] == ["anomaly"]] == ["met", "MISSED", "not"]
-    assert (found.to_json()["every_s"], found.overdue_since, len(found.records)) == (28800, None, 3)
+    assert (checked.to_json()["every_s"], checked.overdue_since, len(checked.records)) == (28800, None, 3)
     (event,) = cloud.published()
     assert (event["detail-type"], event["detail"]["after"]) == ("Checks Changed", {"every_s": 28800})
     assert checks.ask(stack, "bracket", None) is not None

@@ -175,10 +175,10 @@ def test_datasets_of_earlier_versions_have_no_entries(table: Table) -> None:
     made = new_dataset(table, DatasetType.TRAIN)
     key = {"pk": "PROJECT#bracket", "sk": "DATASET#train"}
     table.update(Update(key, {"revision": None, "folder": None}))
-    found = describe_dataset(table, "bracket", DatasetType.TRAIN)
-    assert (found.entries_key, found.revision) == (None, 0)
-    assert replace_entries(table, found, "one.jsonl", ImageStats(), "").revision == 1
-    assert found.created_at == made.created_at
+    dataset = describe_dataset(table, "bracket", DatasetType.TRAIN)
+    assert (dataset.entries_key, dataset.revision) == (None, 0)
+    assert replace_entries(table, dataset, "one.jsonl", ImageStats(), "").revision == 1
+    assert dataset.created_at == made.created_at
 
 
 def test_versions_count_up_and_are_never_reused(table: Table) -> None:

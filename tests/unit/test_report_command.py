@@ -24,7 +24,7 @@ from relook.aws.clients import Clients
 from relook.registry.projects import create_project
 from tests.account import Cloud
 from tests.unit.parts import part, png
-from tests.unit.quality.test_summary import found, record, rejected
+from tests.unit.quality.test_summary import record, rejected, types_shown
 
 PERIOD = ("--from", "2026-11-01T00:00Z", "--to", "2026-11-03T00:00Z")
 
@@ -39,7 +39,7 @@ def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Stack:
     version = stack.images.write("bracket/1.jpg", png(picture), "image/png")
     stack.bucket("results").write("mask.png", png(mask), "image/png")
     records = [
-        record(1, 1, "0.9", metadata={"line": "=1+1"}, anomalies=found(("dent", "0.25"), ("scratch", "0.5")))
+        record(1, 1, "0.9", metadata={"line": "=1+1"}, anomalies=types_shown(("dent", "0.25"), ("scratch", "0.5")))
         | {"object_version": f"{version}#1", "mask_uri": "s3://results/mask.png"},
         record(2, 1, "0.8", metadata={"line": "2"}, review="wrong", review_label="normal", review_note="@home"),
         record(3, 2, "0.1", metadata={"line": "2"}, review="right"),

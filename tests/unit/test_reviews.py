@@ -47,9 +47,9 @@ def inspected(cloud: Cloud, number: int, probability: float = 0.45, **more: Any)
 
 
 def said(cloud: Cloud, record: Item) -> Review | None:
-    found = inspections_of(cloud).get(RecordId.of(record).key)
-    assert found is not None
-    return Review.of(found)
+    item = inspections_of(cloud).get(RecordId.of(record).key)
+    assert item is not None
+    return Review.of(item)
 
 
 def waits(cloud: Cloud, **more: Any) -> list[str]:
@@ -170,6 +170,6 @@ def test_a_review_cut_off_anywhere_is_whole_or_not_there(
         told = [entry for entry in list_history(cloud.registry, "bracket") if entry.subject == record["image_uri"]]
         assert (said(cloud, record) is None) == (not told)
         say(cloud, record, WRONG, label="scratch")
-        found = [entry for entry in list_history(cloud.registry, "bracket") if entry.subject == record["image_uri"]]
-        assert len(found) == 1
+        entries = [entry for entry in list_history(cloud.registry, "bracket") if entry.subject == record["image_uri"]]
+        assert len(entries) == 1
     assert names == ["TransactWriteItems", "GetItem"], "every call was cut off once"

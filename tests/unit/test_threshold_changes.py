@@ -293,5 +293,5 @@ def assert_whole(table: Table) -> None:
             for each in list_history(table, "bracket")
             if each.what is DetailType.THRESHOLD_CHANGED and each.subject == f"bracket/{version}"
         ]
-        found = describe_model(table, "bracket", version).threshold
-        assert found == (told[0] and told[0]["threshold"] if told else None)
+        threshold = describe_model(table, "bracket", version).threshold
+        assert threshold == (told[0] and told[0]["threshold"] if told else None)

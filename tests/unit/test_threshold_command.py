@@ -66,7 +66,7 @@ def relook(*arguments: str, types: str = "") -> Any:
     return CliRunner().invoke(cli.main.app, list(arguments), input=types)
 
 
-def found(*arguments: str) -> dict[str, Any]:
+def answered(*arguments: str) -> dict[str, Any]:
     result = relook(*arguments, "--json")
     assert result.exit_code == 0, result.output
     document: dict[str, Any] = json.loads(result.stdout)
@@ -82,7 +82,7 @@ def test_the_evaluation_s_manifest_gives_the_probabilities_back() -> None:
 
 
 def test_a_value_is_shown_with_what_it_does_and_taken(line: Cloud) -> None:
-    document = found("threshold", "bracket", "--value", "0.375", "--yes")
+    document = answered("threshold", "bracket", "--value", "0.375", "--yes")
     before, after = document["before"], document["after"]
     assert (before["threshold"], after["threshold"]) == (0.5, 0.375)
     assert (before["true_positives"], before["false_positives"]) == (14, 8)  # 14 / 28 and 32 / 64 are the first
@@ -117,13 +117,13 @@ def test_people_see_rates_and_images_and_are_asked(line: Cloud, monkeypatch: pyt
 
 
 def test_shares_choose_and_are_remembered(line: Cloud) -> None:
-    recall = found("threshold", "bracket", "--recall", "90%", "--yes")
+    recall = answered("threshold", "bracket", "--recall", "90%", "--yes")
     assert recall["after"]["recall"]["hits"] == 18
-    alarms = found("threshold", "bracket", "--false-alarms", "5%", "--yes")
+    alarms = answered("threshold", "bracket", "--false-alarms", "5%", "--yes")
     assert alarms["after"]["false_alarm_rate"]["share"] <= 0.05
     assert alarms["before"]["threshold"] == recall["after"]["threshold"]
     assert [each.how for each in list_thresholds(line.registry, "bracket", "1")] == ["false alarms 5%", "recall 90%"]
-    shown = found("threshold", "bracket", "--show")
+    shown = answered("threshold", "bracket", "--show")
     assert [each["how"] for each in shown["choices"]] == [
         "false alarms 5% (in force)", "recall 90%", "as it was trained", "false alarms 1%", "recall 99%",
     ]  # fmt: skip
@@ -131,11 +131,11 @@ def test_shares_choose_and_are_remembered(line: Cloud) -> None:
 
 
 def test_it_can_be_revoked_step_by_step(line: Cloud) -> None:
-    found("threshold", "bracket", "--value", "0.25", "--yes")
-    found("threshold", "bracket", "--value", "0.75", "--yes")
-    back = found("threshold", "bracket", "--revoke", "--yes")
+    answered("threshold", "bracket", "--value", "0.25", "--yes")
+    answered("threshold", "bracket", "--value", "0.75", "--yes")
+    back = answered("threshold", "bracket", "--revoke", "--yes")
     assert (back["before"]["threshold"], back["after"]["threshold"]) == (0.75, 0.25)
-    assert found("threshold", "bracket", "--revoke", "--yes")["after"]["threshold"] == 0.5
+    assert answered("threshold", "bracket", "--revoke", "--yes")["after"]["threshold"] == 0.5
     assert describe_model(line.registry, "bracket", "1").threshold is None
     nothing = relook("threshold", "bracket", "--revoke", "--yes")
     assert "judges by its own threshold, 0.5" in str(nothing.exception)
@@ -168,5 +168,5 @@ def test_a_version_that_was_not_evaluated_takes_a_value_alone(line: Cloud) -> No
     finish_training(line.registry, "bracket", "2", sha256, None, "Registered.")
     asked = relook("threshold", "bracket", "--model-version", "2", "--recall", "99%", "--yes")
     assert "was not evaluated" in str(asked.exception)
-    assert found("threshold", "bracket", "--model-version", "2", "--value", "0.7", "--yes")["changed"] == []
+    assert answered("threshold", "bracket", "--model-version", "2", "--value", "0.7", "--yes")["changed"] == []
     assert describe_model(line.registry, "bracket", "2").threshold == pytest.approx(0.7)

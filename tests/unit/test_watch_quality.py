@@ -38,8 +38,8 @@ STATISTICS = ("score", "brightness", "contrast", "sharpness")
 
 
 def sample(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((EVENTS / "inbound" / "watch_quality" / f"{name}.json").read_text())
-    return found
+    event: dict[str, Any] = json.loads((EVENTS / "inbound" / "watch_quality" / f"{name}.json").read_text())
+    return event
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def package() -> ModelPackage:
     known = {
         name: NormalStatistic(0.0, 1.0, tuple(sorted(chance.gauss(0, 1) for _ in range(60)))) for name in STATISTICS
     }
-    found = classification_package()
-    return ModelPackage(found.graph, replace(found.manifest, statistics=known))
+    made = classification_package()
+    return ModelPackage(made.graph, replace(made.manifest, statistics=known))
 
 
 def record(number: int, at: datetime, **fields: Any) -> dict[str, Any]:
@@ -99,12 +99,12 @@ def fill(cloud: Cloud, count: int, *, first: int = 0, darker: float = 0.0, **fie
 def look(cloud: Cloud, name: str) -> list[dict[str, Any]]:
     """Events of a round, each checked against its schema."""
     watch_quality.handler(sample(name), cloud.context)
-    found = cloud.published()
-    for event in found:
+    events = cloud.published()
+    for event in events:
         folder = event["detail-type"].lower().replace(" ", "-")
         schema = json.loads((EVENTS / "outbound" / folder / "schema.json").read_text())
         jsonschema.validate(event["detail"], schema)
-    return found
+    return events
 
 
 def metrics(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]]:
@@ -121,15 +121,15 @@ def test_a_stream_that_became_darker_is_told_and_measured(watched: Cloud, capsys
     (event,) = look(watched, "drift")
 
     assert event["detail-type"] == "Drift Detected"
-    (found,) = event["detail"]["statistics"]
-    assert found["name"] == "brightness"
-    assert found["index"] > 1
-    assert found["shift"] == pytest.approx(-3, abs=0.4)
+    (statistic,) = event["detail"]["statistics"]
+    assert statistic["name"] == "brightness"
+    assert statistic["index"] > 1
+    assert statistic["shift"] == pytest.approx(-3, abs=0.4)
     assert "brightness" in event["detail"]["summary"] and "lower" in event["detail"]["summary"]
     assert (event["detail"]["images"], event["detail"]["model_version"]) == (120, "1")
     emitted = {each["Statistic"]: each["DriftIndex"][0] for each in metrics(capsys, "DriftIndex")}
     assert emitted.keys() == set(STATISTICS)
-    assert emitted["brightness"] == pytest.approx(found["index"], abs=1e-3)
+    assert emitted["brightness"] == pytest.approx(statistic["index"], abs=1e-3)
     assert emitted["score"] < 0.25
 
 
@@ -364,8 +364,8 @@ def test_checks_are_found_among_any_number_of_images(watched: Cloud) -> None:
     fill(watched, 50)
     for number, hours in ((1001, 30), (1002, 2)):
         watched.inspections.put(check(number, NOW - timedelta(hours=hours)))
-    found = [each["image_uri"][-8:-4] for each in list_checks(watched.inspections, "bracket")]
-    assert found == ["1002", "1001"]
+    names = [each["image_uri"][-8:-4] for each in list_checks(watched.inspections, "bracket")]
+    assert names == ["1002", "1001"]
     ask(watched, timedelta(hours=1))
     overdue = find_overdue(watched.inspections, describe_project(watched.registry, "bracket"), NOW)
     assert overdue is not None and overdue.due_at == NOW

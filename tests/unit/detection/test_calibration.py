@@ -33,10 +33,10 @@ def test_confidence_is_shifted_in_log_odds() -> None:
 @pytest.mark.parametrize("threshold", [0.0, 5e-324, 1e-9, 0.01, 0.3, 0.5, 0.97, 1 - 1e-16, 1.0])
 def test_confidence_is_at_least_a_half_and_grows_away_from_the_threshold(threshold: float) -> None:
     probabilities = sorted({0.0, 5e-324, 1e-12, *(i / 100 for i in range(101)), 1 - 1e-16, 1.0, threshold})
-    found = [confidence(p, threshold) for p in probabilities]
+    confidences = [confidence(p, threshold) for p in probabilities]
     assert confidence(threshold, threshold) == 0.5
-    assert all(0.5 <= each <= 1 for each in found)
-    shifted = [c if p >= threshold else 1 - c for p, c in zip(probabilities, found, strict=True)]
+    assert all(0.5 <= each <= 1 for each in confidences)
+    shifted = [c if p >= threshold else 1 - c for p, c in zip(probabilities, confidences, strict=True)]
     assert shifted == sorted(shifted)
 
 

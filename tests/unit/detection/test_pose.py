@@ -73,7 +73,7 @@ def test_a_pose_turns_clockwise_about_its_centre_and_moves_by_shares_of_the_side
 
 def test_sampling_is_bilinear_and_knows_where_the_picture_ends() -> None:
     picture = np.arange(16, dtype=np.float32).reshape(4, 4)
-    found = sample(picture, grid(4)).reshape(4, 4)
-    np.testing.assert_allclose(found[:-1, :-1], picture[:-1, :-1])
+    sampled = sample(picture, grid(4)).reshape(4, 4)
+    np.testing.assert_allclose(sampled[:-1, :-1], picture[:-1, :-1])
     np.testing.assert_allclose(sample(picture, np.array([[0.0], [0.0]], np.float32)), [7.5])
     assert np.isnan(sample(picture, np.array([[3.0, 0.0], [0.0, -9.0]], np.float32))).all()

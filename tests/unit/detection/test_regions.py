@@ -81,12 +81,12 @@ def test_painted_over_is_what_lies_around_it_and_nothing_of_what_lies_there(size
     touched = np.asarray(Image.fromarray(painted()).resize(size, Image.Resampling.BOX)) > 0
     other[touched] = random.integers(0, 256, (int(touched.sum()), 3), np.uint8)
 
-    found, again = (np.asarray(regions.painted_over(Image.fromarray(each))) for each in (picture, other))
+    painted_over, again = (np.asarray(regions.painted_over(Image.fromarray(each))) for each in (picture, other))
 
-    np.testing.assert_array_equal(found, again)
-    np.testing.assert_array_equal(found[~touched], picture[~touched])
-    assert np.abs(found[touched].astype(float) - picture[touched]).max() < 40, "of the surroundings' colours"
-    assert np.abs(np.diff(found.astype(float), axis=0)).max() < 60, "without an edge"
+    np.testing.assert_array_equal(painted_over, again)
+    np.testing.assert_array_equal(painted_over[~touched], picture[~touched])
+    assert np.abs(painted_over[touched].astype(float) - picture[touched]).max() < 40, "of the surroundings' colours"
+    assert np.abs(np.diff(painted_over.astype(float), axis=0)).max() < 60, "without an edge"
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ def slow(pixels: ByteArray) -> tuple[float, float, float]:
 
 
 def test_the_numbers_are_those_of_the_definitions() -> None:
-    found = picture_statistics(PIXELS)
-    assert (found.brightness, found.contrast, found.sharpness) == pytest.approx(slow(PIXELS), rel=0.02)
+    actual = picture_statistics(PIXELS)
+    assert (actual.brightness, actual.contrast, actual.sharpness) == pytest.approx(slow(PIXELS), rel=0.02)
 
 
 def test_of_a_large_picture_some_lines_tell_as_much() -> None:
     large = plate(7, scale=5)[0]
-    found = picture_statistics(large)
-    assert (found.brightness, found.contrast, found.sharpness) == pytest.approx(slow(large), rel=0.02)
+    actual = picture_statistics(large)
+    assert (actual.brightness, actual.contrast, actual.sharpness) == pytest.approx(slow(large), rel=0.02)
 
 
 def test_noise_is_as_sharp_as_can_be_and_a_blank_picture_is_not_sharp() -> None:

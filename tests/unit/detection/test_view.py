@@ -175,20 +175,20 @@ def test_values_come_back_where_the_matrix_says(jitter: Pose) -> None:
     cut = view.cut(encode(Image.new("L", (300, 200))), jitter)
     values = np.random.default_rng(0).random((8, 12), np.float32)
 
-    found = cut.on_image(values, 400, 600, -1.0)
+    on_image = cut.on_image(values, 400, 600, -1.0)
 
     back = np.linalg.inv(np.vstack([cut.matrix, (0, 0, 1)]))
     misses = 0
     for row, column in np.random.default_rng(1).integers(0, (400, 600), (500, 2)):
         x, y, _ = back @ ((column + 0.5) / 2, (row + 0.5) / 2, 1) / 8
         if min(x, y, 12 - x, 8 - y) < -0.3:
-            assert found[row, column] == -1.0
+            assert on_image[row, column] == -1.0
         elif min(x, y, 12 - x, 8 - y) > 0.3:
             x, y = np.clip(x - 0.5, 0, 11), np.clip(y - 0.5, 0, 7)
             left, top = min(int(x), 10), min(int(y), 6)
             square = values[top : top + 2, left : left + 2]
             expected = (1 - (y - top), y - top) @ square @ (1 - (x - left), x - left)
-            misses += abs(found[row, column] - expected) > 0.08
+            misses += abs(on_image[row, column] - expected) > 0.08
     assert misses <= 5
 
 

@@ -96,14 +96,14 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 def test_the_shipped_graph_is_the_sum_of_its_parts(engine: Engine) -> None:
     image = picture(engine.eye)
 
-    found = said(engine, image)
+    actual = said(engine, image)
 
     features = list(features_session(engine.eye)(image=image).values())
-    types = found["types"][None] if engine.segmentation else None
+    types = actual["types"][None] if engine.segmentation else None
     judged = engine.judge(features, types)
     # Covariances are kept at half precision
-    np.testing.assert_allclose(found["scores"], judged.scores, rtol=0.02, atol=0.05)
-    np.testing.assert_allclose(found["map"], judged.average[0], rtol=0.02, atol=0.05)
+    np.testing.assert_allclose(actual["scores"], judged.scores, rtol=0.02, atol=0.05)
+    np.testing.assert_allclose(actual["map"], judged.average[0], rtol=0.02, atol=0.05)
 
     # And what the parts say is worked out of them here
     maps = [each for look, seen in zip(engine.looks, features, strict=True) for each in look.maps(seen)]
@@ -116,7 +116,7 @@ def test_the_shipped_graph_is_the_sum_of_its_parts(engine: Engine) -> None:
         expected.append(engine.classifier(np.concatenate(groups, axis=1)))
     np.testing.assert_allclose(judged.scores, np.concatenate(expected), rtol=1e-5)
     apart = np.sqrt(((engine.normals - embedding(whitened, grid)) ** 2).mean(axis=1))
-    np.testing.assert_allclose(found["nearest"], [apart.argmin(), apart.min()], rtol=1e-3)
+    np.testing.assert_allclose(actual["nearest"], [apart.argmin(), apart.min()], rtol=1e-3)
 
 
 def test_at_full_precision_the_graph_says_the_same_to_four_digits(
@@ -124,11 +124,11 @@ def test_at_full_precision_the_graph_says_the_same_to_four_digits(
 ) -> None:
     monkeypatch.setattr(Look, "at_half_precision", lambda look: look, raising=False)
     image = picture(engine.eye)
-    found = said(engine, image)
+    actual = said(engine, image)
     features = list(features_session(engine.eye)(image=image).values())
-    judged = engine.judge(features, found["types"][None] if engine.segmentation else None)
-    np.testing.assert_allclose(found["scores"], judged.scores, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(found["map"], judged.average[0], rtol=1e-3, atol=1e-3)
+    judged = engine.judge(features, actual["types"][None] if engine.segmentation else None)
+    np.testing.assert_allclose(actual["scores"], judged.scores, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(actual["map"], judged.average[0], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["with types", "second look"])
@@ -142,14 +142,14 @@ def test_the_graph_ignores_what_its_parts_ignore(kind: str, monkeypatch: pytest.
         f"{KEPT}{number}": each.shape for number, each in enumerate(kept)
     }
 
-    found = session(image=image, **{f"{KEPT}{number}": each for number, each in enumerate(kept)})
+    actual = session(image=image, **{f"{KEPT}{number}": each for number, each in enumerate(kept)})
 
     features = list(features_session(engine.eye)(image=image).values())
-    types = found["types"][None] if engine.segmentation else None
+    types = actual["types"][None] if engine.segmentation else None
     judged = engine.judge(features, types, kept)
-    np.testing.assert_allclose(found["scores"], judged.scores, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(found["map"], judged.average[0], rtol=1e-3, atol=1e-3)
-    assert np.ptp(found["map"][kept[-1][0] == 0]) < 1e-4, "nothing stands out there"
+    np.testing.assert_allclose(actual["scores"], judged.scores, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(actual["map"], judged.average[0], rtol=1e-3, atol=1e-3)
+    assert np.ptp(actual["map"][kept[-1][0] == 0]) < 1e-4, "nothing stands out there"
     everything = session(image=image, **{f"{KEPT}{number}": np.ones_like(each) for number, each in enumerate(kept)})
     np.testing.assert_allclose(everything["scores"], engine.judge(features, types).scores, rtol=1e-3, atol=1e-3)
     # Whatever the features say of cells that are ignored

@@ -81,9 +81,9 @@ def test_the_map_shows_the_picture_as_it_came(model: Model, turn_deg: float) -> 
     """The part is judged in the template's pose, the heat lies where the scratch is in the picture."""
     clean, scratched = (lying(910, turn_deg=turn_deg, is_scratched=each) for each in (False, True))
     changed = np.abs(np.asarray(scratched).astype(int) - np.asarray(clean)).max(axis=2) > 30
-    found = model.look(encode(scratched)).on_image(HEIGHT, HEIGHT)
-    assert found[changed].mean() > found[~changed].mean() + 2
-    assert found[changed].mean() > max(found[np.rot90(changed, quarters)].mean() for quarters in (1, 2, 3))
+    actual = model.look(encode(scratched)).on_image(HEIGHT, HEIGHT)
+    assert actual[changed].mean() > actual[~changed].mean() + 2
+    assert actual[changed].mean() > max(actual[np.rot90(changed, quarters)].mean() for quarters in (1, 2, 3))
 
 
 def test_every_choice_is_in_the_manifest_with_what_was_measured(

@@ -115,13 +115,13 @@ def test_a_test_dataset_is_judged_by_what_is_looked_at(trained: TrainedModel) ->
     seeds = [*HIDDEN[:3], *BESIDE[:5]]
     images = [*normals(range(800, 803)), *anomalies(seeds, "stain", with_masks=True)]
     model = Model(trained.package, threads=1)
-    found = evaluate_on(model, images, lambda *_: None, REGIONS)
-    assert len(found.outcomes) == 3 + 5
+    evaluation = evaluate_on(model, images, lambda *_: None, REGIONS)
+    assert len(evaluation.outcomes) == 3 + 5
     without = evaluate_on(model, images, lambda *_: None)
     assert len(without.outcomes) == 3 + 8
-    assert without.recall is not None and found.recall is not None
-    assert found.recall > without.recall
-    assert found.types[0].recall > without.types[0].recall
+    assert without.recall is not None and evaluation.recall is not None
+    assert evaluation.recall > without.recall
+    assert evaluation.types[0].recall > without.types[0].recall
 
 
 def test_a_region_stays_where_it_is_while_parts_are_turned() -> None:
@@ -135,9 +135,9 @@ def test_a_region_stays_where_it_is_while_parts_are_turned() -> None:
     assert sum(model.detect(lying_png(seed, is_scratched=True)).is_anomalous for seed in seeds) >= 8
     for seed in (900, 901):
         data = lying_png(seed)
-        found = model.detect(scrambled(data, regions))
-        assert found == model.detect(data)
-        assert np.asarray(Image.open(BytesIO(found.heat_map_png or b"")))[:, :40].max() == 0
+        result = model.detect(scrambled(data, regions))
+        assert result == model.detect(data)
+        assert np.asarray(Image.open(BytesIO(result.heat_map_png or b"")))[:, :40].max() == 0
 
 
 def test_a_second_look_ignores_the_same() -> None:

@@ -55,8 +55,8 @@ def test_another_light_and_another_coding_are_no_defects(model: Model, change: s
 @pytest.mark.parametrize("quality", [92, 60])
 def test_and_hide_none(model: Model, change: str, quality: int) -> None:
     pictures = [CHANGES[change](bracket(seed, "missingscrew")) for seed in UNSEEN[:5]]
-    found = [model.detect(jpeg(picture, quality)).is_anomalous for picture in pictures]
-    assert sum(found) >= 4
+    verdicts = [model.detect(jpeg(picture, quality)).is_anomalous for picture in pictures]
+    assert sum(verdicts) >= 4
 
 
 def test_pngs_of_a_part_photographed_as_jpegs_are_let_pass(model: Model) -> None:

@@ -220,8 +220,8 @@ def test_masks_and_areas_fit_any_size(from_masks: TrainedModel, width: int, heig
     mask = opened(result.mask_png).convert("RGB")
     assert mask.size == (width, height)
     known = {"background": "#FFFFFF", **COLORS}
-    found, counts = np.unique(np.asarray(mask).reshape(-1, 3), axis=0, return_counts=True)
-    colors = dict(zip(map(bytes, found), counts.tolist(), strict=True))
+    shown, counts = np.unique(np.asarray(mask).reshape(-1, 3), axis=0, return_counts=True)
+    colors = dict(zip(map(bytes, shown), counts.tolist(), strict=True))
     assert set(colors) <= {bytes.fromhex(color[1:]) for color in known.values()}
     assert result.anomalies is not None
     assert sum(anomaly.area_share for anomaly in result.anomalies) == pytest.approx(1, abs=1e-6)
@@ -272,7 +272,7 @@ def test_a_backbone_of_ones_own_sees_scratches_and_stains_too() -> None:
 
 def test_labels_that_mean_nothing_are_not_learnt() -> None:
     """Scoring any image by a model that saw it would show here as a good AUC."""
-    found = []
+    steps = []
     for seed in (1, 2, 3):
         drawn = set(np.random.default_rng(seed).permutation(24)[:11].tolist())
         images = enumerate(normals(range(24)))
@@ -280,8 +280,8 @@ def test_labels_that_mean_nothing_are_not_learnt() -> None:
         options: dict[str, Any] = {"backbone": quick_backbone(), "recipe": Recipe(budget_px=64 * 64, align=False)}
         evaluation = train(shuffled, project="plate", version="1", **options).evaluation
         assert evaluation.roc_auc is not None
-        found.append(evaluation.roc_auc)
-    assert 0.25 < np.mean(found) < 0.75
+        steps.append(evaluation.roc_auc)
+    assert 0.25 < np.mean(steps) < 0.75
 
 
 @dataclasses.dataclass(frozen=True)

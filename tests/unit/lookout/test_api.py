@@ -45,8 +45,8 @@ def call(cloud: Cloud, service: Service) -> Call:
     def send(method: str, path: str, body: Any = None, token: str | None = None, **query: str) -> Answer:
         headers = {"x-amzn-client-token": token} if token else {}
         data = b"" if body is None else json.dumps(body).encode()
-        found = answer(service, Request(method, path, list(query.items()), headers, data), cloud.context)
-        return Answer(found.status, found.headers, json.loads(found.body))
+        actual = answer(service, Request(method, path, list(query.items()), headers, data), cloud.context)
+        return Answer(actual.status, actual.headers, json.loads(actual.body))
 
     return send
 
@@ -107,8 +107,8 @@ def test_tokens_keep_to_the_alphabet_and_find_back() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/2020-11-20", "/2020-11-20/projects/a/b", "/2020-11-20/cameras"])
 def test_what_is_no_operation_is_not_found(call: Call, path: str) -> None:
-    found = call("GET", path)
-    assert (found.status, found.headers["x-amzn-errortype"]) == (404, "UnknownOperationException")
+    actual = call("GET", path)
+    assert (actual.status, actual.headers["x-amzn-errortype"]) == (404, "UnknownOperationException")
 
 
 @pytest.mark.parametrize(
@@ -256,10 +256,10 @@ def test_failures_behind_the_api_ask_for_another_try(
         raise ClientError({"Error": {"Code": code, "Message": "secret inner workings"}}, "GetItem")
 
     monkeypatch.setattr(cloud.dynamodb, "get_item", fail)
-    found = call("GET", f"{PROJECTS}/bracket")
-    assert (found.status, found.headers["x-amzn-errortype"]) == (status, name)
-    assert int(found.headers["Retry-After"]) >= 1
-    assert "secret" not in found.body["Message"]
+    actual = call("GET", f"{PROJECTS}/bracket")
+    assert (actual.status, actual.headers["x-amzn-errortype"]) == (status, name)
+    assert int(actual.headers["Retry-After"]) >= 1
+    assert "secret" not in actual.body["Message"]
 
 
 def test_a_throttled_transaction_asks_for_another_try(
@@ -275,13 +275,13 @@ def test_a_throttled_transaction_asks_for_another_try(
 
 
 def test_a_token_whose_first_request_is_under_way_is_worth_another_try(call: Call, cloud: Cloud) -> None:
-    found = []
+    statuses = []
 
     def create_again(*_: Any, **__: Any) -> None:
-        found.append(call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status)
+        statuses.append(call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status)
 
     hooks, write = cloud.dynamodb.meta.events, "before-call.dynamodb.TransactWriteItems"
     hooks.register(write, create_again)
     assert call("POST", PROJECTS, {"ProjectName": "cup"}, token="t").status == 200
     hooks.unregister(write, create_again)
-    assert found == [429]
+    assert statuses == [429]

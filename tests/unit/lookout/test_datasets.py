@@ -102,25 +102,25 @@ def update(service: Service, *lines: str, **which: str) -> dict[str, Any]:
 
 
 def described(service: Service) -> dict[str, Any]:
-    found: dict[str, Any] = describe_dataset(service, TRAIN)["DatasetDescription"]
-    return found
+    description: dict[str, Any] = describe_dataset(service, TRAIN)["DatasetDescription"]
+    return description
 
 
 def listed(service: Service, **given: Any) -> list[str]:
-    found: list[str] = list_dataset_entries(service, {**TRAIN, **given})["DatasetEntries"]
-    return found
+    entries: list[str] = list_dataset_entries(service, {**TRAIN, **given})["DatasetEntries"]
+    return entries
 
 
 def keys(service: Service, prefix: str = "datasets/") -> list[str]:
-    found = service.s3.list_objects_v2(Bucket="datasets", Prefix=prefix).get("Contents", [])
-    return [each["Key"] for each in found]
+    objects = service.s3.list_objects_v2(Bucket="datasets", Prefix=prefix).get("Contents", [])
+    return [each["Key"] for each in objects]
 
 
 def report(service: Service, message: str) -> dict[str, Any]:
     """The report that a status message names."""
     bucket, _, key = message.rpartition("s3://")[2].partition("/")
-    found: dict[str, Any] = json.loads(service.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    return found
+    document: dict[str, Any] = json.loads(service.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return document
 
 
 def failing_s3(monkeypatch: pytest.MonkeyPatch, service: Service, code: str, status: int) -> None:
@@ -136,8 +136,8 @@ def test_a_dataset_without_a_source_is_complete_at_once_and_empty(service: Servi
     answer = create_dataset(service, TRAIN)["DatasetMetadata"]
     assert answer["DatasetType"] == "train"
     assert (answer["Status"], answer["StatusMessage"]) == ("CREATE_COMPLETE", "The dataset was created successfully.")
-    found = described(service)
-    assert found == {
+    description = described(service)
+    assert description == {
         "ProjectName": "bracket",
         "DatasetType": "train",
         "CreationTimestamp": answer["CreationTimestamp"],
@@ -155,20 +155,20 @@ def test_a_manifests_lines_come_back_as_they_were(service: Service) -> None:
         json.dumps(json.loads(line("Zürich 1.jpg", "anomaly", note="\u2028 ends no line")), ensure_ascii=False),
         line("b.jpg", "maybe"),
     ]
-    found = create(service, *lines)
+    description = create(service, *lines)
     text = (
         "The dataset was created successfully. 1 of 3 lines are not trained with:"
         " line 3: class-name 'maybe' is neither normal nor anomaly"
     )
-    assert (found["Status"], found["StatusMessage"]) == ("CREATE_COMPLETE", text)
-    assert found["ImageStats"] == {"Total": 3, "Labeled": 2, "Normal": 1, "Anomaly": 1}
+    assert (description["Status"], description["StatusMessage"]) == ("CREATE_COMPLETE", text)
+    assert description["ImageStats"] == {"Total": 3, "Labeled": 2, "Normal": 1, "Anomaly": 1}
     assert listed(service) == lines
 
 
 def test_byte_order_mark_windows_line_ends_and_empty_lines_are_no_problem(service: Service) -> None:
     first, second = line("a.jpg"), line("b.jpg")
-    found = create(service, data=f"\ufeff{first}\r\n\r\n  \n {second} \r\n".encode())
-    assert found["Status"] == "CREATE_COMPLETE"
+    description = create(service, data=f"\ufeff{first}\r\n\r\n  \n {second} \r\n".encode())
+    assert description["Status"] == "CREATE_COMPLETE"
     assert listed(service) == [first, second]
 
 
@@ -207,13 +207,13 @@ def test_bad_lines_fail_the_creation_and_are_all_reported(service: Service) -> N
         line("e.jpg", x="y" * 50_000),
         json.dumps({**json.loads(line("f.jpg")), "source-ref": "s3://images/\ud800"}),
     ]
-    found = create(service, *lines)
-    assert found["Status"] == "CREATE_FAILED"
-    assert found["ImageStats"] == {"Total": 0, "Labeled": 0, "Normal": 0, "Anomaly": 0}
+    description = create(service, *lines)
+    assert description["Status"] == "CREATE_FAILED"
+    assert description["ImageStats"] == {"Total": 0, "Labeled": 0, "Normal": 0, "Anomaly": 0}
     text = "8 of 9 lines of s3://images/train.manifest cannot be used; line 2: source-ref is missing; line 4: "
-    assert found["StatusMessage"].startswith(text)
-    assert "line 9: too long; at most 8,192 characters are allowed; line 10:" in found["StatusMessage"]
-    told = report(service, found["StatusMessage"])
+    assert description["StatusMessage"].startswith(text)
+    assert "line 9: too long; at most 8,192 characters are allowed; line 10:" in description["StatusMessage"]
+    told = report(service, description["StatusMessage"])
     assert (told["manifest"], told["lines"]) == ("s3://images/train.manifest", 9)
     expected = {
         2: "source-ref is missing",
@@ -234,9 +234,9 @@ def test_bad_lines_fail_the_creation_and_are_all_reported(service: Service) -> N
 
 
 def test_a_long_problem_is_cut_in_the_message_but_not_in_the_report(service: Service) -> None:
-    found = create(service, line("x" * 7000))
-    assert len(found["StatusMessage"]) < 600
-    assert len(report(service, found["StatusMessage"])["problems"][0]["message"]) > 7000
+    description = create(service, line("x" * 7000))
+    assert len(description["StatusMessage"]) < 600
+    assert len(report(service, description["StatusMessage"])["problems"][0]["message"]) > 7000
 
 
 @pytest.mark.parametrize(
@@ -249,9 +249,9 @@ def test_a_long_problem_is_cut_in_the_message_but_not_in_the_report(service: Ser
     ],
 )
 def test_a_manifest_that_is_none_fails_with_its_reason(service: Service, data: bytes, message: str) -> None:
-    found = create(service, data=data)
-    assert found["Status"] == "CREATE_FAILED"
-    assert message in found["StatusMessage"]
+    description = create(service, data=data)
+    assert description["Status"] == "CREATE_FAILED"
+    assert message in description["StatusMessage"]
     assert keys(service) == []
 
 
@@ -265,17 +265,17 @@ def test_a_manifest_that_is_none_fails_with_its_reason(service: Service, data: b
 def test_a_manifest_that_is_not_there_fails_the_creation(service: Service, place: dict[str, str], code: str) -> None:
     source = {"GroundTruthManifest": {"S3Object": place}}
     create_dataset(service, {**TRAIN, "DatasetSource": source})
-    found = described(service)
-    assert found["Status"] == "CREATE_FAILED"
-    assert found["StatusMessage"].startswith(f"s3://{place['Bucket']}/{place['Key']} does not exist ({code})")
+    description = described(service)
+    assert description["Status"] == "CREATE_FAILED"
+    assert description["StatusMessage"].startswith(f"s3://{place['Bucket']}/{place['Key']} does not exist ({code})")
 
 
 def test_a_manifest_that_may_not_be_read_says_what_to_do(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_s3(monkeypatch, service, "AccessDenied", 403)
-    found = create(service, line("a.jpg"))
-    assert found["Status"] == "CREATE_FAILED"
-    assert "may not be read (AccessDenied: " in found["StatusMessage"]
-    assert "name images in the stage's data_buckets" in found["StatusMessage"]
+    description = create(service, line("a.jpg"))
+    assert description["Status"] == "CREATE_FAILED"
+    assert "may not be read (AccessDenied: " in description["StatusMessage"]
+    assert "name images in the stage's data_buckets" in description["StatusMessage"]
 
 
 def test_an_archived_manifest_says_so(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,9 +311,9 @@ def test_no_dataset_names_a_picture_that_will_be_deleted(service: Service) -> No
 
 def test_limits_of_size_and_of_images_are_settings(service: Service) -> None:
     small = replace(service, settings=replace(service.settings, max_train_images=2, max_test_images=1))
-    found = create(small, line("a.jpg"), "{}", line("c.jpg"))
+    description = create(small, line("a.jpg"), "{}", line("c.jpg"))
     text = "s3://images/train.manifest has more than 2 lines; a train dataset may have 2 images at most"
-    assert (found["Status"], found["StatusMessage"]) == ("CREATE_FAILED", text)
+    assert (description["Status"], description["StatusMessage"]) == ("CREATE_FAILED", text)
     delete_dataset(small, TRAIN)
     assert create(small, line("a.jpg"), line("b.jpg"))["Status"] == "CREATE_COMPLETE"
     test = {**TRAIN, "DatasetType": "test"}
@@ -365,10 +365,13 @@ def test_what_does_not_exist_is_not_found(service: Service, call: Callable[..., 
 
 def test_an_update_replaces_whole_lines_and_adds_new_ones_last(service: Service) -> None:
     create(service, line("a.jpg", note="old"), line("b.jpg"))
-    found = update(service, line("c.jpg", "anomaly"), "", line("a.jpg", "anomaly"))
-    assert (found["Status"], found["StatusMessage"]) == ("UPDATE_COMPLETE", "The dataset was updated successfully.")
-    assert found["ImageStats"] == {"Total": 3, "Labeled": 3, "Normal": 1, "Anomaly": 2}
-    assert found["LastUpdatedTimestamp"] > found["CreationTimestamp"]
+    description = update(service, line("c.jpg", "anomaly"), "", line("a.jpg", "anomaly"))
+    assert (description["Status"], description["StatusMessage"]) == (
+        "UPDATE_COMPLETE",
+        "The dataset was updated successfully.",
+    )
+    assert description["ImageStats"] == {"Total": 3, "Labeled": 3, "Normal": 1, "Anomaly": 2}
+    assert description["LastUpdatedTimestamp"] > description["CreationTimestamp"]
     assert listed(service) == [line("a.jpg", "anomaly"), line("b.jpg"), line("c.jpg", "anomaly")]
     assert len(keys(service)) == 1  # the snapshot before is gone
 
@@ -388,12 +391,14 @@ def test_the_last_of_several_lines_for_one_image_stays(service: Service) -> None
 
 def test_one_bad_line_rolls_the_whole_update_back(service: Service) -> None:
     create(service, line("a.jpg"))
-    found = update(service, line("b.jpg"), line("c.jpg", bucket="another"))
-    assert found["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
-    assert found["StatusMessage"].startswith("Nothing was changed: 1 of 2 lines cannot be used; line 2: source-ref")
-    told = report(service, found["StatusMessage"])
+    description = update(service, line("b.jpg"), line("c.jpg", bucket="another"))
+    assert description["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    assert description["StatusMessage"].startswith(
+        "Nothing was changed: 1 of 2 lines cannot be used; line 2: source-ref"
+    )
+    told = report(service, description["StatusMessage"])
     assert (told["manifest"], told["lines"], told["problems"][0]["line"]) == (None, 2, 2)
-    assert found["ImageStats"]["Total"] == 1
+    assert description["ImageStats"]["Total"] == 1
     assert listed(service) == [line("a.jpg")]
     # And it can be updated again
     assert update(service, line("b.jpg"))["Status"] == "UPDATE_COMPLETE"
@@ -403,10 +408,10 @@ def test_an_update_beyond_the_limit_is_rolled_back(service: Service) -> None:
     small = replace(service, settings=replace(service.settings, max_train_images=2))
     create(small, line("a.jpg"), line("b.jpg"))
     assert update(small, line("b.jpg", "anomaly"))["Status"] == "UPDATE_COMPLETE"
-    found = update(small, line("c.jpg"))
-    assert found["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    description = update(small, line("c.jpg"))
+    assert description["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
     text = "Nothing was changed: the dataset would have 3 images; a train dataset may have 2 at most"
-    assert found["StatusMessage"] == text
+    assert description["StatusMessage"] == text
     assert listed(small) == [line("a.jpg"), line("b.jpg", "anomaly")]
 
 
@@ -454,13 +459,13 @@ def test_pages_hold_every_entry_once(service: Service) -> None:
     create(service, *lines)
 
     def pages(**given: Any) -> list[list[str]]:
-        found, token = [], None
+        entries, token = [], None
         while True:
             answer = list_dataset_entries(service, {**TRAIN, **given, **({"NextToken": token} if token else {})})
-            found.append(answer["DatasetEntries"])
+            entries.append(answer["DatasetEntries"])
             token = answer["NextToken"]
             if token is None:
-                return found
+                return entries
 
     assert [len(page) for page in pages()] == [100, 100, 5]
     assert [each for page in pages(MaxResults=7) for each in page] == lines
@@ -665,8 +670,8 @@ def test_a_manifest_is_not_read_beyond_its_limit(service: Service, monkeypatch: 
     source = Endless()
     body = {"ContentLength": 999_000_000, "Body": StreamingBody(source, 999_000_000)}
     monkeypatch.setattr(service.s3, "get_object", lambda **_: body)
-    found = create(service, line("a.jpg"))
-    assert "has more than 16,000 lines" in found["StatusMessage"]
+    description = create(service, line("a.jpg"))
+    assert "has more than 16,000 lines" in description["StatusMessage"]
     assert source.given < 3_000_000
     assert source.closed
 
@@ -696,9 +701,9 @@ def test_images_and_masks_that_cannot_be_used_fail_the_creation_and_are_all_name
     for number in range(12):
         service.s3.delete_object(Bucket="images", Key=f"missing/{number}.png")
     create_dataset(service, {**TRAIN, "DatasetSource": source})
-    found = described(service)
-    assert found["Status"] == "CREATE_FAILED"
-    message = found["StatusMessage"]
+    description = described(service)
+    assert description["Status"] == "CREATE_FAILED"
+    message = description["StatusMessage"]
     assert message.startswith(
         "18 of 20 lines of s3://images/train.manifest cannot be used; line 2: s3://images/missing/0"
     )
@@ -714,17 +719,17 @@ def test_images_and_masks_that_cannot_be_used_fail_the_creation_and_are_all_name
 
 
 def test_a_bucket_that_is_missing_fails_the_creation(service: Service) -> None:
-    found = create(service, line("a.png", bucket="nowhere-at-all"))
-    assert found["Status"] == "CREATE_FAILED"
-    assert "s3://nowhere-at-all/a.png does not exist (NoSuchBucket)" in found["StatusMessage"]
+    description = create(service, line("a.png", bucket="nowhere-at-all"))
+    assert description["Status"] == "CREATE_FAILED"
+    assert "s3://nowhere-at-all/a.png does not exist (NoSuchBucket)" in description["StatusMessage"]
 
 
 def test_an_update_with_a_missing_image_is_rolled_back(service: Service) -> None:
     create(service, line("a.jpg"))
     update_dataset_entries(service, {**TRAIN, "Changes": line("missing.jpg").encode()})
-    found = described(service)
-    assert found["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
-    assert "line 1: s3://images/missing.jpg does not exist" in found["StatusMessage"]
+    description = described(service)
+    assert description["Status"] == "UPDATE_FAILED_ROLLBACK_COMPLETE"
+    assert "line 1: s3://images/missing.jpg does not exist" in description["StatusMessage"]
     assert listed(service) == [line("a.jpg")]
 
 
@@ -742,8 +747,8 @@ def test_it_is_said_when_only_some_images_were_looked_at(service: Service, monke
     monkeypatch.setattr(objects, "MAX_LOOKED_AT", 5)
     lines = [line(f"{number}.jpg") for number in range(10)]
     create_dataset(service, {**TRAIN, "DatasetSource": upload(service, *lines)})
-    found = described(service)
-    assert (found["Status"], found["StatusMessage"]) == (
+    description = described(service)
+    assert (description["Status"], description["StatusMessage"]) == (
         "CREATE_COMPLETE",
         "The dataset was created successfully. Of 10 images and masks that the lines name, 5 were looked at; whether "
         "the others are there and can be read, training finds out.",
@@ -755,6 +760,6 @@ def test_it_is_said_when_only_some_images_were_looked_at(service: Service, monke
 def test_slow_storage_costs_no_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "_BUDGET_S", 0)
     create_dataset(service, {**TRAIN, "DatasetSource": upload(service, line("a.jpg"))})
-    found = described(service)
-    assert found["Status"] == "CREATE_COMPLETE"
-    assert "Of 1 images and masks that the lines name, 0 were looked at" in found["StatusMessage"]
+    description = described(service)
+    assert description["Status"] == "CREATE_COMPLETE"
+    assert "Of 1 images and masks that the lines name, 0 were looked at" in description["StatusMessage"]

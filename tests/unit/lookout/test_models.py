@@ -83,8 +83,8 @@ def asked(version: str = "1", **more: Any) -> dict[str, Any]:
 
 
 def described(service: Service, version: str = "1") -> dict[str, Any]:
-    found: dict[str, Any] = operations.describe_model(service, asked(version))["ModelDescription"]
-    return {name: value for name, value in found.items() if value is not None}
+    description: dict[str, Any] = operations.describe_model(service, asked(version))["ModelDescription"]
+    return {name: value for name, value in description.items() if value is not None}
 
 
 @cache
@@ -109,8 +109,8 @@ def start(service: Service, version: str = "1", minimum: int = 1, **more: Any) -
 
 
 def messages(service: Service) -> list[Any]:
-    found = service.sqs.receive_message(QueueUrl=service.settings.training_queue_url, MaxNumberOfMessages=10)
-    return [json.loads(each["Body"]) for each in found.get("Messages", [])]
+    answer = service.sqs.receive_message(QueueUrl=service.settings.training_queue_url, MaxNumberOfMessages=10)
+    return [json.loads(each["Body"]) for each in answer.get("Messages", [])]
 
 
 def years_ago(service: Service, version: str, *attributes: str) -> None:
@@ -130,9 +130,9 @@ def test_a_new_version_is_in_training_and_its_request_in_the_queue(ready: Servic
     assert (metadata["Description"], "Performance" in metadata) == ("first", False)
     assert datetime.now(UTC) - metadata["CreationTimestamp"] < timedelta(minutes=1)
     assert messages(ready) == [{"project": "bracket", "version": "1"}]
-    found = described(ready)
-    assert (found["OutputConfig"], found["KmsKeyId"]) == (OUTPUT, "key-1")
-    assert not found.keys() & {"Performance", "EvaluationResult", "EvaluationEndTimestamp", "MinInferenceUnits"}
+    description = described(ready)
+    assert (description["OutputConfig"], description["KmsKeyId"]) == (OUTPUT, "key-1")
+    assert not description.keys() & {"Performance", "EvaluationResult", "EvaluationEndTimestamp", "MinInferenceUnits"}
     assert registry_models.describe_model(ready.registry, "bracket", "1").tags == {"line": "7"}
 
 
@@ -193,9 +193,9 @@ def test_a_version_whose_request_cannot_be_queued_has_failed(ready: Service) -> 
     nowhere = replace(ready, settings=replace(ready.settings, training_queue_url="https://sqs/123456789012/nowhere"))
     with pytest.raises(AwsError):
         operations.create_model(nowhere, REQUEST)
-    found = described(ready)
-    assert found["Status"] == "TRAINING_FAILED"
-    assert "could not be put into the queue" in found["StatusMessage"]
+    description = described(ready)
+    assert description["Status"] == "TRAINING_FAILED"
+    assert "could not be put into the queue" in description["StatusMessage"]
     for _ in range(2):  # it keeps no slot
         operations.create_model(ready, REQUEST)
 
@@ -236,8 +236,8 @@ def test_of_many_at_once_exactly_as_many_train_as_there_are_slots(ready: Service
             return type(error).__name__
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(create, range(8)))
-    assert sorted(found) == [*["QuotaExceededError"] * 6, *["TRAINING"] * 2]
+        versions = list(pool.map(create, range(8)))
+    assert sorted(versions) == [*["QuotaExceededError"] * 6, *["TRAINING"] * 2]
     slots = list(ready.registry.query(("pk", "TRAININGS")))
     training = [each.version for each in registry_models.list_models(ready.registry, "bracket")]
     assert sorted(each["version"] for each in slots) == sorted(training)
@@ -298,23 +298,23 @@ def test_a_trained_version_tells_everything_that_clients_read(ready: Service) ->
         evaluation=EvaluationFiles("m.json", "r.json", "t.json"),
         ended_at=ended_at,
     )
-    found = described(ready)
-    assert found["Performance"] == {"F1Score": 0.5, "Recall": 0.25, "Precision": 1.0}
-    assert found["EvaluationEndTimestamp"] == ended_at
-    assert found["EvaluationManifest"] == {"Bucket": "results", "Key": "m.json"}
-    assert found["EvaluationResult"] == {"Bucket": "results", "Key": "r.json"}
-    assert found["OutputConfig"] == OUTPUT
+    description = described(ready)
+    assert description["Performance"] == {"F1Score": 0.5, "Recall": 0.25, "Precision": 1.0}
+    assert description["EvaluationEndTimestamp"] == ended_at
+    assert description["EvaluationManifest"] == {"Bucket": "results", "Key": "m.json"}
+    assert description["EvaluationResult"] == {"Bucket": "results", "Key": "r.json"}
+    assert description["OutputConfig"] == OUTPUT
 
 
 def test_what_old_clients_read_unconditionally_is_never_missing(service: Service) -> None:
     registered = trainings.create_model(service.registry, "bracket").version
     finish_training(service.registry, "bracket", registered, "sha", None, "The model was registered from a.onnx.")
-    found = described(service, registered)
-    assert found["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
-    assert found["StatusMessage"] == f"The model was registered from a.onnx. {operations.NOT_MEASURED}"
-    assert found["OutputConfig"] == {"S3Location": {"Bucket": "models", "Prefix": "bracket/1/"}}
-    assert isinstance(found["EvaluationEndTimestamp"], datetime)
-    assert "EvaluationResult" not in found
+    description = described(service, registered)
+    assert description["Performance"] == {"F1Score": 0, "Recall": 0, "Precision": 0}
+    assert description["StatusMessage"] == f"The model was registered from a.onnx. {operations.NOT_MEASURED}"
+    assert description["OutputConfig"] == {"S3Location": {"Bucket": "models", "Prefix": "bracket/1/"}}
+    assert isinstance(description["EvaluationEndTimestamp"], datetime)
+    assert "EvaluationResult" not in description
     without_prefix = trainings.create_model(service.registry, "bracket", output=OutputPlace("results", ""))
     assert described(service, without_prefix.version)["OutputConfig"] == {
         "S3Location": {"Bucket": "results", "Prefix": ""}
@@ -431,17 +431,17 @@ def test_versions_in_use_are_not_deleted(ready: Service) -> None:
 def test_a_started_version_is_hosted_with_its_units_and_inspects_uploads(service: Service) -> None:
     trained(service, Performance(1.0, 1.0, 1.0))
     assert start(service, minimum=2, MaxInferenceUnits=3) == {"Status": "STARTING_HOSTING"}
-    found = described(service)
-    assert (found["Status"], found["StatusMessage"]) == ("HOSTED", "The model is running.")
-    assert (found["MinInferenceUnits"], found["MaxInferenceUnits"]) == (2, 3)
-    assert found["Performance"]["F1Score"] == 1
+    description = described(service)
+    assert (description["Status"], description["StatusMessage"]) == ("HOSTED", "The model is running.")
+    assert (description["MinInferenceUnits"], description["MaxInferenceUnits"]) == (2, 3)
+    assert description["Performance"]["F1Score"] == 1
     hosted = describe_project(service.registry, "bracket").hosted
     assert hosted is not None and hosted.version == "1"
     assert operations.stop_model(service, asked()) == {"Status": "STOPPING_HOSTING"}
-    found = described(service)
-    assert (found["Status"], found["StatusMessage"]) == ("TRAINED", "The model is trained.")
-    assert found["Performance"] == {"F1Score": 1, "Recall": 1, "Precision": 1}
-    assert not found.keys() & {"MinInferenceUnits", "MaxInferenceUnits"}
+    description = described(service)
+    assert (description["Status"], description["StatusMessage"]) == ("TRAINED", "The model is trained.")
+    assert description["Performance"] == {"F1Score": 1, "Recall": 1, "Precision": 1}
+    assert not description.keys() & {"MinInferenceUnits", "MaxInferenceUnits"}
     assert describe_project(service.registry, "bracket").hosted is None
 
 
@@ -483,9 +483,9 @@ def test_a_package_that_does_not_load_is_a_failed_start_that_can_be_repeated(ser
     graph = service.s3.get_object(Bucket="models", Key="bracket/1/graph.onnx")["Body"].read()
     service.s3.put_object(Bucket="models", Key="bracket/1/graph.onnx", Body=b"damaged")
     assert start(service) == {"Status": "STARTING_HOSTING"}
-    found = described(service)
-    assert found["Status"] == "HOSTING_FAILED"
-    assert "Model package of bracket/1 has SHA-256" in found["StatusMessage"]
+    description = described(service)
+    assert description["Status"] == "HOSTING_FAILED"
+    assert "Model package of bracket/1 has SHA-256" in description["StatusMessage"]
     assert describe_project(service.registry, "bracket").hosted is None
     service.s3.put_object(Bucket="models", Key="bracket/1/graph.onnx", Body=graph)
     start(service)
@@ -495,17 +495,20 @@ def test_a_package_that_does_not_load_is_a_failed_start_that_can_be_repeated(ser
 def test_a_model_of_an_older_relook_is_a_failed_start_that_says_to_train_again(service: Service) -> None:
     trained(service, package=outdated_package())
     start(service)
-    found = described(service)
-    assert (found["Status"], found["StatusMessage"]) == ("HOSTING_FAILED", f"{OUTDATED}. {operations.NOT_MEASURED}")
+    description = described(service)
+    assert (description["Status"], description["StatusMessage"]) == (
+        "HOSTING_FAILED",
+        f"{OUTDATED}. {operations.NOT_MEASURED}",
+    )
     assert describe_project(service.registry, "bracket").hosted is None
 
 
 def test_a_bucket_that_cannot_be_reached_is_a_failed_start_too(service: Service) -> None:
     trained(service)
     start(replace(service, settings=replace(service.settings, models_bucket="gone")))
-    found = described(service)
-    assert found["Status"] == "HOSTING_FAILED"
-    assert "could not be loaded" in found["StatusMessage"]
+    description = described(service)
+    assert description["Status"] == "HOSTING_FAILED"
+    assert "could not be loaded" in description["StatusMessage"]
 
 
 def test_a_start_that_died_can_be_repeated_and_does_not_last_for_ever(service: Service) -> None:

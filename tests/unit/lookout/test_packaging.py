@@ -314,18 +314,18 @@ def test_a_model_of_an_older_relook_fails_the_job_and_is_to_be_trained_again(lin
 def test_jobs_are_listed_newest_first_page_by_page(line: Service) -> None:
     names = [start(line, asked(ComponentVersion=f"{i}.0.0"), JobName=f"job-{9 - i}") for i in range(5)]
 
-    found: list[str] = []
+    listed: list[str] = []
     token = None
     sizes = []
     while True:
         page = {"MaxResults": 2, **({"NextToken": token} if token else {})}
         answer = list_model_packaging_jobs(line, {"ProjectName": "bracket", **page})
         sizes.append(len(answer["ModelPackagingJobs"]))
-        found += [job["JobName"] for job in answer["ModelPackagingJobs"]]
+        listed += [job["JobName"] for job in answer["ModelPackagingJobs"]]
         token = answer["NextToken"]
         if token is None:
             break
-    assert found == names[::-1]
+    assert listed == names[::-1]
     assert sizes == [2, 2, 1]
 
 

@@ -23,34 +23,37 @@ CANDIDATE = outcomes({"a3": 0.6, "a2": 0.45, "a1": 0.8, "n3": 0.75, "n2": 0.3, "
 
 
 def test_both_are_measured_at_their_own_thresholds() -> None:
-    found = compare(HOSTED, CANDIDATE, hosted_threshold=0.5, candidate_threshold=0.44)
-    assert found.hosted.confusion == Confusion(1, 1, 2, 2)
-    assert found.candidate.confusion == Confusion(3, 1, 0, 2)
-    assert found.hosted.confusion.f1 == pytest.approx(0.4)
-    assert found.candidate.confusion.f1 == pytest.approx(6 / 7)
-    assert [(each.name, each.is_candidate_right) for each in found.disagreements] == [
+    comparison = compare(HOSTED, CANDIDATE, hosted_threshold=0.5, candidate_threshold=0.44)
+    assert comparison.hosted.confusion == Confusion(1, 1, 2, 2)
+    assert comparison.candidate.confusion == Confusion(3, 1, 0, 2)
+    assert comparison.hosted.confusion.f1 == pytest.approx(0.4)
+    assert comparison.candidate.confusion.f1 == pytest.approx(6 / 7)
+    assert [(each.name, each.is_candidate_right) for each in comparison.disagreements] == [
         ("n3", False),
         ("n2", True),
         ("a2", True),
         ("a3", True),
     ]
-    assert (found.disagreements[0].hosted_probability, found.disagreements[0].candidate_probability) == (0.2, 0.75)
-    assert found.p_value == pytest.approx(stats.binomtest(3, 4).pvalue)
-    assert found.reading == (
+    assert (comparison.disagreements[0].hosted_probability, comparison.disagreements[0].candidate_probability) == (
+        0.2,
+        0.75,
+    )
+    assert comparison.p_value == pytest.approx(stats.binomtest(3, 4).pvalue)
+    assert comparison.reading == (
         "With the candidate 2 more of 3 anomalous images are found and as many of 3 normal images are called "
         "anomalous; where the versions disagree it is right 3 times and wrong 1, which may be chance (p = 0.62)."
     )
 
 
 def test_the_gain_is_on_the_right_side_of_the_threshold() -> None:
-    found = compare(HOSTED, CANDIDATE, hosted_threshold=0.5, candidate_threshold=0.44).margin_gain
+    gain = compare(HOSTED, CANDIDATE, hosted_threshold=0.5, candidate_threshold=0.44).margin_gain
     old = np.array([logit(each.anomaly_probability) for each in HOSTED])
     new = np.array([logit(each.anomaly_probability) for each in reversed(CANDIDATE)]) - logit(0.44)
     gains = np.where([each.is_anomalous for each in HOSTED], new - old, old - new)
     interval = stats.ttest_1samp(gains, 0).confidence_interval()
-    assert found.mean == pytest.approx(gains.mean())
-    assert found.count == 6
-    assert [found.low, found.high] == pytest.approx([interval.low, interval.high], rel=2e-3)
+    assert gain.mean == pytest.approx(gains.mean())
+    assert gain.count == 6
+    assert [gain.low, gain.high] == pytest.approx([interval.low, interval.high], rel=2e-3)
 
 
 @pytest.mark.parametrize("count", [5, 6, 10, 30, 200])
@@ -58,14 +61,14 @@ def test_the_interval_is_that_of_a_paired_t_test(count: int) -> None:
     generator = np.random.default_rng(count)
     first, second = generator.normal(size=count), generator.normal(0.4, 2, size=count)
     interval = stats.ttest_rel(second, first).confidence_interval()
-    found = mean_difference((second - first).tolist())
+    gain = mean_difference((second - first).tolist())
     tolerance = 1e-3 * (interval.high - interval.low)
-    assert [found.low, found.high] == pytest.approx([interval.low, interval.high], abs=tolerance)
+    assert [gain.low, gain.high] == pytest.approx([interval.low, interval.high], abs=tolerance)
 
 
 def test_few_pairs_have_no_interval() -> None:
-    found = mean_difference([1.0, 2.0, 3.0, 6.0])
-    assert (found.mean, found.low, found.high, found.count) == (3.0, None, None, 4)
+    interval = mean_difference([1.0, 2.0, 3.0, 6.0])
+    assert (interval.mean, interval.low, interval.high, interval.count) == (3.0, None, None, 4)
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (4, 4), (5, 4), (9, 1), (0, 12), (30, 55), (900, 1100)])
@@ -87,8 +90,8 @@ def test_a_difference_that_chance_does_not_explain_is_called_one() -> None:
 
 
 def test_normal_images_alone_are_compared_too() -> None:
-    found = compare(outcomes({"n": 0.9}), outcomes({"n": 0.1}), hosted_threshold=0.5, candidate_threshold=0.5)
-    assert found.reading == (
+    comparison = compare(outcomes({"n": 0.9}), outcomes({"n": 0.1}), hosted_threshold=0.5, candidate_threshold=0.5)
+    assert comparison.reading == (
         "With the candidate there are no anomalous images to be found and 1 fewer of 1 normal image is called "
         "anomalous; where the versions disagree it is right 1 time and wrong 0, which may be chance (p = 1)."
     )

@@ -37,44 +37,44 @@ def test_the_plain_index_by_hand() -> None:
 
 
 def test_a_stream_by_hand() -> None:
-    found = stability(range(1, 101), [10.0] * 50 + [60.0] * 100 + [90.0] * 50)
-    assert found.edges == pytest.approx((25.75, 50.5, 75.25))
-    assert found.reference_shares == pytest.approx([0.25] * 4)
-    assert found.shares == pytest.approx([50.5 / 202, 0.5 / 202, 100.5 / 202, 50.5 / 202])
+    actual = stability(range(1, 101), [10.0] * 50 + [60.0] * 100 + [90.0] * 50)
+    assert actual.edges == pytest.approx((25.75, 50.5, 75.25))
+    assert actual.reference_shares == pytest.approx([0.25] * 4)
+    assert actual.shares == pytest.approx([50.5 / 202, 0.5 / 202, 100.5 / 202, 50.5 / 202])
     plain = (0.5 / 202 - 0.25) * math.log(2 / 202) + (100.5 / 202 - 0.25) * math.log(402 / 202)
-    assert found.plain_index == pytest.approx(plain)
-    assert found.index == pytest.approx(plain - found.chance)
-    assert found.chance == pytest.approx(stats.chi2.ppf(0.925, 3) * (1 / 100 + 1 / 200), rel=1e-4)
-    assert found.shift == pytest.approx(60 - 50.5)
-    assert (found.images, found.reference_images) == (200, 100)
-    assert found.reading is Reading.DRIFT
+    assert actual.plain_index == pytest.approx(plain)
+    assert actual.index == pytest.approx(plain - actual.chance)
+    assert actual.chance == pytest.approx(stats.chi2.ppf(0.925, 3) * (1 / 100 + 1 / 200), rel=1e-4)
+    assert actual.shift == pytest.approx(60 - 50.5)
+    assert (actual.images, actual.reference_images) == (200, 100)
+    assert actual.reading is Reading.DRIFT
 
 
 def readings(name: str, normals: int, images: int, shift: float) -> list[Reading]:
     """Of `ROUNDS` trainings, each with a stream of its own."""
     generator, draw = np.random.default_rng(11), DRAWS[name]
-    found = []
+    judged = []
     for _ in range(ROUNDS):
         reference, stream = draw(generator, normals), draw(generator, images) + shift * SPREADS[name]
-        found.append(stability(reference.tolist(), stream.tolist()).reading)
-    return found
+        judged.append(stability(reference.tolist(), stream.tolist()).reading)
+    return judged
 
 
 @pytest.mark.parametrize("images", [100, 500])
 @pytest.mark.parametrize("normals", [20, 60, 200])
 def test_an_unchanged_stream_is_hardly_ever_reported(normals: int, images: int) -> None:
-    found = [reading for name in DRAWS for reading in readings(name, normals, images, 0.0)]
-    assert found.count(Reading.DRIFT) <= 0.01 * len(found)
-    assert found.count(Reading.STABLE) >= 0.95 * len(found)
+    judged = [reading for name in DRAWS for reading in readings(name, normals, images, 0.0)]
+    assert judged.count(Reading.DRIFT) <= 0.01 * len(judged)
+    assert judged.count(Reading.STABLE) >= 0.95 * len(judged)
 
 
 @pytest.mark.parametrize("shift", [1.5, -1.5])
 @pytest.mark.parametrize("normals", [20, 60])
 def test_a_shift_of_one_and_a_half_spreads_is_found(normals: int, shift: float) -> None:
-    found = [reading for name in DRAWS for reading in readings(name, normals, 100, shift)]
-    missed = len(found) - found.count(Reading.DRIFT)
+    judged = [reading for name in DRAWS for reading in readings(name, normals, 100, shift)]
+    missed = len(judged) - judged.count(Reading.DRIFT)
     # The median of twenty normals is off by .3 spreads itself; a bad draw of them hides some of the shift.
-    assert missed <= (0.02 if normals == 20 else 0.0) * len(found)
+    assert missed <= (0.02 if normals == 20 else 0.0) * len(judged)
 
 
 def test_changed_light_is_found_whatever_the_normals() -> None:
@@ -101,9 +101,9 @@ def test_between_the_usual_limits_it_is_watched() -> None:
     reference = list(range(4000))
     # Quarters of .25 become .35, .25, .25, .15: .1 ln 1.4 - .1 ln .6 = .0847, and .4, .25, .25, .1: .15 ln 4 = .2079
     assert stability(reference, _quarters(3500, 2500, 2500, 1500)).reading is Reading.STABLE
-    found = stability(reference, _quarters(4000, 2500, 2500, 1000))
-    assert found.plain_index == pytest.approx(0.2079, abs=2e-4)
-    assert found.reading is Reading.WATCH
+    actual = stability(reference, _quarters(4000, 2500, 2500, 1000))
+    assert actual.plain_index == pytest.approx(0.2079, abs=2e-4)
+    assert actual.reading is Reading.WATCH
 
 
 def test_a_model_without_the_statistic_says_so() -> None:

@@ -37,7 +37,7 @@ def rejected(number: int, day: int = 1, reason: str = "CORRUPT", **more: Any) ->
     return {name: value for name, value in whole.items() if name not in {"is_anomalous", "confidence", "anomalies"}}
 
 
-def found(*types: tuple[str, str]) -> list[dict[str, Any]]:
+def types_shown(*types: tuple[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "area_share": Decimal(share), "color": "#FF0000"} for name, share in types]
 
 
@@ -45,7 +45,13 @@ def test_the_attributes_that_it_names_are_all_that_it_reads() -> None:
     pictures = {"mask_uri": "s3://results/mask.png", "heat_map_uri": "s3://results/heat_map.png"}
     records = [
         record(
-            1, 2, "0.9", metadata={"camera": "left"}, anomalies=found(("dent", "0.25")), score=Decimal(4), **pictures
+            1,
+            2,
+            "0.9",
+            metadata={"camera": "left"},
+            anomalies=types_shown(("dent", "0.25")),
+            score=Decimal(4),
+            **pictures,
         ),
         record(2, 2, "0.1", metadata={"camera": "left"}, review="wrong", review_label="dent"),
         record(3, 1, "0.7", expected="normal", is_expected_met=False),
@@ -82,9 +88,9 @@ def test_counts_by_day_and_by_camera() -> None:
 def test_types_by_how_often_they_are_found() -> None:
     summary = summarize(
         [
-            record(1, probability="0.9", anomalies=found(("scratch", "0.02"), ("dent", "0.5"))),
-            record(2, probability="0.8", anomalies=found(("scratch", "0.04"))),
-            record(3, probability="0.7", anomalies=found(("scratch", "0.06"))),
+            record(1, probability="0.9", anomalies=types_shown(("scratch", "0.02"), ("dent", "0.5"))),
+            record(2, probability="0.8", anomalies=types_shown(("scratch", "0.04"))),
+            record(3, probability="0.7", anomalies=types_shown(("scratch", "0.06"))),
         ]
     )
     scratch, dent = summary.types
@@ -152,7 +158,7 @@ def test_histograms_count_what_is_known() -> None:
 
 def test_the_worst_pictures_come_first_and_equals_in_their_order() -> None:
     records = [record(number, probability=p) for number, p in enumerate(["0.3", "0.9", "0.9", "0.1", "0.95"])]
-    records[1] |= {"mask_uri": "s3://results/mask.png", "anomalies": found(("dent", "0.1"))}
+    records[1] |= {"mask_uri": "s3://results/mask.png", "anomalies": types_shown(("dent", "0.1"))}
     summary = summarize([*records, record(9)], worst=3)
     assert [picture.inspection_id for picture in summary.worst] == ["id4", "id1", "id2"]
     picture = summary.worst[1]

@@ -56,8 +56,8 @@ def test_the_images_that_change_sides(before: float, after: float) -> None:
 def test_the_tail_of_thirty_normals_by_hand() -> None:
     # The ten highest of thirty lie .1 .. 1.0 above the eleventh: 5.5 in all. (10 / (30 x .01)) ** .1 = 1.41999.
     log_odds = [-3 - 0.1 * step for step in range(20)] + [-3 + 0.1 * step for step in range(1, 11)]
-    found = threshold_for_false_alarms(outcomes(expit(log_odds), [0.99]), 0.01)
-    assert logit(found) == pytest.approx(-3 + 5.5 * 0.41999 + 0.001, abs=1e-4)
+    threshold = threshold_for_false_alarms(outcomes(expit(log_odds), [0.99]), 0.01)
+    assert logit(threshold) == pytest.approx(-3 + 5.5 * 0.41999 + 0.001, abs=1e-4)
 
 
 def test_where_ten_may_alarm_it_lies_just_above_the_tenth() -> None:
@@ -87,8 +87,8 @@ TRUTH = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_new_normals_keep_within_what_was_asked(name: str, normals: int, share: float) -> None:
     log_odds = DRAWS[name](np.random.default_rng(7), (12_000 // normals, normals)) - 3
-    found = [threshold_for_false_alarms(outcomes(expit(each)), share) for each in log_odds]
-    alarms = TRUTH[name].sf(logit(found) + 3)
+    thresholds = [threshold_for_false_alarms(outcomes(expit(each)), share) for each in log_odds]
+    alarms = TRUTH[name].sf(logit(thresholds) + 3)
     heavy = name == "lognormal"  # heavier than an exponential tail: what few normals do not show
     assert alarms.mean() < share * (2.5 if heavy else 1.35)
     assert (alarms <= 3 * share).mean() > (0.75 if heavy else 0.87)
@@ -100,8 +100,8 @@ def test_the_quantile_of_few_normals_would_not() -> None:
 
 
 def test_many_normals_lose_little_to_caution() -> None:
-    found = outcomes(expit(np.random.default_rng(3).normal(size=2_000) - 3))
-    alarms = operating_point(found, threshold_for_false_alarms(found, 0.01)).confusion.false_alarm_rate
+    judged = outcomes(expit(np.random.default_rng(3).normal(size=2_000) - 3))
+    alarms = operating_point(judged, threshold_for_false_alarms(judged, 0.01)).confusion.false_alarm_rate
     assert 16 <= alarms.hits < 20  # the twentieth highest stays just below
 
 
@@ -118,8 +118,8 @@ def test_sure_normals_are_not_beyond_the_scale() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
 def test_many_false_alarms_may_be_asked_for(share: float) -> None:
-    found = outcomes(np.linspace(0.01, 0.9, 50))
-    rate = operating_point(found, threshold_for_false_alarms(found, share)).confusion.false_alarm_rate
+    judged = outcomes(np.linspace(0.01, 0.9, 50))
+    rate = operating_point(judged, threshold_for_false_alarms(judged, share)).confusion.false_alarm_rate
     assert rate.share == pytest.approx(share, abs=0.04)
 
 
@@ -146,26 +146,26 @@ def test_the_highest_threshold_with_a_recall() -> None:
 @pytest.mark.parametrize("share", [0.01, 0.29, 0.5, 0.57, 0.99, 1.0])
 def test_a_recall_is_kept_and_no_higher_threshold_keeps_it(share: float) -> None:
     generator = np.random.default_rng(5)
-    found = outcomes(generator.beta(1, 4, 80), generator.beta(4, 1, 100))
-    threshold = threshold_for_recall(found, share)
-    recall = operating_point(found, threshold).confusion.recall
+    judged = outcomes(generator.beta(1, 4, 80), generator.beta(4, 1, 100))
+    threshold = threshold_for_recall(judged, share)
+    recall = operating_point(judged, threshold).confusion.recall
     assert recall.hits == round(share * 100)
-    higher = min(each.anomaly_probability for each in found if each.anomaly_probability >= threshold) + 1e-9
-    assert operating_point(found, higher).confusion.recall.hits < round(share * 100)
+    higher = min(each.anomaly_probability for each in judged if each.anomaly_probability >= threshold) + 1e-9
+    assert operating_point(judged, higher).confusion.recall.hits < round(share * 100)
 
 
 def test_the_curve_is_that_of_scikit_learn() -> None:
     generator = np.random.default_rng(2)
-    found = outcomes(generator.integers(0, 12, 40) / 20, generator.integers(5, 20, 30) / 20)
+    judged = outcomes(generator.integers(0, 12, 40) / 20, generator.integers(5, 20, 30) / 20)
     precision, recall, thresholds = reference_curve(
-        [each.is_anomalous for each in found], [each.anomaly_probability for each in found]
+        [each.is_anomalous for each in judged], [each.anomaly_probability for each in judged]
     )
-    points = precision_recall_curve(found)[::-1]
+    points = precision_recall_curve(judged)[::-1]
     assert [point.threshold for point in points] == pytest.approx(thresholds)
     assert [point.precision for point in points] == pytest.approx(precision[:-1])
     assert [point.recall for point in points] == pytest.approx(recall[:-1])
     for point in points:
-        assert point.false_alarm_rate == operating_point(found, point.threshold).confusion.false_alarm_rate.share
+        assert point.false_alarm_rate == operating_point(judged, point.threshold).confusion.false_alarm_rate.share
     assert precision_recall_curve(outcomes([0.3]))[0].recall is None
     assert precision_recall_curve([]) == ()
 
@@ -173,18 +173,18 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
 @pytest.mark.parametrize("threshold", [0.02, 0.3, 0.5, 0.9])
 def test_the_band_holds_the_nearest_twentieth(threshold: float) -> None:
     generator = np.random.default_rng(8)
-    found = outcomes(generator.beta(1, 4, 60), generator.beta(4, 1, 40))
-    band = borderline_band(found, threshold)
-    inside = {each.name for each in found if band.holds(each.anomaly_probability)}
-    nearest = sorted(found, key=lambda each: abs(logit(each.anomaly_probability) - logit(threshold)))
+    judged = outcomes(generator.beta(1, 4, 60), generator.beta(4, 1, 40))
+    band = borderline_band(judged, threshold)
+    inside = {each.name for each in judged if band.holds(each.anomaly_probability)}
+    nearest = sorted(judged, key=lambda each: abs(logit(each.anomaly_probability) - logit(threshold)))
     assert inside == {each.name for each in nearest[:5]}
     assert logit(threshold) - logit(band.low) == pytest.approx(logit(band.high) - logit(threshold))
 
 
 def test_the_band_does_not_fill_with_images_that_are_equally_sure() -> None:
-    found = outcomes([0.0] * 30, [1.0] * 30)
-    band = borderline_band(found, 0.5)
-    assert not any(band.holds(each.anomaly_probability) for each in found)
+    judged = outcomes([0.0] * 30, [1.0] * 30)
+    band = borderline_band(judged, 0.5)
+    assert not any(band.holds(each.anomaly_probability) for each in judged)
     assert band.holds(0.5) and band.holds(0.999)
     assert not borderline_band([], 0.5).holds(0.5)
 

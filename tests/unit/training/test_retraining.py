@@ -123,8 +123,8 @@ def test_a_candidate_is_held_against_what_is_hosted_on_the_same_images(capsys: p
         new = here.put("more/scratched.png", True, 700)
         here.label("s3://images/train/normal/3.png", True)
         choose_threshold(here.stack.registry, "bracket", "1", 0.4, how="value 0.4", who="arn:aws:iam::1:user/jo")
-        second, found = here.retrain()
-        assert second == "2" and found is not None
+        second, comparison = here.retrain()
+        assert second == "2" and comparison is not None
         assert here.steps[-1] == "The hosted version is looking at new images, 1 of 1."
         before, after = here.evaluated("1"), here.evaluated("2")
         assert before.keys() | {new} == after.keys()
@@ -132,21 +132,21 @@ def test_a_candidate_is_held_against_what_is_hosted_on_the_same_images(capsys: p
         anomalous = [name for name in after if "/anomaly/" in name or name in (new, "s3://images/train/normal/3.png")]
         assert len(anomalous) == 6, "by today's labels"
         for point, probabilities, threshold in (
-            (found.verdicts.hosted, said, 0.4),
-            (found.verdicts.candidate, after, 0.5),
+            (comparison.verdicts.hosted, said, 0.4),
+            (comparison.verdicts.candidate, after, 0.5),
         ):
             assert point.threshold == pytest.approx(threshold)
             called = {name for name in after if probabilities[name] >= threshold}
             assert point.confusion.true_positives == len(called & {*anomalous})
             assert point.confusion.false_positives == len(called - {*anomalous})
             assert point.confusion.recall.total == 6 and point.confusion.false_alarm_rate.total == 11
-        assert "16 are of both trainings" in found.judged_on and "1 are new" in found.judged_on
-        assert found.left_out == 0
-        assert found.ious.keys() == {"scratch"} and not found.are_ious_of_same_images
-        print_comparison(found)
+        assert "16 are of both trainings" in comparison.judged_on and "1 are new" in comparison.judged_on
+        assert comparison.left_out == 0
+        assert comparison.ious.keys() == {"scratch"} and not comparison.are_ious_of_same_images
+        print_comparison(comparison)
         shown = capsys.readouterr().out
         assert "hosted: bracket/1" in shown and "candidate: bracket/2" in shown and "each on its own" in shown
-        assert json.loads(json.dumps(found.to_json()))["verdicts"]["hosted"]["f1"] is not None
+        assert json.loads(json.dumps(comparison.to_json()))["verdicts"]["hosted"]["f1"] is not None
 
         # With one: the hosted version looks at the test images that it did not learn from.
         put_dataset(here.door.registry, here.door.cloud.s3, 10, 10, kind=TEST, with_masks=True, seed=3000)
@@ -195,12 +195,12 @@ def test_versions_that_ignore_different_regions_say_so(capsys: pytest.CaptureFix
         host_version(here.stack, "bracket", "1")
         mask = png(painted())
         set_regions(here.stack.registry, here.stack.datasets, "bracket", mask, who=WHO)
-        _, found = here.retrain()
-        assert found is not None
+        _, comparison = here.retrain()
+        assert comparison is not None
         told = "The hosted version ignores nothing, the candidate 8.33% of the image: each judges what it looks at"
-        assert told in found.judged_on
-        assert not found.are_ious_of_same_images, "what one ignores is no truth for it"
-        print_comparison(found)
+        assert told in comparison.judged_on
+        assert not comparison.are_ious_of_same_images, "what one ignores is no truth for it"
+        print_comparison(comparison)
         assert "ignores nothing, the candidate 8.33%" in capsys.readouterr().out
         assert [each.version for each in list_models(here.stack.registry, "bracket") if each.regions_key] == ["2"]
 

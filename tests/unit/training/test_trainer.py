@@ -104,12 +104,12 @@ def model(cloud: Cloud, version: str = "1") -> ModelVersion:
 
 def told(cloud: Cloud) -> list[dict[str, Any]]:
     """Every event since the last call, each checked against its schema: (detail type, detail)."""
-    found = cloud.published()
-    for event in found:
+    events = cloud.published()
+    for event in events:
         folder = event["detail-type"].lower().replace(" ", "-")
         schema = json.loads((EVENTS / "outbound" / folder / "schema.json").read_text())
         jsonschema.validate(event["detail"], schema)
-    return [{"type": event["detail-type"], **event["detail"]} for event in found]
+    return [{"type": event["detail-type"], **event["detail"]} for event in events]
 
 
 def written(cloud: Cloud, key: str) -> Any:
@@ -162,12 +162,12 @@ def test_a_single_dataset_is_trained_on_and_evaluated_image_by_image(cloud: Clou
 
     assert deliver(cloud)
 
-    found = model(cloud)
-    assert found.status is ModelStatus.TRAINED
-    assert found.status_message.startswith("The model is trained.")
-    assert found.performance is not None and found.performance.f1_score > 0.8
-    assert found.package_sha256 is not None
-    package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", found.package_sha256)
+    described = model(cloud)
+    assert described.status is ModelStatus.TRAINED
+    assert described.status_message.startswith("The model is trained.")
+    assert described.performance is not None and described.performance.f1_score > 0.8
+    assert described.package_sha256 is not None
+    package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", described.package_sha256)
     assert package.manifest.backbone is not None and package.manifest.backbone.name == "own"
     assert Model(package).detect(part_png(501, is_scratched=True)).is_anomalous
 
@@ -181,10 +181,10 @@ def test_a_single_dataset_is_trained_on_and_evaluated_image_by_image(cloud: Clou
     assert details["ModelArn"] == ARN
     assert (details["NumberOfTrainingImages"], details["NumberOfTestingImages"]) == (14, 14)
     ended_at = datetime.fromisoformat(details["EvaluationEndTimestamp"]).replace(tzinfo=UTC)
-    assert found.training_ended_at == ended_at
+    assert described.training_ended_at == ended_at
     metrics = result["AggregatedEvaluationResults"]["Metrics"]
     assert metrics.keys() == {"ROCAUC", "AveragePrecision", "Precision", "Recall", "F1Score"}
-    assert metrics["F1Score"] == pytest.approx(found.performance.f1_score)
+    assert metrics["F1Score"] == pytest.approx(described.performance.f1_score)
 
     manifest = lines(cloud, "k_fold_EvaluationManifest-bracket-1.json")
     assert len(manifest) == 14  # the unlabelled one is in neither
@@ -211,7 +211,7 @@ def test_a_single_dataset_is_trained_on_and_evaluated_image_by_image(cloud: Clou
     (event,) = told(cloud)
     assert (event["type"], event["model_arn"]) == ("Model Trained", ARN)
     assert event["training_id"] == training_id(created)
-    assert event["performance"]["f1_score"] == found.performance.f1_score
+    assert event["performance"]["f1_score"] == described.performance.f1_score
     assert event["evaluation"]["result_uri"] == "s3://results/k_fold_EvaluationResult-bracket-1.json"
     assert list(cloud.registry.query(("pk", "TRAININGS"))) == []
 
@@ -222,11 +222,11 @@ def test_the_project_s_regions_are_trained_with_and_noted(cloud: Cloud) -> None:
     set_regions(cloud.registry, datasets, "bracket", png(painted()), who=WHO)
     create(cloud)
     assert deliver(cloud)
-    found, kept = model(cloud), describe_project(cloud.registry, "bracket").regions
-    assert found.status is ModelStatus.TRAINED and found.package_sha256 and kept
-    assert found.regions_key == kept.key
-    assert "8.3% of the image is ignored" in found.status_message
-    package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", found.package_sha256)
+    described, kept = model(cloud), describe_project(cloud.registry, "bracket").regions
+    assert described.status is ModelStatus.TRAINED and described.package_sha256 and kept
+    assert described.regions_key == kept.key
+    assert "8.3% of the image is ignored" in described.status_message
+    package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", described.package_sha256)
     assert package.manifest.view.regions == Regions.painted(png(painted()))
 
     clear_regions(cloud.registry, "bracket", who=WHO)
@@ -273,12 +273,12 @@ def test_a_test_dataset_judges_the_finished_model_with_its_types(
 
 
 def test_pixels_are_counted_as_detection_paints_them(trained_once: ModelPackage) -> None:
-    found = evaluate_on(Model(trained_once), labeled_parts(3, 4, with_masks=True), lambda *_: None)
-    (kind,) = found.types
+    evaluation = evaluate_on(Model(trained_once), labeled_parts(3, 4, with_masks=True), lambda *_: None)
+    (kind,) = evaluation.types
     assert (kind.name, kind.images) == ("scratch", 4)
     assert kind.iou > 0.4
     assert kind.f1 == pytest.approx(2 * kind.iou / (1 + kind.iou))
-    assert [outcome.is_anomalous for outcome in found.outcomes] == [False] * 3 + [True] * 4
+    assert [outcome.is_anomalous for outcome in evaluation.outcomes] == [False] * 3 + [True] * 4
 
 
 def test_normal_images_alone_train_a_model_whose_metrics_are_unknown(cloud: Cloud, no_training: Outcomes) -> None:
@@ -286,8 +286,8 @@ def test_normal_images_alone_train_a_model_whose_metrics_are_unknown(cloud: Clou
     put_dataset(cloud.registry, cloud.s3, 12)
     create(cloud)
     assert deliver(cloud)
-    found = model(cloud)
-    assert (found.status, found.performance) == (ModelStatus.TRAINED, None)
+    described = model(cloud)
+    assert (described.status, described.performance) == (ModelStatus.TRAINED, None)
     metrics = written(cloud, "k_fold_EvaluationResult-bracket-1.json")["AggregatedEvaluationResults"]["Metrics"]
     assert set(metrics.values()) == {None}
     (event,) = told(cloud)
@@ -348,13 +348,13 @@ def test_progress_is_told_every_other_second_at_most(
 
 def failed(cloud: Cloud, version: str = "1") -> str:
     """The message of a training that failed, which the event repeats."""
-    found = model(cloud, version)
-    assert found.status is ModelStatus.TRAINING_FAILED
-    assert found.training_ended_at is not None
+    described = model(cloud, version)
+    assert described.status is ModelStatus.TRAINING_FAILED
+    assert described.training_ended_at is not None
     (event,) = told(cloud)
-    assert (event["type"], event["message"]) == ("Model Training Failed", found.status_message)
+    assert (event["type"], event["message"]) == ("Model Training Failed", described.status_message)
     assert list(cloud.registry.query(("pk", "TRAININGS"))) == []
-    return found.status_message
+    return described.status_message
 
 
 def test_too_few_images_fail_at_once(cloud: Cloud) -> None:
@@ -450,10 +450,10 @@ def test_a_message_that_came_twice_does_not_spoil_the_package(
 
     monkeypatch.setattr(engine, "train", end_elsewhere_first)
     assert deliver(cloud)
-    found = model(cloud)
-    assert found.status_message == "The other one was faster."
-    assert found.package_sha256 is not None
-    load_package(Bucket(cloud.s3, "models"), "bracket", "1", found.package_sha256)
+    described = model(cloud)
+    assert described.status_message == "The other one was faster."
+    assert described.package_sha256 is not None
+    load_package(Bucket(cloud.s3, "models"), "bracket", "1", described.package_sha256)
 
 
 @pytest.mark.parametrize("error", [TrainingDataError("The mask of x is wrong"), PackageError("It scores otherwise")])
@@ -664,8 +664,8 @@ def test_a_test_dataset_without_normal_images_is_refused(cloud: Cloud, no_traini
 
 
 def test_the_report_leaves_single_images_out() -> None:
-    found = measured([ImageOutcome("a.png", False, False, 0.25, 0.0)])
-    report = training_report(TrainedModel(classification_package(), found, ("Look at this",)))
+    evaluation = measured([ImageOutcome("a.png", False, False, 0.25, 0.0)])
+    report = training_report(TrainedModel(classification_package(), evaluation, ("Look at this",)))
     assert report.keys() == {"trained_on", "backbone", "choices", "evaluation", "notes"}
     assert "outcomes" not in report["evaluation"]
     json.dumps(report, allow_nan=False)

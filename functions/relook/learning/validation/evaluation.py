@@ -119,7 +119,7 @@ def evaluate(
 
 
 def type_metrics(name: str, number: int, predicted: Sequence[ByteArray], truth: Sequence[ByteArray]) -> TypeMetrics:
-    """Pixels labelled `number` in `found` against `truth`, all images taken together."""
+    """Pixels labelled `number` in `predicted` against `truth`, all images taken together."""
     each = type_overlap(number, predicted, truth)
     images = sum(bool((labels == number).any()) for labels in truth)
     return TypeMetrics(name, images, each.precision, each.recall, each.f1, each.iou)

@@ -61,7 +61,7 @@ def held_back_types(
         on_progress("reading masks", index + 1, len(cuts))
     row, label, owner = np.concatenate(rows), np.concatenate(labels), np.concatenate(owners)
     rounds = folds % _ROUNDS
-    found_peaks = np.empty((len(cuts), classes), np.float32)
+    type_peaks = np.empty((len(cuts), classes), np.float32)
     probabilities = {}
     total = int(rounds.max()) + 2
     for held in range(total - 1):
@@ -70,13 +70,13 @@ def held_back_types(
         session = Session(_types_graph(eye, head), threads=THREADS)
         for index in np.flatnonzero(rounds == held).tolist():
             out = session(image=cuts[index].pixels[None])
-            found_peaks[index] = out["peaks"][0]
+            type_peaks[index] = out["peaks"][0]
             if index in data.outlines:
                 probabilities[index] = out["types"][0]
         on_progress("learning the types", held + 1, total)
     head = fit_segmentation(row, label, classes, generator)
     on_progress("learning the types", total, total)
-    return HeldBackTypes(found_peaks, probabilities, head)
+    return HeldBackTypes(type_peaks, probabilities, head)
 
 
 def _maps_graph(eye: Eye) -> bytes:

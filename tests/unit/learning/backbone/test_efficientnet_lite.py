@@ -31,8 +31,8 @@ def picture(height: int, width: int, seed: int = 0) -> FloatArray:
 
 def run(backbone: Backbone, images: FloatArray) -> list[FloatArray]:
     graph = Graph()
-    for place, found in enumerate(backbone.maps(graph.input("image", np.float32, images.shape))):
-        graph.output(f"map_{place}", found)
+    for place, actual in enumerate(backbone.maps(graph.input("image", np.float32, images.shape))):
+        graph.output(f"map_{place}", actual)
     return list(Session(graph.finish(), threads=1)(image=images).values())
 
 
@@ -61,10 +61,10 @@ def written_out(weights: Mapping[str, FloatArray], image: FloatArray, convolve: 
         return np.clip(x, 0, 6) if clip else x
 
     x = layer((image.astype(np.float64) - 127) / 128, "_conv_stem", "_bn0", 2, True)
-    found: list[NDArray[Any]] = []
+    actual: list[NDArray[Any]] = []
     for repeats, size, expansion, channels, first_stride in STAGES:
         for repeat in range(repeats):
-            name, before, stride = f"_blocks.{len(found)}", x, first_stride if repeat == 0 else 1
+            name, before, stride = f"_blocks.{len(actual)}", x, first_stride if repeat == 0 else 1
             if expansion > 1:
                 x = layer(x, f"{name}._expand_conv", f"{name}._bn0", 1, True)
             assert x.shape[1] == expansion * before.shape[1]
@@ -74,8 +74,8 @@ def written_out(weights: Mapping[str, FloatArray], image: FloatArray, convolve: 
             assert x.shape[1] == channels
             if repeat:
                 x = x + before
-            found.append(x)
-    return found
+            actual.append(x)
+    return actual
 
 
 def convolve_in_numpy(x: NDArray[Any], kernel: FloatArray, stride: int) -> NDArray[Any]:
@@ -98,15 +98,15 @@ def test_it_is_the_published_network(convolve: Convolve, height: int, width: int
     image = picture(height, width)
     blocks = written_out(installed_weights(), image, convolve)
     expected = [blocks[index] for index in (0, 2, 4, 10)]
-    found = run(in_floats(ALL), image)
-    assert [each.shape[1] for each in found] == list(pretrained(ALL).channels) == [16, 24, 40, 112]
-    for ours, theirs in zip(found, expected, strict=True):
+    actual = run(in_floats(ALL), image)
+    assert [each.shape[1] for each in actual] == list(pretrained(ALL).channels) == [16, 24, 40, 112]
+    for ours, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_it_gives_what_it_gave_when_torch_agreed() -> None:
-    found = run(in_floats(ALL), picture(96, 64))
-    told = [(each.mean(), each.std(), each[0, 3, 1, 2], each[0, -1, -1, -1]) for each in found]
+    actual = run(in_floats(ALL), picture(96, 64))
+    told = [(each.mean(), each.std(), each[0, 3, 1, 2], each[0, -1, -1, -1]) for each in actual]
     np.testing.assert_allclose(told, TOLD, rtol=1e-3, atol=1e-3)
 
 
@@ -154,8 +154,8 @@ def test_nothing_is_computed_behind_what_is_asked_for(strides: tuple[int, ...]) 
     nodes = onnx.load_from_string(graph.finish()).graph.node
     assert sum(node.op_type == "Conv" for node in nodes) == convolutions[strides[-1]]
     everything = dict(zip(ALL, run(pretrained(ALL), image), strict=True))
-    for stride, found in zip(strides, run(backbone, image), strict=True):
-        np.testing.assert_allclose(found, everything[stride], rtol=1e-4, atol=1e-4)
+    for stride, actual in zip(strides, run(backbone, image), strict=True):
+        np.testing.assert_allclose(actual, everything[stride], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("strides", [(), (4, 2), (3,), (4, 4), (32,)])

@@ -23,11 +23,11 @@ def images(*shape: int) -> FloatArray:
 
 def test_what_it_is() -> None:
     data = feature_onnx(96)
-    found = ImportedBackbone.from_bytes(data)
-    assert (found.side, found.map_shapes, found.channels) == (96, ((8, 24, 24), (12, 12, 12)), (8, 12))
-    assert found == ImportedBackbone.from_bytes(data)
-    assert found.sha256 != ImportedBackbone.from_bytes(feature_onnx(64)).sha256
-    assert (found.identity.name, found.identity.sha256) == ("own", found.sha256)
+    backbone = ImportedBackbone.from_bytes(data)
+    assert (backbone.side, backbone.map_shapes, backbone.channels) == (96, ((8, 24, 24), (12, 12, 12)), (8, 12))
+    assert backbone == ImportedBackbone.from_bytes(data)
+    assert backbone.sha256 != ImportedBackbone.from_bytes(feature_onnx(64)).sha256
+    assert (backbone.identity.name, backbone.identity.sha256) == ("own", backbone.sha256)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -40,8 +40,8 @@ def in_a_graph(shape: tuple[int, ...], *parts: Backbone) -> bytes:
     graph = Graph()
     image = graph.input("image", np.float32, shape)
     for index, part in enumerate(parts):
-        for place, found in enumerate(part.maps(image)):
-            graph.output(f"found_{index}_{place}", found)
+        for place, actual in enumerate(part.maps(image)):
+            graph.output(f"found_{index}_{place}", actual)
     return graph.finish()
 
 
@@ -59,10 +59,10 @@ def bilinear(image: FloatArray, side: int) -> FloatArray:
 def test_spliced_in_it_gives_what_it_gives_alone(height: int, width: int) -> None:
     data, both = feature_onnx(64), images(2, 3, height, width)
     graph = in_a_graph(both.shape, ImportedBackbone.from_bytes(data))
-    found, alone = Session(graph, threads=1)(image=both), Session(data, threads=1)
+    actual, alone = Session(graph, threads=1)(image=both), Session(data, threads=1)
     for place in range(2):
         expected = alone(image=bilinear(both[place : place + 1], 64) / 255)
-        for ours, theirs in zip(found.values(), expected.values(), strict=True):
+        for ours, theirs in zip(actual.values(), expected.values(), strict=True):
             np.testing.assert_allclose(ours[place], theirs[0], rtol=1e-3, atol=1e-4)
 
 
@@ -75,8 +75,8 @@ def test_splicing_is_the_same_every_time_and_names_keep_apart() -> None:
     for index, each in enumerate((first, second)):
         alone = Session(in_a_graph(image.shape, each), threads=1)(image=image)
         for place in range(2):
-            found, expected = both[f"found_{index}_{place}"], alone[f"found_0_{place}"]
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+            actual, expected = both[f"found_{index}_{place}"], alone[f"found_0_{place}"]
+            np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def run(backbone: Backbone) -> FloatArray:
@@ -86,8 +86,8 @@ def run(backbone: Backbone) -> FloatArray:
 
 @pytest.mark.parametrize("opset", [12, 18, 22])
 def test_other_opsets_are_brought_to_ours(opset: int) -> None:
-    found, expected = (ImportedBackbone.from_bytes(feature_onnx(64, opset=each)) for each in (opset, 18))
-    np.testing.assert_allclose(run(found), run(expected), rtol=1e-4, atol=1e-5)
+    backbone, expected = (ImportedBackbone.from_bytes(feature_onnx(64, opset=each)) for each in (opset, 18))
+    np.testing.assert_allclose(run(backbone), run(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_local_functions_are_written_out() -> None:
@@ -97,8 +97,10 @@ def test_local_functions_are_written_out() -> None:
     model.graph.node[-1].CopyFrom(helper.make_node("Double", [model.graph.node[-1].input[0]], ["layer2"], domain="own"))
     model.functions.append(function)
     model.opset_import.append(helper.make_opsetid("own", 1))
-    found, single = (ImportedBackbone.from_bytes(data) for data in (bytes(model.SerializeToString()), feature_onnx()))
-    np.testing.assert_allclose(run(found), 2 * run(single), rtol=1e-4, atol=1e-5)
+    backbone, single = (
+        ImportedBackbone.from_bytes(data) for data in (bytes(model.SerializeToString()), feature_onnx())
+    )
+    np.testing.assert_allclose(run(backbone), 2 * run(single), rtol=1e-4, atol=1e-5)
 
 
 def two_inputs() -> bytes:

@@ -58,12 +58,12 @@ def saved(pickled_state: bytes = STATE) -> bytes:
 
 
 def test_tensors_are_cut_out_of_their_storages() -> None:
-    found = read_weights(saved())
-    assert list(found) == ["kernel", "bias", "scalar"]  # counters are of no use
-    np.testing.assert_array_equal(found["kernel"], [[0, 3], [1, 4], [2, 5]])
-    np.testing.assert_array_equal(found["bias"], [4, 5])
-    np.testing.assert_array_equal(found["scalar"], 5)
-    assert {each.dtype for each in found.values()} == {np.dtype(np.float32)}
+    actual = read_weights(saved())
+    assert list(actual) == ["kernel", "bias", "scalar"]  # counters are of no use
+    np.testing.assert_array_equal(actual["kernel"], [[0, 3], [1, 4], [2, 5]])
+    np.testing.assert_array_equal(actual["bias"], [4, 5])
+    np.testing.assert_array_equal(actual["scalar"], 5)
+    assert {each.dtype for each in actual.values()} == {np.dtype(np.float32)}
 
 
 class Command:

@@ -135,10 +135,10 @@ def test_a_line_survives_unbroken(size: tuple[int, int]) -> None:
         mask = Image.new("L", size, 255)
         ImageDraw.Draw(mask).line(((x, y), end), fill=0, width=2)
 
-        found = outline(mask)
+        actual = outline(mask)
 
         scale = width / 512
-        along = found.max(axis=1 if direction == "down" else 0)
+        along = actual.max(axis=1 if direction == "down" else 0)
         first, last = (y, end[1]) if direction == "down" else (x, end[0])
         assert along[int(first / scale) : int(last / scale)].all()
 

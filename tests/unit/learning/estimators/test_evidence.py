@@ -51,9 +51,9 @@ def some_whitened(count: int, seed: int = 0) -> FloatArray:
 @pytest.mark.parametrize("formula", [average_map, lambda maps: image_score(average_map(maps))])
 def test_all_maps_of_all_looks_count_alike(formula: Callable[..., FloatArray]) -> None:
     coarse, fine = some_maps(2, 8, 12), some_maps(3, 16, 24)[1:]
-    found = average_map([coarse, coarse + 1, fine])
+    actual = average_map([coarse, coarse + 1, fine])
     expected = (enlarged(coarse, 16, 24) * 2 + 1 + fine) / 3
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
     np.testing.assert_allclose(
         run(lambda x, y: formula([x, x + 1, y]), coarse, fine),
         formula([coarse, coarse + 1, fine]),
@@ -85,37 +85,37 @@ def test_evidence_is_statistics_of_maps_and_features_where_it_looks_odd() -> Non
     maps = [some_maps(2, 8, 12), some_maps(4, 8, 12)[2:], some_maps(2, 16, 24)]
     average, whitened = average_map(maps), some_whitened(2)
 
-    found = evidence(average, maps, whitened, GRID)
+    actual = evidence(average, maps, whitened, GRID)
 
-    assert [each.shape for each in found] == [(2, 12), (2, D)]
+    assert [each.shape for each in actual] == [(2, 12), (2, D)]
     for image in range(2):
         expected = slow_evidence(average[image], [each[image] for each in maps], whitened[image])
-        for ours, theirs in zip(found, expected, strict=True):
+        for ours, theirs in zip(actual, expected, strict=True):
             np.testing.assert_allclose(ours[image], theirs, rtol=1e-3, atol=1e-4)
-    for group, ours in enumerate(found):
+    for group, ours in enumerate(actual):
         graph = run(lambda a, w, *m, g=group: evidence(a, m, w, GRID)[g], average, whitened, *maps)
         np.testing.assert_allclose(graph, ours, rtol=1e-4, atol=1e-4)
 
 
 def test_signed_logarithms_keep_order_and_sign() -> None:
     values = np.array([-1000, -1, 0, 1e-3, 5, 1e6], np.float32)
-    found = signed_log(values)
-    assert (np.diff(found) > 0).all() and found[2] == 0
-    np.testing.assert_allclose(found, np.sign(values) * np.log1p(np.abs(values)), rtol=1e-3)
-    np.testing.assert_allclose(run(signed_log, values), found, rtol=1e-4, atol=1e-6)
+    actual = signed_log(values)
+    assert (np.diff(actual) > 0).all() and actual[2] == 0
+    np.testing.assert_allclose(actual, np.sign(values) * np.log1p(np.abs(values)), rtol=1e-3)
+    np.testing.assert_allclose(run(signed_log, values), actual, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("grid", [GRID, Grid(6, 9, 1), Grid(4, 4, 1)])
 def test_an_embedding_is_means_over_four_by_four_fields(grid: Grid) -> None:
     cells = np.random.default_rng(0).normal(0, 1, (3, grid.cells, D)).astype(np.float32)
-    found = embedding(cells, grid)
+    actual = embedding(cells, grid)
     fields = cells.reshape(3, grid.height, grid.width, D)
     rows, columns = (np.array_split(np.arange(size), 4) for size in (grid.height, grid.width))
-    assert found.shape == (3, 16 * D)
+    assert actual.shape == (3, 16 * D)
     if grid.height % 4 == grid.width % 4 == 0:
         expected = [fields[:, r][:, :, c].mean(axis=(1, 2)) for r in rows for c in columns]
-        np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-5)
-    np.testing.assert_allclose(run(partial(embedding, grid=grid), cells), found, atol=1e-5)
+        np.testing.assert_allclose(actual, np.concatenate(expected, axis=1), atol=1e-5)
+    np.testing.assert_allclose(run(partial(embedding, grid=grid), cells), actual, atol=1e-5)
 
 
 def test_the_nearest_normal_image_is_the_very_picture() -> None:
@@ -129,15 +129,15 @@ def test_the_nearest_normal_image_is_the_very_picture() -> None:
     apart = np.sqrt(((stored - query) ** 2).mean(axis=1))
     for place, expected in enumerate((apart.argmin(), apart.min())):
         assert nearest(query, stored)[place] == pytest.approx([expected], rel=1e-5)
-        found = run(lambda x, p=place: nearest(x, stored)[p].astype(np.float32), query)
-        assert found == pytest.approx([expected], rel=1e-4)
+        actual = run(lambda x, p=place: nearest(x, stored)[p].astype(np.float32), query)
+        assert actual == pytest.approx([expected], rel=1e-4)
 
 
 def windowed(field: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    found = np.empty_like(field)
+    actual = np.empty_like(field)
     for y, x in np.ndindex(field.shape):
-        found[y, x] = field[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].mean()
-    return found
+        actual[y, x] = field[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].mean()
+    return actual
 
 
 @pytest.mark.parametrize("by_place", [True, False])
@@ -174,10 +174,10 @@ def test_a_place_s_scale_is_told_by_the_images_that_show_it(by_place: bool) -> N
     else:
         np.testing.assert_allclose(scale.center, shown.mean(), atol=1e-4)
         np.testing.assert_allclose(scale.spread, shown.std() + module._MIN_SPREAD, rtol=1e-3)
-    found = held_back_scaled(wild, is_usual, kept)[2]
+    actual = held_back_scaled(wild, is_usual, kept)[2]
     others = fit_scale(wild, is_usual & (np.arange(9) != 2), by_place=True, kept=kept)
-    np.testing.assert_allclose(found, others(wild[2]), rtol=1e-3, atol=1e-2)
-    assert np.isfinite(found).all()
+    np.testing.assert_allclose(actual, others(wild[2]), rtol=1e-3, atol=1e-2)
+    assert np.isfinite(actual).all()
 
 
 def test_an_image_is_no_less_usual_for_what_is_ignored() -> None:
@@ -192,17 +192,17 @@ USUAL = np.arange(9) != 4
 
 
 def test_normal_maps_come_out_about_zero_and_one() -> None:
-    found = held_back_scaled(some_maps(40), np.ones(40, bool))
-    assert np.abs(found.mean(axis=0)).mean() < 0.3
-    for third in np.array_split(found, 3, axis=2):
+    actual = held_back_scaled(some_maps(40), np.ones(40, bool))
+    assert np.abs(actual.mean(axis=0)).mean() < 0.3
+    for third in np.array_split(actual, 3, axis=2):
         assert third.std() == pytest.approx(1, abs=0.2)
 
 
 def test_a_normal_map_is_measured_by_the_other_ones() -> None:
-    found = held_back_scaled(MAPS, USUAL)
+    actual = held_back_scaled(MAPS, USUAL)
     for index in range(9):
         others = fit_scale(MAPS, USUAL & (np.arange(9) != index), by_place=True)
-        np.testing.assert_allclose(found[index], others(MAPS[index]), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(actual[index], others(MAPS[index]), rtol=1e-3, atol=1e-3)
 
 
 @settings(max_examples=15, deadline=None)

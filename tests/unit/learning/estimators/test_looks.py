@@ -57,27 +57,27 @@ def some_look(*, has_memory: bool = True) -> Look:
 
 def smoothed(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Means over 3 x 3, at the edges of what is inside."""
-    found = np.empty(values.shape)
+    actual = np.empty(values.shape)
     for y, x in np.ndindex(values.shape):
-        found[y, x] = values[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean()
-    return found
+        actual[y, x] = values[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean()
+    return actual
 
 
 @pytest.mark.parametrize("has_memory", [True, False])
 def test_maps_are_smoothed_logarithms_on_the_scale_of_normal_images(has_memory: bool) -> None:
     look, query = some_look(has_memory=has_memory), some_features(2, seed=5)
 
-    found = look.maps(query)
+    actual = look.maps(query)
 
     distances = [look.gaussians(look.whitening(query))]
     if look.memory:
         distances.append(look.memory(query).reshape(2, 6, 8))
-    assert len(found) == len(distances)
-    for ours, distance, scale in zip(found, distances, look.scales, strict=True):
+    assert len(actual) == len(distances)
+    for ours, distance, scale in zip(actual, distances, look.scales, strict=True):
         for image in range(2):
             expected = (smoothed(np.log(distance[image] + looks._LOG_FLOOR)) - scale.center) / scale.spread
             np.testing.assert_allclose(ours[image], expected, rtol=1e-3, atol=1e-3)
-    for place, ours in enumerate(found):
+    for place, ours in enumerate(actual):
         np.testing.assert_allclose(run(lambda x, p=place: look.maps(x)[p], query), ours, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(run(look.whitened, query), look.whitened(query), rtol=1e-4, atol=1e-4)
 
@@ -105,10 +105,10 @@ def test_cells_that_are_ignored_say_nothing_and_their_neighbours_all_they_know()
     kept = np.ones((2, 6, 8), np.float32)
     kept[0, 1:4, 2:5] = kept[1, 0, 0] = 0
 
-    found = look.maps(query, kept)
+    actual = look.maps(query, kept)
 
     distances = [look.gaussians(look.whitening(query)), look.memory(query).reshape(2, 6, 8)] if look.memory else []
-    for ours, distance, scale in zip(found, distances, look.scales, strict=True):
+    for ours, distance, scale in zip(actual, distances, look.scales, strict=True):
         for image in range(2):
             ignored = kept[image] == 0
             logs = np.ma.masked_array(np.log(distance[image] + looks._LOG_FLOOR), ignored)
@@ -118,11 +118,11 @@ def test_cells_that_are_ignored_say_nothing_and_their_neighbours_all_they_know()
             expected = (means - scale.center) / scale.spread
             np.testing.assert_allclose(ours[image][~ignored], expected[~ignored], rtol=1e-3, atol=1e-3)
             np.testing.assert_allclose(ours[image][ignored], expected[~ignored].mean(), rtol=1e-3, atol=1e-3)
-    for place, ours in enumerate(found):
+    for place, ours in enumerate(actual):
         graph = run(lambda x, k, p=place: look.maps(x, k)[p], query, kept)
         np.testing.assert_allclose(graph, ours, rtol=1e-4, atol=1e-4)
     query[0, 2 * 8 + 3] += 100
-    for before, after in zip(found, look.maps(query, kept), strict=True):
+    for before, after in zip(actual, look.maps(query, kept), strict=True):
         np.testing.assert_array_equal(before, after)
     assert (look.whitened(query, kept).reshape(2, 6, 8, -1)[kept == 0] == 0).all()
 
@@ -144,11 +144,11 @@ def test_without_a_memory_there_is_one_map() -> None:
 @pytest.mark.parametrize(("size", "to"), [((4, 6), (8, 24)), ((5, 3), (7, 3)), ((3, 3), (3, 3)), ((1, 2), (2, 4))])
 def test_a_map_is_enlarged_as_pillow_enlarges(size: tuple[int, int], to: tuple[int, int]) -> None:
     values = np.random.default_rng(0).normal(0, 1, (2, *size)).astype(np.float32)
-    found = enlarged(values, *to)
+    actual = enlarged(values, *to)
     for image in range(2):
         expected = Image.fromarray(values[image]).resize(to[::-1], Image.Resampling.BILINEAR)
-        np.testing.assert_allclose(found[image], np.asarray(expected), atol=1e-5)
-    np.testing.assert_allclose(run(lambda x: enlarged(x, *to), values), found, atol=1e-5)
+        np.testing.assert_allclose(actual[image], np.asarray(expected), atol=1e-5)
+    np.testing.assert_allclose(run(lambda x: enlarged(x, *to), values), actual, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -177,18 +177,18 @@ def test_features_are_the_backbones_maps_on_one_grid(factor: int) -> None:
     eye = Eye(pretrained(), (64, 96), factor)
     pixels = np.random.default_rng(0).integers(0, 256, (1, *eye.finest, 3), np.uint8)
 
-    found = list(features_session(eye)(image=pixels).values())
+    actual = list(features_session(eye)(image=pixels).values())
 
-    assert [each.shape for each in found] == [(1, grid.cells, 24 + 40 + 112) for grid in eye.grids]
+    assert [each.shape for each in actual] == [(1, grid.cells, 24 + 40 + 112) for grid in eye.grids]
     image = pixels[0].astype(np.float32).transpose(2, 0, 1)
     small = image.reshape(3, 64, factor, 96, factor).mean(axis=(2, 4))
-    for ours, grid, seen in zip(found, eye.grids, (small, image)[: len(found)], strict=True):
+    for ours, grid, seen in zip(actual, eye.grids, (small, image)[: len(actual)], strict=True):
         graph = Graph()
         for number, each in enumerate(eye.backbone.maps(graph.input("image", np.float32, (1, *seen.shape)))):
             graph.output(str(number), each)
         parts = []
-        for found_map in Session(graph.finish(), threads=1)(image=seen[None].astype(np.float32)).values():
-            fine = mean_filtered(found_map[0])
+        for seen_map in Session(graph.finish(), threads=1)(image=seen[None].astype(np.float32)).values():
+            fine = mean_filtered(seen_map[0])
             step = fine.shape[1] // grid.height
             if step > 1:
                 fine = fine.reshape(len(fine), grid.height, step, grid.width, step).mean(axis=(2, 4))
@@ -201,9 +201,9 @@ def test_maps_of_a_backbone_of_ones_own_are_brought_to_the_grid_too() -> None:
     """Whatever its sides are."""
     eye = Eye(quick_backbone(), (64, 96), 1)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
-    (found,) = features_session(eye)(image=pixels).values()
-    assert found.shape == (1, 8 * 12, 8 + 12)
-    assert np.isfinite(found).all() and found.std() > 0
+    (actual,) = features_session(eye)(image=pixels).values()
+    assert actual.shape == (1, 8 * 12, 8 + 12)
+    assert np.isfinite(actual).all() and actual.std() > 0
 
 
 def test_a_memory_of_nothing_but_itself_is_at_distance_zero() -> None:

@@ -100,8 +100,8 @@ def test_a_covariance_is_shrunk_as_scikit_learn_shrinks_it() -> None:
     samples = some_whitened(50, grid=grid)
     gaussians = fit_gaussians(CellSums.of(samples, grid), grid)
     expected = shrunk_covariance(empirical_covariance(samples[:, 0].astype(float)), shrinkage=SHRINKAGE)
-    found = np.linalg.inv(gaussians.root[0] @ gaussians.root[0].T)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    actual = np.linalg.inv(gaussians.root[0] @ gaussians.root[0].T)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_at_half_precision_distances_hardly_change() -> None:
@@ -130,13 +130,13 @@ def test_a_cell_is_learned_from_the_images_that_show_it() -> None:
 
     kept = (random.random((9, GRID.cells)) < 0.6).astype(np.float32)
     kept[:, : GRID.width * 2] = 0  # nobody sees the uppermost rows
-    found = fit_gaussians(CellSums.of(normals * kept[..., None], GRID, kept), GRID)
-    assert np.isfinite(found.root).all()
+    actual = fit_gaussians(CellSums.of(normals * kept[..., None], GRID, kept), GRID)
+    assert np.isfinite(actual.root).all()
     fields, shown = (each.reshape(9, GRID.height, GRID.width, -1) for each in (normals, kept))
     for y, x in ((4, 4), (5, 0), (2, 2)):
         window = np.s_[:, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
         expected = (fields[window] * shown[window]).sum(axis=(0, 1, 2)) / shown[window].sum()
-        np.testing.assert_allclose(found.mean.reshape(GRID.height, GRID.width, -1)[y, x], expected, atol=1e-5)
+        np.testing.assert_allclose(actual.mean.reshape(GRID.height, GRID.width, -1)[y, x], expected, atol=1e-5)
 
 
 def test_a_memory_has_no_patch_that_was_ignored() -> None:
@@ -159,16 +159,16 @@ def test_leaving_images_out_is_a_subtraction(images: list[bool]) -> None:
     for sums in (rest, again, added):
         assert (sums.count == kept.sum()).all()
     for sums in (rest, added):
-        found, expected = fit_gaussians(sums, GRID), fit_gaussians(again, GRID)
-        np.testing.assert_allclose(found.mean, expected.mean, atol=1e-4)
-        np.testing.assert_allclose(found.root, expected.root, rtol=1e-2, atol=1e-3)
+        actual, expected = fit_gaussians(sums, GRID), fit_gaussians(again, GRID)
+        np.testing.assert_allclose(actual.mean, expected.mean, atol=1e-4)
+        np.testing.assert_allclose(actual.root, expected.root, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 17, 40, 100])
 def test_triangles_are_inverted(size: int) -> None:
     lower = np.tril(np.random.default_rng(0).normal(0, 0.2, (3, size, size))) + 2 * np.eye(size)
-    found = normality._inverse_of_lower(lower.astype(np.float32))
-    np.testing.assert_allclose(found, np.linalg.inv(lower), atol=1e-4)
+    actual = normality._inverse_of_lower(lower.astype(np.float32))
+    np.testing.assert_allclose(actual, np.linalg.inv(lower), atol=1e-4)
 
 
 def test_blocks_hold_the_cells_that_lie_together_and_give_them_back() -> None:
@@ -190,10 +190,10 @@ def test_whitening_is_a_damped_pca() -> None:
     pca = PCA(n_components=60, whiten=True, svd_solver="full").fit(rows.astype(float))
     damped = np.sqrt(pca.explained_variance_ + normality._EIGENVALUE_FLOOR * rows.var(axis=0, ddof=1).mean() + 1e-6)
     expected = pca.transform(rows) * np.sqrt(pca.explained_variance_) / damped
-    found = whitening(rows[None])[0]
-    signs = np.sign((found * expected).sum(axis=0))
-    np.testing.assert_allclose(found * signs, expected, atol=5e-3)
-    covariance = np.cov(found.T)
+    actual = whitening(rows[None])[0]
+    signs = np.sign((actual * expected).sum(axis=0))
+    np.testing.assert_allclose(actual * signs, expected, atol=5e-3)
+    covariance = np.cov(actual.T)
     np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.02)
     assert (np.diag(covariance) < 1.01).all()
     some = rows[None, :40]

@@ -53,11 +53,11 @@ def test_the_graph_gives_what_the_network_gives_on_gathered_features(height: int
         (random.normal(0, 0.5, w).astype(np.float32), random.normal(0, 1, w[1]).astype(np.float32)) for w in widths
     ]
 
-    found = run(lambda *x: SegmentationHead(tuple(layers))(x), *(each[None] for each in maps))
+    actual = run(lambda *x: SegmentationHead(tuple(layers))(x), *(each[None] for each in maps))
 
     rows = gather(maps, np.arange(maps[0][0].size))
-    expected = predicted(layers, rows).T.reshape(found.shape)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    expected = predicted(layers, rows).T.reshape(actual.shape)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
 def test_gathered_features_are_each_map_in_turn_and_the_coarsest_averaged() -> None:
@@ -88,8 +88,8 @@ def test_gradients_are_those_of_the_weighted_cross_entropy() -> None:
         total = log_loss(labels, rates, labels=[0, 1, 2], sample_weight=weight[labels], normalize=False)
         return float(total) / len(rows)
 
-    found = gradients_of(rows, labels, weights, biases, weight)  # type: ignore[arg-type]
-    for parameter, gradient in zip(weights + biases, found, strict=True):
+    actual = gradients_of(rows, labels, weights, biases, weight)  # type: ignore[arg-type]
+    for parameter, gradient in zip(weights + biases, actual, strict=True):
         for place in np.ndindex(parameter.shape):
             before = parameter[place]
             parameter[place] = before + 1e-5
@@ -152,20 +152,20 @@ def test_a_line_far_thinner_than_a_cell_is_learnt_where_it_covers_most() -> None
 def test_the_threshold_of_best_overlap_is_found() -> None:
     random = np.random.default_rng(0)
     truth = (random.random((2, 2, 64, 96)) < 0.1).astype(np.float32)
-    found = np.where(truth > 0, random.uniform(0.7, 1, truth.shape), random.uniform(0, 0.6, truth.shape))
-    for threshold in fit_type_thresholds(found.astype(np.float32), truth):
+    probabilities = np.where(truth > 0, random.uniform(0.7, 1, truth.shape), random.uniform(0, 0.6, truth.shape))
+    for threshold in fit_type_thresholds(probabilities.astype(np.float32), truth):
         assert 0.6 <= threshold <= 0.7
-    assert fit_type_thresholds(found.astype(np.float32), np.zeros_like(truth)) == [0.5, 0.5]
+    assert fit_type_thresholds(probabilities.astype(np.float32), np.zeros_like(truth)) == [0.5, 0.5]
 
 
 def test_peaks_are_alike_in_arrays_and_graphs_and_grow_with_strength_and_area() -> None:
     types = np.full((1, 4, 40, 50), 1e-3, np.float32)
     types[0, 2, 10:12, 10:12] = 0.9
     types[0, 3, 10:30, 10:30] = 0.9
-    found = peaks(types)
-    assert found.shape == (1, 3)
-    np.testing.assert_allclose(run(peaks, types), found, rtol=1e-4)
-    weakest, small, large = found[0]
+    probabilities = peaks(types)
+    assert probabilities.shape == (1, 3)
+    np.testing.assert_allclose(run(peaks, types), probabilities, rtol=1e-4)
+    weakest, small, large = probabilities[0]
     assert weakest < -6 < small < large
     share = 0.9 * (4 / 2000) ** 0.25
     assert small == pytest.approx(np.log(share / (1 - share)), abs=1e-3)

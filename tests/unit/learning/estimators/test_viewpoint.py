@@ -47,21 +47,21 @@ def stone_png(seed: int) -> bytes:
 
 
 def test_parts_at_any_angle_are_aligned_and_their_rectangle_is_tight() -> None:
-    found = fit_view([partial(lying_png, seed) for seed in range(14)], BUDGET_PX)
+    viewpoint = fit_view([partial(lying_png, seed) for seed in range(14)], BUDGET_PX)
 
-    template, (_, _, width, height) = found.view.template, found.view.rectangle
-    assert template is not None and found.aligned is not None
-    assert found.aligned > 0.9 > found.as_they_are
+    template, (_, _, width, height) = viewpoint.view.template, viewpoint.view.rectangle
+    assert template is not None and viewpoint.aligned is not None
+    assert viewpoint.aligned > 0.9 > viewpoint.as_they_are
     # The part is .575 x .4 of the height; turned as it likes it would sweep .79 x .79
     assert width * height < 0.5 * HEIGHT**2 and width > height
     for seed in range(20, 26):
-        assert found.view.cut(lying_png(seed)).likeness > 0.85
+        assert viewpoint.view.cut(lying_png(seed)).likeness > 0.85
 
 
 def test_slightly_turned_parts_are_left_as_they_lie() -> None:
-    found = fit_view([partial(slightly_turned, seed) for seed in range(14)], BUDGET_PX)
-    assert found.view.template is None
-    assert found.aligned is not None and found.aligned > found.as_they_are
+    viewpoint = fit_view([partial(slightly_turned, seed) for seed in range(14)], BUDGET_PX)
+    assert viewpoint.view.template is None
+    assert viewpoint.aligned is not None and viewpoint.aligned > viewpoint.as_they_are
 
 
 @pytest.mark.parametrize(("side", "canvas"), [(100, 192), (176, 256), (256, 352), (362, 352), (384, 256)])
@@ -72,9 +72,11 @@ def test_small_pictures_are_enlarged_a_little_and_large_ones_shrunk(side: int, c
 
 def test_alignment_and_cropping_can_be_switched_off() -> None:
     reads = [partial(lying_png, seed) for seed in range(14)]
-    found = fit_view(reads, BUDGET_PX, align=False, crop=False)
-    assert found.view.template is None and found.aligned is None
-    assert found.view.rectangle[2] * found.view.rectangle[3] >= found.view.frame[0] * found.view.frame[1]
+    viewpoint = fit_view(reads, BUDGET_PX, align=False, crop=False)
+    assert viewpoint.view.template is None and viewpoint.aligned is None
+    assert (
+        viewpoint.view.rectangle[2] * viewpoint.view.rectangle[3] >= viewpoint.view.frame[0] * viewpoint.view.frame[1]
+    )
 
 
 def test_pieces_of_all_proportions_fill_the_canvas() -> None:
@@ -84,8 +86,8 @@ def test_pieces_of_all_proportions_fill_the_canvas() -> None:
 
 
 def test_what_has_no_pose_is_not_aligned() -> None:
-    found = fit_view([partial(texture, seed) for seed in range(12)], BUDGET_PX)
-    assert found.view.template is None and found.aligned is not None and found.aligned < 0.6
+    viewpoint = fit_view([partial(texture, seed) for seed in range(12)], BUDGET_PX)
+    assert viewpoint.view.template is None and viewpoint.aligned is not None and viewpoint.aligned < 0.6
 
 
 def test_round_parts_are_not_turned_and_smooth_surroundings_stay() -> None:
@@ -104,9 +106,9 @@ def test_a_texture_is_looked_at_all_over() -> None:
 
 
 def test_parts_that_cannot_be_aligned_are_all_inside() -> None:
-    found = fit_view([partial(stone_png, seed) for seed in range(30)], BUDGET_PX)
-    x, y, width, height = found.view.rectangle
-    assert found.view.template is None
+    viewpoint = fit_view([partial(stone_png, seed) for seed in range(30)], BUDGET_PX)
+    x, y, width, height = viewpoint.view.rectangle
+    assert viewpoint.view.template is None
     assert width * height < 0.7 * 200 * 300
     for seed in range(200):
         (left, top), (right, bottom) = stone(seed).min(axis=0), stone(seed).max(axis=0)
@@ -147,9 +149,9 @@ def test_few_images_are_looked_at_and_each_once() -> None:
 
 def test_pictures_of_nothing_have_a_view_too() -> None:
     black = encode(Image.new("L", (150, 100)))
-    found = fit_view([lambda: black] * 3, BUDGET_PX)
-    assert found.view.template is None and found.view.rectangle == (0, 0, 150, 100)
-    assert found.view.cut(black).pixels.max() == 0
+    viewpoint = fit_view([lambda: black] * 3, BUDGET_PX)
+    assert viewpoint.view.template is None and viewpoint.view.rectangle == (0, 0, 150, 100)
+    assert viewpoint.view.cut(black).pixels.max() == 0
 
 
 def test_the_same_images_give_the_same_view() -> None:

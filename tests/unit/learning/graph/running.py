@@ -18,10 +18,10 @@ def run(formula: Callable[..., Any], *arrays: NDArray[Any]) -> NDArray[np.float3
     """What a formula's graph gives for these arrays; its shape must be the one that the formula was told."""
     graph = Graph()
     inputs = [graph.input(f"x{place}", array.dtype, array.shape) for place, array in enumerate(arrays)]
-    found: Tensor = formula(*inputs)
-    graph.output("found", found)
+    output: Tensor = formula(*inputs)
+    graph.output("found", output)
     data = graph.finish()
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)  # types and shapes as onnx infers them
     values = Session(data, threads=1)(**{f"x{place}": array for place, array in enumerate(arrays)})["found"]
-    assert values.shape == found.shape
+    assert values.shape == output.shape
     return values

@@ -52,15 +52,15 @@ def test_what_is_written_twice_is_computed_once() -> None:
 
 def test_half_of_the_bytes_where_half_of_the_digits_do() -> None:
     weights = np.random.default_rng(0).normal(size=(64, 64))
-    data, found = [], []
+    data, actual = [], []
     for kind in (np.float64, np.float16):
         graph = Graph()
         graph.output("y", graph.input("x", np.float32, (1, 64)) @ weights.astype(kind))
         data.append(graph.finish())
-        found.append(Session(data[-1], threads=1)(x=np.ones((1, 64), np.float32))["y"])
+        actual.append(Session(data[-1], threads=1)(x=np.ones((1, 64), np.float32))["y"])
     assert len(data[1]) < 0.55 * len(data[0])
     np.testing.assert_allclose(
-        found[1], weights.astype(np.float16).astype(np.float32).sum(0)[None], rtol=1e-4, atol=1e-4
+        actual[1], weights.astype(np.float16).astype(np.float32).sum(0)[None], rtol=1e-4, atol=1e-4
     )
 
 
@@ -80,11 +80,11 @@ def test_half_of_the_bytes_where_half_of_the_digits_do() -> None:
 )
 def test_constants(value: ArrayLike, kind: int) -> None:
     graph = Graph()
-    found = graph.constant(value)
-    graph.output("y", found)
+    actual = graph.constant(value)
+    graph.output("y", actual)
     (stored,) = written(graph).initializer
     assert (stored.data_type, tuple(stored.dims)) == (kind, np.shape(value))
-    assert found.shape == np.shape(value)
+    assert actual.shape == np.shape(value)
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(stored), value)
 
 
@@ -110,9 +110,9 @@ def branching(side: int) -> bytes:
 def test_a_batch_is_spliced_image_by_image_and_weights_are_stored_once() -> None:
     data, images = feature_onnx(64), np.random.default_rng(1).random((3, 3, 64, 64), np.float32)
     graph = Graph()
-    found = graph.splice(data, graph.input("images", np.float32, images.shape))
-    assert [each.shape for each in found] == [(3, 8, 16, 16), (3, 12, 8, 8)]
-    for name, each in zip(("layer1", "layer2"), found, strict=True):
+    actual = graph.splice(data, graph.input("images", np.float32, images.shape))
+    assert [each.shape for each in actual] == [(3, 8, 16, 16), (3, 12, 8, 8)]
+    for name, each in zip(("layer1", "layer2"), actual, strict=True):
         graph.output(name, each)
     ours, alone = Session(graph.finish(), threads=1)(images=images), Session(data, threads=1)
     for place in range(3):
@@ -130,9 +130,9 @@ def test_splicing_keeps_names_apart_even_inside_of_nodes() -> None:
     graph.output("map", bright)
     graph.output("dark", dark)
     image = np.random.default_rng(2).random((1, 3, 8, 8), np.float32)
-    found = Session(graph.finish(), threads=1)(image=image)
-    np.testing.assert_allclose(found["map"], 2 * image, rtol=1e-6)
-    np.testing.assert_allclose(found["dark"], -image / 2, rtol=1e-6)
+    actual = Session(graph.finish(), threads=1)(image=image)
+    np.testing.assert_allclose(actual["map"], 2 * image, rtol=1e-6)
+    np.testing.assert_allclose(actual["dark"], -image / 2, rtol=1e-6)
 
 
 def test_any_operator_of_onnx_by_its_name() -> None:
@@ -143,6 +143,6 @@ def test_any_operator_of_onnx_by_its_name() -> None:
     graph.output("left", left)
     graph.output("lonely", lonely)
     values = np.linspace(-2, 2, 24, dtype=np.float32).reshape(4, 6)
-    found = Session(graph.finish(), threads=1)(x=values)
-    np.testing.assert_array_equal(found["left"], values[:, :2])
-    np.testing.assert_allclose(found["lonely"], np.clip(values[:, 2:] / 2 + 0.5, 0, 1), atol=1e-6)
+    actual = Session(graph.finish(), threads=1)(x=values)
+    np.testing.assert_array_equal(actual["left"], values[:, :2])
+    np.testing.assert_allclose(actual["lonely"], np.clip(values[:, 2:] / 2 + 0.5, 0, 1), atol=1e-6)

@@ -42,9 +42,9 @@ def convolved(x: FloatArray, kernel: FloatArray, stride: tuple[int, int], pads: 
 @pytest.mark.parametrize(("stride", "pads"), [((1, 1), (0, 0, 0, 0)), ((2, 1), (1, 0, 2, 3))])
 def test_convolution(stride: tuple[int, int], pads: Pads, group: int) -> None:
     kernel, bias = noise(8, 4 // group, 3, 2), noise(8)
-    found = run(lambda x: layers.convolve(x, kernel, bias, stride=stride, pads=pads, group=group), X)
+    actual = run(lambda x: layers.convolve(x, kernel, bias, stride=stride, pads=pads, group=group), X)
     expected = convolved(X, kernel, stride, pads, group) + bias[:, None, None]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_convolution(stride: tuple[int, int], pads: Pads, group: int) -> None:
 )
 def test_same_padding_is_tensorflow_s(stride: tuple[int, int], size: tuple[int, int], pads: Pads) -> None:
     kernel = noise(2, 4, *size)
-    found = run(lambda x: layers.convolve(x, kernel, stride=stride, pads="same"), X)
-    assert found.shape[2:] == tuple(-(-length // step) for length, step in zip((9, 6), stride, strict=True))
-    np.testing.assert_allclose(found, convolved(X, kernel, stride, pads), rtol=1e-4, atol=1e-4)
+    actual = run(lambda x: layers.convolve(x, kernel, stride=stride, pads="same"), X)
+    assert actual.shape[2:] == tuple(-(-length // step) for length, step in zip((9, 6), stride, strict=True))
+    np.testing.assert_allclose(actual, convolved(X, kernel, stride, pads), rtol=1e-4, atol=1e-4)
 
 
 def test_a_kernel_may_be_computed() -> None:
     kernel = noise(2, 4, 3, 3)
-    found = run(lambda x, weights: layers.convolve(x, weights * 2), X, kernel)
-    np.testing.assert_allclose(found, convolved(X, 2 * kernel, (1, 1), (0, 0, 0, 0)), rtol=1e-4, atol=1e-4)
+    actual = run(lambda x, weights: layers.convolve(x, weights * 2), X, kernel)
+    np.testing.assert_allclose(actual, convolved(X, 2 * kernel, (1, 1), (0, 0, 0, 0)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_quantised_values_are_rounded_and_cut_off() -> None:
     x = graph.input("x", np.float32, (1, 6))
     graph.output("y", quantised(x, 0.5, 10))
     given = np.array([[-9.0, -0.2, 0.3, 1.0, 100.0, 400.0]], np.float32)
-    found = Session(graph.finish(), threads=1)(x=given)["y"]
-    np.testing.assert_allclose(found, [[-5.0, 0.0, 0.5, 1.0, 100.0, 122.5]])
+    actual = Session(graph.finish(), threads=1)(x=given)["y"]
+    np.testing.assert_allclose(actual, [[-5.0, 0.0, 0.5, 1.0, 100.0, 122.5]])
 
 
 def test_dequantised_values_have_a_scale_for_each_place() -> None:
     graph = Graph()
     x = graph.input("x", np.float32, (1, 3))
     graph.output("y", x + dequantised(graph, np.array([[-3, 0, 127], [1, 2, 3]], np.int8), np.array([0.5, 2.0])))
-    found = Session(graph.finish(), threads=1)(x=np.zeros((1, 3), np.float32))["y"]
-    np.testing.assert_allclose(found, [[-1.5, 0.0, 63.5], [2.0, 4.0, 6.0]])
+    actual = Session(graph.finish(), threads=1)(x=np.zeros((1, 3), np.float32))["y"]
+    np.testing.assert_allclose(actual, [[-1.5, 0.0, 63.5], [2.0, 4.0, 6.0]])

@@ -103,17 +103,17 @@ def names(formulas: list[Formula]) -> list[str]:
 @pytest.mark.parametrize("formula", ARITHMETIC, ids=names(ARITHMETIC))
 def test_arithmetic_is_numpy_s(formula: Formula) -> None:
     expected = formula(X, Y)
-    found = run(formula, X, Y)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert found.shape == expected.shape
+    actual = run(formula, X, Y)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    assert actual.shape == expected.shape
 
 
 @pytest.mark.parametrize("formula", SHAPES, ids=names(SHAPES))
 def test_shapes_and_reductions_are_numpy_s(formula: Formula) -> None:
     expected = formula(IMAGE)
-    found = run(formula, IMAGE)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert found.shape == expected.shape
+    actual = run(formula, IMAGE)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    assert actual.shape == expected.shape
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def held(features: Features, recipe: Recipe = RECIPE) -> HeldBack:
 def test_every_image_is_judged_by_what_was_fitted_without_its_fold() -> None:
     """Against fitting anew for every fold, without any subtraction."""
     features, recipe = some_features(), replace(RECIPE, memory=False, place_scales=False)
-    found = held(features, recipe)
-    for look, maps, values in zip(found.looks, found.maps, features.looks, strict=True):
+    actual = held(features, recipe)
+    for look, maps, values in zip(actual.looks, actual.maps, features.looks, strict=True):
         whitened = look.whitening(values.astype(np.float32))
         logs = np.empty((features.count, look.grid.height, look.grid.width))
         for fold in range(4):
@@ -66,26 +66,26 @@ def test_every_image_is_judged_by_what_was_fitted_without_its_fold() -> None:
 
 
 def test_the_average_and_the_score_are_those_of_all_maps_of_all_looks() -> None:
-    found = held(some_features())
-    assert [each.shape[1:] for each in found.maps] == [(6, 8), (6, 8), (12, 16), (12, 16)]
-    np.testing.assert_allclose(found.average, average_map(found.maps), atol=1e-6)
-    np.testing.assert_allclose(found.one_class, image_score(found.average), atol=1e-6)
-    assert found.one_class[NORMALS:].min() > found.one_class[:NORMALS].max()
-    y, x = np.unravel_index(found.average[NORMALS].argmax(), (12, 16))
+    actual = held(some_features())
+    assert [each.shape[1:] for each in actual.maps] == [(6, 8), (6, 8), (12, 16), (12, 16)]
+    np.testing.assert_allclose(actual.average, average_map(actual.maps), atol=1e-6)
+    np.testing.assert_allclose(actual.one_class, image_score(actual.average), atol=1e-6)
+    assert actual.one_class[NORMALS:].min() > actual.one_class[:NORMALS].max()
+    y, x = np.unravel_index(actual.average[NORMALS].argmax(), (12, 16))
     assert abs(y - 6) <= 1 and abs(x - 8) <= 1
 
 
 def test_copies_are_learnt_from_but_not_judged() -> None:
     features = some_features()
-    found = held(features)
-    assert len(found.one_class) == len(found.whitened) == features.count
+    actual = held(features)
+    assert len(actual.one_class) == len(actual.whitened) == features.count
     alone = replace(
         features,
         looks=[each[: features.count] for each in features.looks],
         is_normal=features.is_normal[: features.count],
         folds=features.folds[: features.count],
     )
-    assert not np.allclose(held(alone).maps[0], found.maps[0])
+    assert not np.allclose(held(alone).maps[0], actual.maps[0])
 
 
 @pytest.mark.parametrize("has_memory", [True, False])
@@ -123,12 +123,12 @@ def test_one_odd_normal_image_does_not_widen_the_scale_of_the_others() -> None:
     kept = np.arange(len(features.is_normal)) != features.count + 3
     looks = [each[kept] for each in spoiled]
     odd = replace(features, looks=looks, is_normal=features.is_normal[kept], folds=features.folds[kept])
-    found = held(odd)
-    for fitted in found.looks:
+    actual = held(odd)
+    for fitted in actual.looks:
         for scale in fitted.scales:
             assert scale.spread.max() < 1
-    rest = np.delete(found.one_class[:NORMALS], 3)
-    assert found.one_class[3] > rest.max() + 5
+    rest = np.delete(actual.one_class[:NORMALS], 3)
+    assert actual.one_class[3] > rest.max() + 5
 
 
 def test_a_memory_is_of_the_images_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

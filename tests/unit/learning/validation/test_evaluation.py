@@ -35,9 +35,9 @@ def test_without_anomalies_only_false_alarms_are_known() -> None:
 
 def test_type_metrics_take_all_images_together() -> None:
     truth = [np.array([[1, 1, 2, 0]], np.uint8), np.array([[0, 1]], np.uint8)]
-    found = [np.array([[1, 0, 1, 0]], np.uint8), np.array([[1, 1]], np.uint8)]
-    metrics = type_metrics("crack", 1, found, truth)
+    predicted = [np.array([[1, 0, 1, 0]], np.uint8), np.array([[1, 1]], np.uint8)]
+    metrics = type_metrics("crack", 1, predicted, truth)
     assert (metrics.precision, metrics.recall, metrics.iou) == pytest.approx((2 / 4, 2 / 3, 2 / 5))
     assert metrics.f1 == pytest.approx(4 / 7)
     assert metrics.images == 2
-    assert type_metrics("stain", 2, found, truth).iou == 0
+    assert type_metrics("stain", 2, predicted, truth).iou == 0

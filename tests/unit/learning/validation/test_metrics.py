@@ -53,8 +53,8 @@ def test_calibration_error(scores_and_label: tuple[Floats, NDArray[np.bool_]]) -
 
 @given(st.integers(0, 1000))
 def test_overlaps(seed: int) -> None:
-    truth, found = np.random.default_rng(seed).integers(0, 3, (2, 6, 8), np.uint8)
-    metrics = type_overlap(1, [found], [truth])
-    flat = truth.ravel() == 1, found.ravel() == 1
+    truth, actual = np.random.default_rng(seed).integers(0, 3, (2, 6, 8), np.uint8)
+    metrics = type_overlap(1, [actual], [truth])
+    flat = truth.ravel() == 1, actual.ravel() == 1
     assert metrics.f1 == pytest.approx(f1_score(*flat, zero_division=0))
     assert metrics.iou == pytest.approx(jaccard_score(*flat, zero_division=0))
