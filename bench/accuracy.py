@@ -49,7 +49,7 @@ from relook.learning.training import train
 from relook.learning.validation.evaluation import Evaluation, evaluate_on
 from relook.learning.validation.metrics import average_precision, roc_auc
 
-BASELINE = "one class, PatchCore on the same eye"
+BASELINE = "one class, PatchCore on the same backbone"
 _MAP_PX, _INPUT_PX, _CELLS = 256, 256, 32  # as the protocol says
 
 

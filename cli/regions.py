@@ -63,7 +63,7 @@ def read_file(mask: Path) -> Regions:
         CommandError: it cannot be read.
         InvalidRequestError: it is no PNG, paints nothing, or everything.
     """
-    return Regions.painted(_read(mask))
+    return Regions.from_mask(_read(mask))
 
 
 def write_mask(stack: Stack, project: str, file: Path) -> None:

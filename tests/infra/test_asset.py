@@ -200,11 +200,11 @@ train_model.trainer()
 from relook.learning import training
 from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.learning.backbone.imported import ImportedBackbone
-from relook.learning.estimators.looks import Eye
+from relook.learning.estimators.looks import FeatureExtractor
 from relook.learning.extraction import features_session
 from relook.training import evaluation, labeled_objects
 import onnx.checker, onnx.compose, onnx.helper, onnx.inliner, onnx.numpy_helper
-features_session(Eye(pretrained(), (64, 64), 1))
+features_session(FeatureExtractor(pretrained(), (64, 64), 1))
 inside = (task + os.sep, os.path.dirname(os.__file__) + os.sep)
 files = [module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]
 assert any(file.startswith(os.path.join(task, "onnx", "")) for file in files), "onnx was not imported"

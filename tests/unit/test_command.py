@@ -133,7 +133,7 @@ def test_the_overlay_paints_what_was_found_and_leaves_the_rest() -> None:
 
 def test_the_overlay_hatches_what_is_ignored_on_every_panel() -> None:
     image, mask = part(9)
-    regions = Regions.painted(png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60)))
+    regions = Regions.from_mask(png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60)))
     heat = png(Image.new("RGB", (64, 48)))
     plain = np.asarray(overlay(png(image), png(mask), heat)).astype(int)
     marked = np.asarray(overlay(png(image), png(mask), heat, regions=regions)).astype(int)
@@ -169,7 +169,7 @@ def test_training_without_a_cloud_ignores_what_a_png_says(
     (tmp_path / "mask.png").write_bytes(painted)
     arguments = ["train", "cup", str(folder), "--json", "--regions", str(tmp_path / "mask.png")]
     assert CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "model")]).exit_code == 0
-    assert given == [Regions.painted(painted)]
+    assert given == [Regions.from_mask(painted)]
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert "relook regions cup" in refused.output

@@ -196,7 +196,7 @@ def test_what_is_not_looked_at_is_shown_paler() -> None:
 
 def test_what_is_ignored_is_marked_on_every_panel() -> None:
     image = png(part(9)[0].resize((480, 360)))
-    regions = Regions.painted(png(Image.fromarray(np.arange(48)[None].repeat(36, axis=0) < 24)))
+    regions = Regions.from_mask(png(Image.fromarray(np.arange(48)[None].repeat(36, axis=0) < 24)))
     result = DetectAnomalyResult(True, 0.9, 0.9, 0.5, (), png(Image.new("RGB", (480, 360), "white")), None)
     plain, marked = (
         np.asarray(explanation(image, result, "9.png", 0.5, None, view.cut(image)))[116:476].astype(int)

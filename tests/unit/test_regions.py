@@ -82,13 +82,13 @@ def test_a_project_made_anew_meanwhile_gets_no_mask_of_the_former(
 
 def test_regions_are_painted_over_and_cleared_with_their_history(stack: Stack) -> None:
     assert paint(stack, FIRST) is not None
-    assert ignored(stack.registry, stack.datasets) == Regions.painted(FIRST)
+    assert ignored(stack.registry, stack.datasets) == Regions.from_mask(FIRST)
     kept = describe_project(stack.registry, "bracket").regions
     assert kept is not None
     assert kept.who == WHO
     assert kept.share == pytest.approx(400 / 4800)
     assert paint(stack, SECOND, OTHER) is not None
-    assert ignored(stack.registry, stack.datasets) == Regions.painted(SECOND)
+    assert ignored(stack.registry, stack.datasets) == Regions.from_mask(SECOND)
     assert clear_regions(stack.registry, "bracket", who=WHO) is not None
     assert describe_project(stack.registry, "bracket").regions is None
 
@@ -98,7 +98,7 @@ def test_regions_are_painted_over_and_cleared_with_their_history(stack: Stack) -
     assert (first.after, second.after) == (second.before, third.before)
     assert first.after is not None
     assert first.after == {"ignored_share": kept.share, "mask_key": kept.key}
-    assert read_regions(stack.datasets, first.after["mask_key"]) == Regions.painted(FIRST), "versions may know it"
+    assert read_regions(stack.datasets, first.after["mask_key"]) == Regions.from_mask(FIRST), "versions may know it"
 
 
 def test_what_is_so_already_is_no_change(stack: Stack) -> None:
@@ -150,7 +150,7 @@ def test_two_who_paint_at_once_both_stand_in_the_history(stack: Stack, monkeypat
     assert [each.who for each in changes(stack.registry)] == [OTHER, WHO]
     before, after = changes(stack.registry)
     assert before.after == after.before, "each changed what it found"
-    assert ignored(stack.registry, stack.datasets) == Regions.painted(FIRST)
+    assert ignored(stack.registry, stack.datasets) == Regions.from_mask(FIRST)
 
 
 @pytest.mark.slow
@@ -206,7 +206,7 @@ def test_the_command_paints_shows_writes_and_clears(
     assert told.out == "bracket ignores nothing\n"
     assert "relook regions bracket MASK.png" in told.err
     assert run(monkeypatch, stack, str(mask), "--output", str(written))[0] == 0
-    assert Regions.painted(written.read_bytes()) == Regions.painted(FIRST)
+    assert Regions.from_mask(written.read_bytes()) == Regions.from_mask(FIRST)
     kept = describe_project(stack.registry, "bracket").regions
     assert kept is not None
     status, shown, _ = run(monkeypatch, stack, "--json")
@@ -241,7 +241,7 @@ def test_versions_that_were_trained_with_them_are_named(stack: Stack, capsys: py
         version = create_model(stack.registry, "bracket").version
         key = kept.key if mask else None
         finish_training(stack.registry, "bracket", version, "sha", None, "Trained.", regions_key=key)
-        versions[version] = Regions.painted(mask) if mask else None
+        versions[version] = Regions.from_mask(mask) if mask else None
 
     assert {each: command.regions_of_version(stack, "bracket", each) for each in versions} == versions
     assert command.regions_of_version(stack, "bracket", "17") is None

@@ -34,7 +34,7 @@ class Regions:
     png: bytes
 
     @classmethod
-    def painted(cls, data: bytes) -> Self:
+    def from_mask(cls, data: bytes) -> Self:
         """Of a PNG of any size that somebody painted: opaque is painted where some of it is transparent, and otherwise
         all that is not black. Reduced to 512 px a side at most, in squares of which each is ignored if any part is.
 

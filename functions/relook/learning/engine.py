@@ -13,7 +13,7 @@ from relook.detection.arrays import FloatArray
 from relook.detection.package import KEPT
 from relook.learning.estimators.classifier import Classifier
 from relook.learning.estimators.evidence import average_map, embedding, evidence, image_score, nearest
-from relook.learning.estimators.looks import Eye, Look
+from relook.learning.estimators.looks import FeatureExtractor, Look
 from relook.learning.estimators.segmentation import SegmentationHead, peaks
 from relook.learning.extraction import image_input
 from relook.learning.graph.builder import Graph
@@ -47,7 +47,7 @@ class Engine:
         has_regions: whether cells may be ignored, which the graph must then be told.
     """
 
-    eye: Eye
+    extractor: FeatureExtractor
     looks: list[Look]
     classifier: Classifier | None
     segmentation: SegmentationHead | None
@@ -77,10 +77,12 @@ class Engine:
     def graph(self) -> bytes:
         """Pixels to `scores`, `map`, `nearest` and `types`, as `package.py` describes them."""
         graph = Graph()
-        backbone_maps = self.eye.maps(image_input(graph, self.eye))
+        backbone_maps = self.extractor.maps(image_input(graph, self.extractor))
         types = self.segmentation(backbone_maps[-1]) if self.segmentation else None
         stored = replace(self, looks=[look.at_half_precision() for look in self.looks])
-        judged = stored.judge(self.eye.features(backbone_maps), types, self._kept(graph) if self.has_regions else None)
+        judged = stored.judge(
+            self.extractor.features(backbone_maps), types, self._kept(graph) if self.has_regions else None
+        )
         graph.output("scores", judged.scores)
         graph.output("map", judged.average[0])
         index, distance = nearest(judged.embedding, self.normals)

@@ -15,7 +15,7 @@ from relook.errors import ImageRejectedError
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.synthesis import nudge, relight
 from relook.learning.data.training_set import MAX_IMAGES, OnProgress, TrainingSet, damaged_images
-from relook.learning.estimators.looks import Eye
+from relook.learning.estimators.looks import FeatureExtractor
 from relook.learning.graph.builder import Graph
 from relook.learning.graph.tensor import Tensor
 
@@ -28,9 +28,9 @@ _USUAL_CELLS = 1024  # of one look at the usual budget
 _Half = NDArray[np.float16]
 
 
-def image_input(graph: Graph, eye: Eye) -> Tensor:
+def image_input(graph: Graph, extractor: FeatureExtractor) -> Tensor:
     """`image`, (1, height, width, 3) uint8, as (1, 3, height, width) float32 0..255."""
-    return graph.input("image", np.uint8, (1, *eye.finest, 3)).astype(np.float32).transpose(0, 3, 1, 2)
+    return graph.input("image", np.uint8, (1, *extractor.finest, 3)).astype(np.float32).transpose(0, 3, 1, 2)
 
 
 def cut_all(data: TrainingSet, view: View, on_progress: OnProgress) -> list[Cut]:
@@ -53,7 +53,7 @@ def extract(
     data: TrainingSet,
     cuts: list[Cut],
     view: View,
-    eye: Eye,
+    extractor: FeatureExtractor,
     copies: int,
     generator: np.random.Generator,
     on_progress: OnProgress,
@@ -65,11 +65,11 @@ def extract(
         ignored, None where nothing is; and the images that the copies are of.
     """
     normals = np.flatnonzero(~data.is_anomalous)
-    copied = np.repeat(normals, min(copies, max(0, limit(eye) - len(cuts)) // len(normals)))
-    session = features_session(eye)
+    copied = np.repeat(normals, min(copies, max(0, limit(extractor) - len(cuts)) // len(normals)))
+    session = features_session(extractor)
     total = len(cuts) + len(copied)
     looks: list[_Half] = []
-    kept = [np.ones((total, grid.height, grid.width), np.float32) for grid in eye.grids] if view.regions else None
+    kept = [np.ones((total, grid.height, grid.width), np.float32) for grid in extractor.grids] if view.regions else None
     for index in range(total):
         if index < len(cuts):
             cut, pixels = cuts[index], cuts[index].pixels
@@ -85,10 +85,10 @@ def extract(
     return looks, kept, copied
 
 
-def features_session(eye: Eye) -> Session:
+def features_session(extractor: FeatureExtractor) -> Session:
     """`image` to (1, cells, channels) of each look."""
     graph = Graph()
-    for number, each in enumerate(eye.features(eye.maps(image_input(graph, eye)))):
+    for number, each in enumerate(extractor.features(extractor.maps(image_input(graph, extractor)))):
         graph.output(f"look_{number}", each)
     return Session(graph.finish(), threads=THREADS)
 
@@ -105,9 +105,9 @@ def _copy(image: LabeledImage, view: View, generator: np.random.Generator) -> tu
     return cut, np.asarray(Image.fromarray(pixels).resize(canvas[::-1], Image.Resampling.BILINEAR))
 
 
-def limit(eye: Eye) -> int:
+def limit(extractor: FeatureExtractor) -> int:
     """How many images, copies included, are worth their memory: three gigabytes are enough for all of a training."""
-    return MAX_IMAGES // max(1, round(sum(grid.cells for grid in eye.grids) / _USUAL_CELLS))
+    return MAX_IMAGES // max(1, round(sum(grid.cells for grid in extractor.grids) / _USUAL_CELLS))
 
 
 def finer(view: View, factor: int) -> View:

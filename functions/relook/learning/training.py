@@ -38,7 +38,7 @@ from relook.learning.data.training_set import OnProgress, TrainingSet, damaged_i
 from relook.learning.engine import Engine
 from relook.learning.estimators.calibration import THRESHOLD, median_and_spread, normal_statistic
 from relook.learning.estimators.evidence import embedding
-from relook.learning.estimators.looks import Eye
+from relook.learning.estimators.looks import FeatureExtractor
 from relook.learning.estimators.segmentation import fit_type_thresholds
 from relook.learning.estimators.verdicts import can_learn_from, decide
 from relook.learning.estimators.viewpoint import Viewpoint, fit_view
@@ -93,23 +93,23 @@ def train(
     data = load_training_set(images, generator, progress, regions)
     viewpoint = _viewpoint(data, recipe)
     factor = factor_for(viewpoint.view, second_look=recipe.second_look)
-    eye = Eye(backbone or pretrained(_strides(data)), viewpoint.view.canvas, factor)
-    data = data.limited(limit(eye), generator)
+    extractor = FeatureExtractor(backbone or pretrained(_strides(data)), viewpoint.view.canvas, factor)
+    data = data.limited(limit(extractor), generator)
     view = finer(viewpoint.view, factor)
     cuts = cut_all(data, view, progress)
     folds = _folds(data, cuts, generator)
-    looks, kept, copied = extract(data, cuts, view, eye, recipe.copies, generator, progress)
+    looks, kept, copied = extract(data, cuts, view, extractor, recipe.copies, generator, progress)
     label = data.is_anomalous
     features = Features(
         looks=looks,
-        grids=eye.grids,
+        grids=extractor.grids,
         is_normal=np.concatenate([~label, np.ones(len(copied), bool)]),
         folds=np.concatenate([folds, folds[copied]]),
         count=len(cuts),
         kept=kept,
     )
     held = hold_back(features, recipe, generator, progress)
-    types = held_back_types(data, cuts, eye, folds, generator, progress) if data.types else None
+    types = held_back_types(data, cuts, extractor, folds, generator, progress) if data.types else None
     columns, groups = columns_of([*held.evidence(), *([types.peaks] if types else [])])
     decision = decide(label, folds, held.one_class, columns, groups)
     if label.any() and decision.classifier is None:
@@ -122,7 +122,7 @@ def train(
     normals = np.flatnonzero(~label)
     compared = normals[:: -(-len(normals) // _COMPARED_WITH)]
     engine = Engine(
-        eye=eye,
+        extractor=extractor,
         looks=held.looks,
         classifier=decision.classifier,
         segmentation=types.head if types else None,
@@ -141,9 +141,9 @@ def train(
         classes=classes,
         heat_map=_heat_map(held, label),
         graph_sha256=hashlib.sha256(graph).hexdigest(),
-        backbone=eye.backbone.identity,
+        backbone=extractor.backbone.identity,
         normals=tuple(data.images[index].name for index in compared),
-        choices=_choices(viewpoint, eye),
+        choices=_choices(viewpoint, extractor),
         statistics=_statistics(data, cuts, held),
         training=_counts(data, held),
         libraries={name: library_version(name) for name in _LIBRARIES},
@@ -213,7 +213,7 @@ def _heat_map(held: HeldBack, is_anomalous: NDArray[np.bool_]) -> HeatMapRange:
     return HeatMapRange(low, max(2.5 * float(np.median(normal_maps.max(axis=(1, 2)))), low + 1))
 
 
-def _choices(viewpoint: Viewpoint, eye: Eye) -> tuple[Choice, ...]:
+def _choices(viewpoint: Viewpoint, extractor: FeatureExtractor) -> tuple[Choice, ...]:
     """What was measured on the normal images, for people."""
     likeness = {"as they are": viewpoint.as_they_are}
     if viewpoint.aligned is not None:
@@ -224,13 +224,13 @@ def _choices(viewpoint: Viewpoint, eye: Eye) -> tuple[Choice, ...]:
     return (
         Choice("parts lie", chosen, "mean correlation of normal images with their mean", likeness),
         Choice("looked at", "whole image" if share > 0.99 else "the part", "share of the image", {"part": share}),
-        Choice("looks", str(len(eye.grids)), "pixels of each, in thousands", _pixels(eye)),
+        Choice("looks", str(len(extractor.grids)), "pixels of each, in thousands", _pixels(extractor)),
     )
 
 
-def _pixels(eye: Eye) -> dict[str, float]:
-    first = float(np.prod(eye.canvas)) / 1000
-    return {"first": first} | ({"second": first * eye.factor**2} if eye.factor > 1 else {})
+def _pixels(extractor: FeatureExtractor) -> dict[str, float]:
+    first = float(np.prod(extractor.canvas)) / 1000
+    return {"first": first} | ({"second": first * extractor.factor**2} if extractor.factor > 1 else {})
 
 
 def _statistics(data: TrainingSet, cuts: Sequence[Cut], held: HeldBack) -> dict[str, NormalStatistic]:
@@ -259,7 +259,7 @@ def _verify(package: ModelPackage, data: TrainingSet, cuts: Sequence[Cut], engin
         PackageError: it scores them otherwise than the parts it was assembled from.
     """
     model = Model(ModelPackage.from_files(package.files()))
-    session = features_session(engine.eye)
+    session = features_session(engine.extractor)
     for index in range(0, len(data.images), -(-len(data.images) // _VERIFIED_IMAGES)):
         seen = model.look(data.images[index].read())
         types = None if seen.types is None else seen.types[None]

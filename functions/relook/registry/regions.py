@@ -31,14 +31,14 @@ def set_regions(table: Table, datasets: Bucket, project: str, mask_png: bytes, *
     """From its next training on the project ignores what is painted in a mask; None where it does so already.
 
     Args:
-        mask_png: as `Regions.painted` reads it.
+        mask_png: as `Regions.from_mask` reads it.
         who: the caller's ARN.
     Raises:
         InvalidRequestError: the mask is no PNG, paints nothing, or everything.
         ResourceNotFoundError: no such project.
         ThrottledError: other writers were always faster; nothing was changed.
     """
-    regions = Regions.painted(mask_png)
+    regions = Regions.from_mask(mask_png)
     described = describe_project(table, project)
     key = f"{_folder(described)}{hashlib.sha256(regions.png).hexdigest()[:32]}.png"
     datasets.write(key, regions.png, "image/png")

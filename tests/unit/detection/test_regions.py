@@ -46,16 +46,16 @@ def in_color(value: tuple[int, ...], background: tuple[int, ...]) -> ByteArray:
     ids=["grey", "bit", "palette", "numbers", "colour", "black on nothing", "grey on nothing", "opaque"],
 )
 def test_what_is_painted_is_ignored_however_it_is_painted(mask: bytes) -> None:
-    regions = Regions.painted(mask)
+    regions = Regions.from_mask(mask)
     np.testing.assert_array_equal(regions.ignored, painted() > 0)
     assert regions.share == 400 / 4800
-    assert Regions.painted(regions.png) == regions, "a mask that was written can be read"
+    assert Regions.from_mask(regions.png) == regions, "a mask that was written can be read"
 
 
 def test_of_a_large_mask_a_small_one_is_kept_in_which_everything_painted_shows() -> None:
     pixels = np.zeros((1500, 4000), np.uint8)
     pixels[1499, 3999] = pixels[800:1200, 1000:2000] = 255
-    regions = Regions.painted(png(pixels))
+    regions = Regions.from_mask(png(pixels))
     assert max(regions.ignored.shape) <= MAX_SIDE_PX
     assert regions.ignored.shape == (188, 500)
     assert regions.ignored[-1, -1]
@@ -64,7 +64,7 @@ def test_of_a_large_mask_a_small_one_is_kept_in_which_everything_painted_shows()
 
 
 def test_it_lies_alike_on_images_of_any_size() -> None:
-    regions = Regions.painted(png(painted()))
+    regions = Regions.from_mask(png(painted()))
     np.testing.assert_array_equal(regions.on(60, 80), painted() > 0)
     np.testing.assert_array_equal(regions.on(120, 80), painted().repeat(2, axis=0) > 0)
     np.testing.assert_array_equal(regions.on(30, 20), painted()[::2, 1::4] > 0)
@@ -75,7 +75,7 @@ def test_it_lies_alike_on_images_of_any_size() -> None:
 
 @pytest.mark.parametrize("size", [(80, 60), (400, 300), (40, 30)])
 def test_painted_over_is_what_lies_around_it_and_nothing_of_what_lies_there(size: tuple[int, int]) -> None:
-    regions, random = Regions.painted(png(painted())), np.random.default_rng(1)
+    regions, random = Regions.from_mask(png(painted())), np.random.default_rng(1)
     below = np.linspace(60, 180, size[1], dtype=np.float32)[:, None, None].repeat(size[0], axis=1).repeat(3, axis=2)
     picture, other = below.astype(np.uint8), below.astype(np.uint8)
     touched = np.asarray(Image.fromarray(painted()).resize(size, Image.Resampling.BOX)) > 0
@@ -105,4 +105,4 @@ def test_painted_over_is_what_lies_around_it_and_nothing_of_what_lies_there(size
 )
 def test_what_cannot_be_meant_is_refused_in_a_sentence(mask: bytes, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"The mask of regions .*{message}"):
-        Regions.painted(mask)
+        Regions.from_mask(mask)

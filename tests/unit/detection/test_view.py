@@ -195,7 +195,7 @@ def test_values_come_back_where_the_matrix_says(jitter: Pose) -> None:
 def left(share: float) -> Regions:
     """So much of the picture's left side."""
     painted = np.arange(192)[None].repeat(192, axis=0) < 192 * share
-    return Regions.painted(encode(Image.fromarray(painted)))
+    return Regions.from_mask(encode(Image.fromarray(painted)))
 
 
 @pytest.mark.parametrize("turn", [0.0, 33.0, -120.0])

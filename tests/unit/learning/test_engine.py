@@ -16,7 +16,7 @@ from relook.learning.backbone.efficientnet_lite import MEASURED_STRIDES, pretrai
 from relook.learning.engine import Engine
 from relook.learning.estimators.classifier import fit_classifier
 from relook.learning.estimators.evidence import average_map, embedding, evidence, image_score
-from relook.learning.estimators.looks import Eye, Look, Scale
+from relook.learning.estimators.looks import FeatureExtractor, Look, Scale
 from relook.learning.estimators.normality import CellSums, fit_gaussians, fit_memory, fit_whitening
 from relook.learning.estimators.segmentation import SegmentationHead, peaks
 from relook.learning.extraction import features_session
@@ -29,25 +29,25 @@ DIMENSIONS = 6
 CLASSES = 2
 
 
-def picture(eye: Eye, seed: int = 5) -> ByteArray:
+def picture(extractor: FeatureExtractor, seed: int = 5) -> ByteArray:
     """(1, height, width, 3), smooth enough that neighbours have to do with each other."""
     small = np.random.default_rng(seed).integers(0, 256, (1, 8, 12, 3), np.uint8)
-    factor = eye.finest[0] // 8
+    factor = extractor.finest[0] // 8
     return np.ascontiguousarray(small.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
-def features_of(eye: Eye, seed: int) -> list[FloatArray]:
-    return list(features_session(eye)(image=picture(eye, seed)).values())
+def features_of(extractor: FeatureExtractor, seed: int) -> list[FloatArray]:
+    return list(features_session(extractor)(image=picture(extractor, seed)).values())
 
 
 @cache
 def some_engine(*, factor: int, learns: bool, segments: bool, own: bool = False) -> Engine:
     random = np.random.default_rng(0)
     strides = (2, *MEASURED_STRIDES) if segments else MEASURED_STRIDES
-    eye = Eye(quick_backbone() if own else pretrained(strides), CANVAS, factor)
-    seen = [features_of(eye, seed) for seed in range(4)]
+    extractor = FeatureExtractor(quick_backbone() if own else pretrained(strides), CANVAS, factor)
+    seen = [features_of(extractor, seed) for seed in range(4)]
     looks = []
-    for number, grid in enumerate(eye.grids):
+    for number, grid in enumerate(extractor.grids):
         rows = np.concatenate([each[number] for each in seen])
         rows = (rows + random.normal(0, 0.2, (3, *rows.shape))).reshape(-1, *rows.shape[1:]).astype(np.float32)
         flat = rows.reshape(-1, rows.shape[2])
@@ -61,13 +61,13 @@ def some_engine(*, factor: int, learns: bool, segments: bool, own: bool = False)
     whitened = np.concatenate([looks[0].whitened(each[0]) for each in seen])
     groups = [3 * (1 + 2 * len(looks)), DIMENSIONS, *([CLASSES] if segments else [])]
     columns, label = random.normal(0, 1, (20, sum(groups))), np.arange(20) < 8
-    channels = sum(eye.backbone.channels) + eye.backbone.channels[-1]
+    channels = sum(extractor.backbone.channels) + extractor.backbone.channels[-1]
     layers = [
         (random.normal(0, 0.05, shape).astype(np.float32), random.normal(0, 0.3, shape[1]).astype(np.float32))
         for shape in ((channels, 8), (8, CLASSES + 1))
     ]
     return Engine(
-        eye=eye,
+        extractor=extractor,
         looks=looks,
         classifier=fit_classifier(columns, groups, label) if learns else None,
         segmentation=SegmentationHead(tuple(layers)) if segments else None,
@@ -94,11 +94,11 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def test_the_shipped_graph_is_the_sum_of_its_parts(engine: Engine) -> None:
-    image = picture(engine.eye)
+    image = picture(engine.extractor)
 
     actual = said(engine, image)
 
-    features = list(features_session(engine.eye)(image=image).values())
+    features = list(features_session(engine.extractor)(image=image).values())
     types = actual["types"][None] if engine.segmentation else None
     judged = engine.judge(features, types)
     # Covariances are kept at half precision
@@ -123,9 +123,9 @@ def test_at_full_precision_the_graph_says_the_same_to_four_digits(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Look, "at_half_precision", lambda look: look, raising=False)
-    image = picture(engine.eye)
+    image = picture(engine.extractor)
     actual = said(engine, image)
-    features = list(features_session(engine.eye)(image=image).values())
+    features = list(features_session(engine.extractor)(image=image).values())
     judged = engine.judge(features, actual["types"][None] if engine.segmentation else None)
     np.testing.assert_allclose(actual["scores"], judged.scores, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(actual["map"], judged.average[0], rtol=1e-3, atol=1e-3)
@@ -135,7 +135,7 @@ def test_at_full_precision_the_graph_says_the_same_to_four_digits(
 def test_the_graph_ignores_what_its_parts_ignore(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Look, "at_half_precision", lambda look: look, raising=False)
     engine = replace(some_engine(**KINDS[kind]), has_regions=True)
-    image, random = picture(engine.eye), np.random.default_rng(2)
+    image, random = picture(engine.extractor), np.random.default_rng(2)
     kept = [(random.random((1, look.grid.height, look.grid.width)) < 0.7).astype(np.float32) for look in engine.looks]
     session = Session(engine.graph(), threads=1)
     assert {name: shape for name, shape in session.shapes.items() if name.startswith(KEPT)} == {
@@ -144,7 +144,7 @@ def test_the_graph_ignores_what_its_parts_ignore(kind: str, monkeypatch: pytest.
 
     actual = session(image=image, **{f"{KEPT}{number}": each for number, each in enumerate(kept)})
 
-    features = list(features_session(engine.eye)(image=image).values())
+    features = list(features_session(engine.extractor)(image=image).values())
     types = actual["types"][None] if engine.segmentation else None
     judged = engine.judge(features, types, kept)
     np.testing.assert_allclose(actual["scores"], judged.scores, rtol=1e-3, atol=1e-3)
@@ -166,7 +166,7 @@ def test_what_it_has_is_what_it_gives(engine: Engine) -> None:
     shapes = Session(data, threads=1).shapes
     finest = engine.looks[-1].grid
     expected = {
-        "image": (1, *engine.eye.finest, 3),
+        "image": (1, *engine.extractor.finest, 3),
         "scores": (1 + (engine.classifier is not None),),
         "map": (finest.height, finest.width),
         "nearest": (2,),
@@ -179,14 +179,14 @@ def test_what_it_has_is_what_it_gives(engine: Engine) -> None:
 
 def test_probabilities_of_types_sum_to_one_and_cover_the_finest_map() -> None:
     engine = some_engine(factor=2, learns=False, segments=True)
-    types = said(engine, picture(engine.eye))["types"]
-    assert types.shape == (CLASSES + 1, engine.eye.finest[0] // 2, engine.eye.finest[1] // 2)
+    types = said(engine, picture(engine.extractor))["types"]
+    assert types.shape == (CLASSES + 1, engine.extractor.finest[0] // 2, engine.extractor.finest[1] // 2)
     np.testing.assert_allclose(types.sum(axis=0), 1, atol=1e-5)
 
 
 def test_a_normal_image_it_was_fitted_on_is_its_own_nearest() -> None:
     engine = some_engine(factor=1, learns=False, segments=False)
     for number in range(4):
-        index, distance = said(engine, picture(engine.eye, number))["nearest"]
+        index, distance = said(engine, picture(engine.extractor, number))["nearest"]
         assert int(index) == number
         assert float(distance) == pytest.approx(0, abs=1e-2)

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 IGNORED = np.zeros((HEIGHT, WIDTH), bool)
 IGNORED[:, WIDTH // 2 :] = True
-REGIONS = Regions.painted(encode(Image.fromarray(IGNORED)))
+REGIONS = Regions.from_mask(encode(Image.fromarray(IGNORED)))
 CELL_PX = 6
 """Of a plate; a defect that reaches as far into the region is cut off there."""
 
@@ -126,7 +126,7 @@ def test_a_test_dataset_is_judged_by_what_is_looked_at(trained: TrainedModel) ->
 
 def test_a_region_stays_where_it_is_while_parts_are_turned() -> None:
     """A strip at the left, as of a fixture; parts lie anyhow, so it covers another piece of each."""
-    regions = Regions.painted(encode(Image.fromarray(np.arange(192)[None].repeat(192, axis=0) < 40)))
+    regions = Regions.from_mask(encode(Image.fromarray(np.arange(192)[None].repeat(192, axis=0) < 40)))
     trained = train(any_way_round(range(24)), project="part", version="1", regions=regions)
     model = Model(trained.package, threads=1)
     assert model.manifest.view.template is not None

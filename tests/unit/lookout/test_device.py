@@ -125,7 +125,7 @@ def test_a_segmentation_model_sends_types_and_mask(tmp_path: Path) -> None:
 
 
 def test_a_device_ignores_what_the_model_ignores(tmp_path: Path) -> None:
-    regions = Regions.painted(png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60)))
+    regions = Regions.from_mask(png(Image.fromarray(np.arange(160)[None].repeat(120, axis=0) < 60)))
     images = labeled_parts(12, 0, with_masks=False)
     package = train(images, project="plate", version="1", backbone=quick_backbone(), regions=regions).package
     picture = np.array(part(1000)[0])

@@ -227,7 +227,7 @@ def test_the_project_s_regions_are_trained_with_and_noted(cloud: Cloud) -> None:
     assert described.regions_key == kept.key
     assert "8.3% of the image is ignored" in described.status_message
     package = load_package(Bucket(cloud.s3, "models"), "bracket", "1", described.package_sha256)
-    assert package.manifest.view.regions == Regions.painted(png(painted()))
+    assert package.manifest.view.regions == Regions.from_mask(png(painted()))
 
     clear_regions(cloud.registry, "bracket", who=WHO)
     create(cloud)

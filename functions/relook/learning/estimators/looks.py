@@ -1,7 +1,7 @@
 """A look at the canvas: the backbone's features on a grid of cells, and how odd they are there.
 
-Every model looks once with the whole canvas before its eye. Where the camera gives many more pixels than that, it looks
-a second time, at a finer canvas, and both maps are averaged: large things show in the first, small ones in the second.
+Every model looks once with the whole canvas. Where the camera gives many more pixels than that, it looks a second time,
+at a finer canvas, and both maps are averaged: large things show in the first, small ones in the second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NONE_KEPT = 0.01
 
 
 @dataclass(frozen=True)
-class Eye:
+class FeatureExtractor:
     """What turns a canvas into features.
 
     Attributes:

@@ -11,7 +11,7 @@ from relook.detection.arrays import FloatArray
 from relook.detection.session import Session
 from relook.detection.view import Cut
 from relook.learning.data.training_set import OnProgress, TrainingSet
-from relook.learning.estimators.looks import Eye
+from relook.learning.estimators.looks import FeatureExtractor
 from relook.learning.estimators.segmentation import SegmentationHead, fit_segmentation, gather, peaks, sample_cells
 from relook.learning.extraction import THREADS, image_input
 from relook.learning.graph.builder import Graph
@@ -38,14 +38,14 @@ class HeldBackTypes:
 def held_back_types(
     data: TrainingSet,
     cuts: list[Cut],
-    eye: Eye,
+    extractor: FeatureExtractor,
     folds: NDArray[np.intp],
     generator: np.random.Generator,
     on_progress: OnProgress,
 ) -> HeldBackTypes:
     """Learn the pixels' types in four rounds, and once from all."""
     classes = len(data.types)
-    session = Session(_maps_graph(eye), threads=THREADS)
+    session = Session(_maps_graph(extractor), threads=THREADS)
     height, width = session.shapes["map_0"][2:]
     owners, rows, labels = [], [], []
     for index, cut in enumerate(cuts):
@@ -67,7 +67,7 @@ def held_back_types(
     for held in range(total - 1):
         known = rounds[owner] != held
         head = fit_segmentation(row[known], label[known], classes, generator)
-        session = Session(_types_graph(eye, head), threads=THREADS)
+        session = Session(_types_graph(extractor, head), threads=THREADS)
         for index in np.flatnonzero(rounds == held).tolist():
             out = session(image=cuts[index].pixels[None])
             type_peaks[index] = out["peaks"][0]
@@ -79,16 +79,16 @@ def held_back_types(
     return HeldBackTypes(type_peaks, probabilities, head)
 
 
-def _maps_graph(eye: Eye) -> bytes:
+def _maps_graph(extractor: FeatureExtractor) -> bytes:
     graph = Graph()
-    for number, each in enumerate(eye.maps(image_input(graph, eye))[-1]):
+    for number, each in enumerate(extractor.maps(image_input(graph, extractor))[-1]):
         graph.output(f"map_{number}", each)
     return graph.finish()
 
 
-def _types_graph(eye: Eye, head: SegmentationHead) -> bytes:
+def _types_graph(extractor: FeatureExtractor, head: SegmentationHead) -> bytes:
     graph = Graph()
-    types = head(eye.maps(image_input(graph, eye))[-1])
+    types = head(extractor.maps(image_input(graph, extractor))[-1])
     graph.output("types", types)
     graph.output("peaks", peaks(types))
     return graph.finish()

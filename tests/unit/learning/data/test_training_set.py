@@ -30,7 +30,7 @@ def load(images: list[LabeledImage], regions: Regions | None = None) -> Training
 
 
 def test_nothing_is_outlined_where_it_is_ignored() -> None:
-    regions = Regions.painted(encode(Image.fromarray(np.arange(96)[None].repeat(64, axis=0) < 48)))
+    regions = Regions.from_mask(encode(Image.fromarray(np.arange(96)[None].repeat(64, axis=0) < 48)))
     data = load(
         [
             masked("hidden.png", (4, 4, 20, 20), RED, {"dent": RED, "crack": GREEN}),

@@ -13,7 +13,7 @@ from relook.detection.arrays import FloatArray
 from relook.detection.session import Session
 from relook.learning.backbone.efficientnet_lite import pretrained
 from relook.learning.estimators import looks
-from relook.learning.estimators.looks import CELL_PX, Eye, Look, Scale, enlarged, leveled, log_maps
+from relook.learning.estimators.looks import CELL_PX, FeatureExtractor, Look, Scale, enlarged, leveled, log_maps
 from relook.learning.estimators.normality import (
     CellSums,
     Grid,
@@ -155,15 +155,15 @@ def test_a_map_is_enlarged_as_pillow_enlarges(size: tuple[int, int], to: tuple[i
     ("canvas", "factor"), [((256, 256), 1), ((160, 416), 1), ((64, 1024), 2), ((64, 64), 1), ((256, 256), 8)]
 )
 def test_grids_cover_their_canvas_with_blocks_that_divide_them(canvas: tuple[int, int], factor: int) -> None:
-    eye = Eye(quick_backbone(), canvas, factor)
-    assert eye.finest == (canvas[0] * factor, canvas[1] * factor)
-    assert len(eye.grids) == (1 if factor == 1 else 2)
-    first = eye.grids[0]
+    extractor = FeatureExtractor(quick_backbone(), canvas, factor)
+    assert extractor.finest == (canvas[0] * factor, canvas[1] * factor)
+    assert len(extractor.grids) == (1 if factor == 1 else 2)
+    first = extractor.grids[0]
     assert (first.height, first.width) == (canvas[0] // CELL_PX, canvas[1] // CELL_PX)
-    for grid in eye.grids:
+    for grid in extractor.grids:
         assert grid.height % grid.block == grid.width % grid.block == 0
         assert grid.count <= 768, "covariances are what a package weighs"
-    for coarse, fine in pairwise(eye.grids):
+    for coarse, fine in pairwise(extractor.grids):
         assert (fine.height, fine.width) == (coarse.height * factor // 2, coarse.width * factor // 2)
 
 
@@ -174,17 +174,17 @@ def mean_filtered(x: NDArray[np.floating]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("factor", [1, 2])
 def test_features_are_the_backbones_maps_on_one_grid(factor: int) -> None:
     """Each is averaged over 3 x 3 cells; finer ones are averaged down to the grid, coarser ones interpolated."""
-    eye = Eye(pretrained(), (64, 96), factor)
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *eye.finest, 3), np.uint8)
+    extractor = FeatureExtractor(pretrained(), (64, 96), factor)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *extractor.finest, 3), np.uint8)
 
-    actual = list(features_session(eye)(image=pixels).values())
+    actual = list(features_session(extractor)(image=pixels).values())
 
-    assert [each.shape for each in actual] == [(1, grid.cells, 24 + 40 + 112) for grid in eye.grids]
+    assert [each.shape for each in actual] == [(1, grid.cells, 24 + 40 + 112) for grid in extractor.grids]
     image = pixels[0].astype(np.float32).transpose(2, 0, 1)
     small = image.reshape(3, 64, factor, 96, factor).mean(axis=(2, 4))
-    for ours, grid, seen in zip(actual, eye.grids, (small, image)[: len(actual)], strict=True):
+    for ours, grid, seen in zip(actual, extractor.grids, (small, image)[: len(actual)], strict=True):
         graph = Graph()
-        for number, each in enumerate(eye.backbone.maps(graph.input("image", np.float32, (1, *seen.shape)))):
+        for number, each in enumerate(extractor.backbone.maps(graph.input("image", np.float32, (1, *seen.shape)))):
             graph.output(str(number), each)
         parts = []
         for seen_map in Session(graph.finish(), threads=1)(image=seen[None].astype(np.float32)).values():
@@ -199,9 +199,9 @@ def test_features_are_the_backbones_maps_on_one_grid(factor: int) -> None:
 
 def test_maps_of_a_backbone_of_ones_own_are_brought_to_the_grid_too() -> None:
     """Whatever its sides are."""
-    eye = Eye(quick_backbone(), (64, 96), 1)
+    extractor = FeatureExtractor(quick_backbone(), (64, 96), 1)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
-    (actual,) = features_session(eye)(image=pixels).values()
+    (actual,) = features_session(extractor)(image=pixels).values()
     assert actual.shape == (1, 8 * 12, 8 + 12)
     assert np.isfinite(actual).all() and actual.std() > 0
 

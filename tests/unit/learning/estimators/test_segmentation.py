@@ -186,17 +186,17 @@ def test_an_outline_lies_where_the_edge_is() -> None:
     graph = Graph()
     for number, each in enumerate(backbone.maps(graph.input("image", np.float32, (1, 3, side, side)))):
         graph.output(str(number), each)
-    eye = Session(graph.finish(), threads=1)
+    extractor = Session(graph.finish(), threads=1)
     rows, labels = [], []
     for _ in range(12):
         image, coverage = picture(*random.integers(20, 120, 2), *random.integers(30, 90, 2))
         cells, numbers = sample_cells(coverage, random)
-        rows.append(gather([each[0] for each in eye(image=image).values()], cells))
+        rows.append(gather([each[0] for each in extractor(image=image).values()], cells))
         labels.append(numbers)
     head = fit_segmentation(np.concatenate(rows), np.concatenate(labels), 1, random)
 
     image, _ = picture(71, 92, 80, 75)
-    maps = list(eye(image=image).values())
+    maps = list(extractor(image=image).values())
     probability = run(lambda *x: head(x), *maps)[0, 1]
 
     def outer_edges(line: NDArray[np.float32]) -> tuple[float, float]:

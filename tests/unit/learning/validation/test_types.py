@@ -13,7 +13,7 @@ from relook.detection.view import View
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import TrainingSet
 from relook.learning.estimators import segmentation
-from relook.learning.estimators.looks import Eye
+from relook.learning.estimators.looks import FeatureExtractor
 from relook.learning.estimators.segmentation import SegmentationHead
 from relook.learning.validation import types as module
 from tests.unit.foreign import quick_backbone
@@ -49,8 +49,8 @@ def test_cells_of_a_held_back_image_are_not_learnt(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(segmentation, "_STEPS", 5)
     monkeypatch.setattr(module, "fit_segmentation", watched)
     steps: list[tuple[str, int, int]] = []
-    eye = Eye(quick_backbone(), (SIDE, SIDE), 1)
-    types = module.held_back_types(data, cuts, eye, folds, np.random.default_rng(0), lambda *s: steps.append(s))
+    extractor = FeatureExtractor(quick_backbone(), (SIDE, SIDE), 1)
+    types = module.held_back_types(data, cuts, extractor, folds, np.random.default_rng(0), lambda *s: steps.append(s))
 
     *rounds, everything = learnt
     assert len(rounds) == 4
