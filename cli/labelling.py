@@ -16,10 +16,10 @@ from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header
 from relook.detection.rendering import mask_png
-from relook.detection.result import BACKGROUND_COLOR
+from relook.detection.result import BACKGROUND_COLOR, is_background
 from relook.errors import InvalidRequestError
 from relook.learning.data.mask_colors import type_color
-from relook.learning.data.masks import is_background, read_labels
+from relook.learning.data.masks import read_labels
 from relook.quality.records import InspectionStatus
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.contention import beside_others

@@ -226,3 +226,9 @@ def test_nothing_is_named_found() -> None:
         if (isinstance(node, ast.Name) and node.id == "found") or (isinstance(node, ast.arg) and node.arg == "found")
     ]
     assert not places
+
+
+@pytest.mark.parametrize("path", [*MODULES, *BESIDE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_whether_a_type_is_the_background_is_told_in_one_place(path: Path) -> None:
+    text = path.read_text()
+    assert path.name == "result.py" or not re.search(r"\.(?:lower|upper|casefold)\(\) == BACKGROUND\b", text)

@@ -14,6 +14,11 @@ BACKGROUND_COLOR = "#FFFFFF"
 _TYPE_NAME = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
 
 
+def is_background(type_name: str) -> bool:
+    """Manifests and the guide's prose write BACKGROUND, answers background."""
+    return type_name.casefold() == BACKGROUND
+
+
 def is_type_name(text: str) -> bool:
     """Whether an anomaly type may be called this: 1 to 256 characters of any script, without control characters.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult
+from relook.detection.result import BACKGROUND, Anomaly, DetectAnomalyResult, is_background
 from relook.float32 import exact_float32
 
 
@@ -45,8 +45,7 @@ def read_result(members: Mapping[str, Any]) -> DetectAnomalyResult:
 def _read_anomaly(anomaly: Mapping[str, Any]) -> Anomaly:
     name, area = str(anomaly["Name"]), anomaly["PixelAnomaly"]
     return Anomaly(
-        # The guide's prose writes BACKGROUND, every recorded answer background.
-        name=BACKGROUND if name.upper() == BACKGROUND.upper() else name,
+        name=BACKGROUND if is_background(name) else name,
         area_share=exact_float32(area["TotalPercentageArea"]),
         color=str(area["Color"]),
     )

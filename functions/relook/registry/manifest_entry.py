@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from string import hexdigits
 from typing import Any
 
-from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_type_name
+from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_background, is_type_name
 
 MAX_LINE_CHARS = 8192  # of a DatasetEntry, as the contract has it
 CLASSIFICATION, SEGMENTATION = "groundtruth/image-classification", "groundtruth/semantic-segmentation"
@@ -195,7 +195,7 @@ def _colors(color_map: Mapping[str, Any]) -> dict[str, str]:
             raise ValueError(f"internal-color-map entry {index!r} needs class-name and hex-color") from error
         if not _is_color(color):
             raise ValueError(f"hex-color {color!r} of {name!r} must look like #7ED321")
-        if name.lower() == BACKGROUND:
+        if is_background(name):
             continue
         if not is_type_name(name):
             raise ValueError(f"class-name {name!r} must be 1 to 256 characters, without control characters")

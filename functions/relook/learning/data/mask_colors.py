@@ -16,9 +16,9 @@ import numpy as np
 
 from relook.detection.image import decode_mask
 from relook.detection.rendering import mask_png
-from relook.detection.result import BACKGROUND, BACKGROUND_COLOR
+from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_background
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.learning.data.masks import is_background, read_labels
+from relook.learning.data.masks import read_labels
 from relook.learning.data.samples import LabeledImage
 
 _NUMBERS = 31  # what is darker than this throughout is a label's number and no colour

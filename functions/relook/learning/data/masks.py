@@ -16,7 +16,7 @@ from PIL import Image
 from relook.detection.arrays import ByteArray
 from relook.detection.image import decode_mask
 from relook.detection.regions import Regions
-from relook.detection.result import BACKGROUND
+from relook.detection.result import is_background
 from relook.errors import ImageRejectedError, TrainingDataError
 
 MASK_SIDE_PX = 1024  # as fine as the finest cells that types are learnt from; a megabyte at most
@@ -91,11 +91,6 @@ def reduce_labels(labels: ByteArray, side_px: int) -> ByteArray:
 def outside(labels: ByteArray, regions: Regions | None) -> ByteArray:
     """The same labels, background in regions that are ignored."""
     return np.where(regions.on(*labels.shape), np.uint8(0), labels) if regions else labels
-
-
-def is_background(type_name: str) -> bool:
-    """Manifests write BACKGROUND, answers background."""
-    return type_name.casefold() == BACKGROUND
 
 
 def _rgba(data: bytes, name: str) -> ByteArray:

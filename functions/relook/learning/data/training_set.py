@@ -14,11 +14,11 @@ from relook.detection.arrays import ByteArray, FloatArray
 from relook.detection.image import decode, read_header, read_reach
 from relook.detection.levels import WHOLE_RANGE, Levels, Reach, fit_levels
 from relook.detection.regions import Regions
-from relook.detection.result import is_type_name
+from relook.detection.result import is_background, is_type_name
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.learning.data.mask_colors import settle_colors
-from relook.learning.data.masks import is_background, outside, read_mask
+from relook.learning.data.masks import outside, read_mask
 from relook.learning.data.samples import LabeledImage
 
 MIN_NORMAL_IMAGES = 10  # of fewer, spreads and quantiles would say nothing

@@ -15,10 +15,11 @@ from relook.detection.arrays import ByteArray
 from relook.detection.image import read_header
 from relook.detection.model import Model
 from relook.detection.regions import Regions
+from relook.detection.result import is_background
 from relook.errors import ImageRejectedError, TrainingDataError
 from relook.float32 import exact_float32
 from relook.learning.data.mask_colors import settle_colors
-from relook.learning.data.masks import MASK_SIDE_PX, is_background, outside, read_mask, reduce_labels
+from relook.learning.data.masks import MASK_SIDE_PX, outside, read_mask, reduce_labels
 from relook.learning.data.samples import LabeledImage
 from relook.learning.data.training_set import OnProgress
 from relook.learning.validation.metrics import (
