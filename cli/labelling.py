@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ from cli.stack import Stack
 from relook.aws.bucket import S3Uri
 from relook.detection.image import read_header
 from relook.detection.rendering import mask_png
-from relook.detection.result import BACKGROUND_COLOR, is_background
+from relook.detection.result import is_background
 from relook.errors import InvalidRequestError
-from relook.learning.data.mask_colors import type_color
+from relook.learning.data.mask_colors import free_color
 from relook.learning.data.masks import read_labels
 from relook.quality.records import InspectionStatus
 from relook.quality.summary import is_truly_anomalous
@@ -126,7 +125,7 @@ def known_types(*maps: Iterable[tuple[str, str]]) -> dict[str, str]:
     colors: dict[str, str] = {}
     for name, color in (each for one in maps for each in one):
         if name not in colors and not is_background(name) and len(colors) < _MOST_KNOWN:
-            colors[name] = color.upper() if color.upper() not in colors.values() else _free_color(colors.values())
+            colors[name] = color.upper() if color.upper() not in colors.values() else free_color(colors.values())
     return colors
 
 
@@ -134,7 +133,7 @@ def free_colors(colors: Mapping[str, str]) -> list[str]:
     """For types that nobody has named yet: as many as a mask may have, beside those of the others."""
     taken = list(colors.values())
     for _ in range(_MOST_TYPES):
-        taken.append(_free_color(taken))
+        taken.append(free_color(taken))
     return taken[len(colors) :]
 
 
@@ -187,8 +186,3 @@ def _opinion(record: Mapping[str, Any], label: Label, mask: Mask | None) -> revi
         return reviewing.Opinion(ReviewVerdict.WRONG, NORMAL)
     types = list(mask.colors) if mask else []
     return reviewing.Opinion(ReviewVerdict.WRONG, types[0] if len(types) == 1 else ANOMALY)
-
-
-def _free_color(taken: Iterable[str]) -> str:
-    used = {BACKGROUND_COLOR, *taken}
-    return next(color for number in count(1) if (color := type_color(number)) not in used)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -18,7 +18,7 @@ from relook.detection.image import decode_mask
 from relook.detection.rendering import mask_png
 from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_background
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.learning.data.masks import read_labels
+from relook.learning.data.masks import hex_color, read_labels
 from relook.learning.data.samples import LabeledImage
 
 _NUMBERS = 31  # what is darker than this throughout is a label's number and no colour
@@ -66,7 +66,7 @@ def settle_colors(images: Sequence[LabeledImage]) -> tuple[list[LabeledImage], l
     if not types:
         notes.append("The masks have one colour, so nothing is painted in them")
     if len(types) > 1:
-        numbers = ", ".join(f"{_hex(color)} for {number}" for number, color in enumerate(types, start=1))
+        numbers = ", ".join(f"{hex_color(color)} for {number}" for number, color in enumerate(types, start=1))
         notes.append(
             f"The masks have {len(types)} colours, taken for types by number: {numbers}; colors.json names them"
         )
@@ -80,7 +80,13 @@ def type_color(number: int) -> str:
     The golden ratio parts a circle most evenly.
     """
     levels = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.85, 0.8) if number else _BLACK
-    return "#" + bytes(round(255 * level) for level in levels).hex().upper()
+    return hex_color([round(255 * level) for level in levels])
+
+
+def free_color(taken: Iterable[str]) -> str:
+    """Of a type, #RRGGBB: the first that no other type has, nor the background."""
+    used = {BACKGROUND_COLOR, *(color.upper() for color in taken)}
+    return next(color for color in map(type_color, count(1)) if color not in used)
 
 
 def _is_unsettled(image: LabeledImage) -> bool:
@@ -106,10 +112,10 @@ class _Shown(dict[str, str]):
 
 def _settled(image: LabeledImage, types: list[_Color], background: _Color | None, shown: _Shown) -> LabeledImage:
     if len(types) == 1:
-        colors = {image.mask_type: _hex(types[0])}
+        colors = {image.mask_type: hex_color(types[0])}
     else:
-        colors = {f"{image.mask_type}{number}": _hex(color) for number, color in enumerate(types, start=1)}
-    return _repainted(image, {**colors, BACKGROUND: _hex(background)} if background else colors, shown)
+        colors = {f"{image.mask_type}{number}": hex_color(color) for number, color in enumerate(types, start=1)}
+    return _repainted(image, {**colors, BACKGROUND: hex_color(background)} if background else colors, shown)
 
 
 def _repainted(image: LabeledImage, colors: Mapping[str, str], shown: _Shown) -> LabeledImage:
@@ -195,10 +201,6 @@ def _summary(image: LabeledImage) -> _Mask | None:
 
 def _color(packed: int) -> _Color:
     return packed >> 16, packed >> 8 & 255, packed & 255
-
-
-def _hex(color: _Color) -> str:
-    return f"#{bytes(color).hex().upper()}"
 
 
 def _distance(one: _Color, other: _Color) -> int:

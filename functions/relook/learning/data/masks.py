@@ -107,7 +107,8 @@ def _rgb(color: str, name: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _hex(color: Sequence[int]) -> str:
+def hex_color(color: Sequence[int]) -> str:
+    """#RRGGBB of three bytes."""
     return f"#{bytes(color).hex().upper()}"
 
 
@@ -133,8 +134,8 @@ def _nearest_types(
     stray = distance > _TOLERANCE
     painted = int(counts[stray | (labels > 0)].sum())
     if counts[stray].sum() > _MAX_STRAY_SHARE * painted + 4:
-        worst = _hex(distinct[stray][counts[stray].argmax()].astype(int).tolist())
-        known = ", ".join(map(_hex, types)) or "none"
+        worst = hex_color(distinct[stray][counts[stray].argmax()].astype(int).tolist())
+        known = ", ".join(map(hex_color, types)) or "none"
         raise TrainingDataError(f"The mask of {name} has colour {worst}, which its colour map does not name ({known})")
     return np.repeat(np.where(transparent, 0, labels[inverse]).astype(np.uint8), lengths).reshape(pixels.shape[:2])
 

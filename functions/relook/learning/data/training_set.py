@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from relook.detection.regions import Regions
 from relook.detection.result import is_background, is_type_name
 from relook.detection.view import Cut
 from relook.errors import ImageRejectedError, TrainingDataError
-from relook.learning.data.mask_colors import settle_colors
+from relook.learning.data.mask_colors import free_color, settle_colors
 from relook.learning.data.masks import outside, read_mask
 from relook.learning.data.samples import LabeledImage
 
@@ -203,21 +202,11 @@ def _read_outline(
                 f"Anomaly type {name!r} of {image.name} must be 1 to 256 characters, without control characters"
             )
         if name not in types:
-            types[name] = _own_color(color, types.values())
+            # Masks painted black on white are alike for every type.
+            is_taken = color.upper() in {each.upper() for each in types.values()}
+            types[name] = free_color(types.values()) if is_taken else color
         numbers.append(list(types).index(name) + 1)
     return np.array(numbers, np.uint8)[labels]
-
-
-def _own_color(color: str, taken: Collection[str]) -> str:
-    """The colour, or another where a type has it already: masks painted black on white are alike for every type."""
-    known = {each.upper() for each in taken}
-    turns = (colorsys.hsv_to_rgb(turn * _GOLDEN % 1, 0.9, 0.85) for turn in range(len(known) + 1))
-    others = (f"#{bytes(round(255 * part) for part in rgb).hex().upper()}" for rgb in turns)
-    return next(each for each in (color, *others) if each.upper() not in known)
-
-
-_GOLDEN = (5**0.5 - 1) / 2
-"""Of a turn: hues that far apart come near to each other last."""
 
 
 def _drop_unseen_types(data: TrainingSet) -> None:
