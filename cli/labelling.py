@@ -24,9 +24,9 @@ from relook.quality.summary import is_truly_anomalous
 from relook.registry.contention import beside_others
 from relook.registry.dataset_type import DatasetType
 from relook.registry.datasets import StoredEntry, list_datasets, read_entries
-from relook.registry.manifest_entry import ManifestEntry
+from relook.registry.manifest_entry import ANOMALY, NORMAL, ManifestEntry
 from relook.registry.reviewed_entries import ReviewedEntry, refuse_elsewhere
-from relook.registry.reviews import ANOMALY, NORMAL, Review, ReviewVerdict
+from relook.registry.reviews import Review, ReviewVerdict
 
 _MOST_TYPES, _MOST_KNOWN = 20, 100
 """Types in one mask, and of one project, as Lookout for Vision had it."""

@@ -21,7 +21,8 @@ from relook.errors import ConflictError, InvalidRequestError, NoSuchObjectError,
 from relook.quality.summary import Reviews, summarize
 from relook.registry.dataset_type import DatasetType
 from relook.registry.inspections import RecordId, types_of
-from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, latest_reviews, open_reviews, review
+from relook.registry.manifest_entry import ANOMALY, NORMAL
+from relook.registry.reviews import ReviewVerdict, latest_reviews, open_reviews, review
 
 Record = Mapping[str, Any]
 

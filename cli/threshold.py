@@ -24,6 +24,7 @@ from relook.quality.thresholds import (
     threshold_for_false_alarms,
     threshold_for_recall,
 )
+from relook.registry.manifest_entry import class_name
 from relook.registry.model_version import ModelVersion
 from relook.registry.models import describe_model
 from relook.registry.packages import load_manifest
@@ -176,7 +177,7 @@ def print_change(judge: Judge, choice: Choice) -> None:
     images = "image" if len(change.changed) == 1 else "images"
     out.print(f"{len(change.changed)} {images} would become {becomes}", markup=False)
     for each in change.changed[:_SHOWN]:
-        label = "anomaly" if each.is_anomalous else "normal"
+        label = class_name(each.is_anomalous)
         name = printable(each.name)
         out.print(f"  {each.anomaly_probability:.4f}  labelled {label:8}{name}", markup=False, soft_wrap=True)
     if len(change.changed) > _SHOWN:

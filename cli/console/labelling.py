@@ -37,9 +37,10 @@ from relook.quality.records import image_name
 from relook.quality.summary import is_truly_anomalous
 from relook.registry.dataset_type import DatasetType
 from relook.registry.inspections import RecordId
+from relook.registry.manifest_entry import ANOMALY, NORMAL, class_name
 from relook.registry.projects import describe_project
 from relook.registry.reviewed_entries import ReviewedEntry
-from relook.registry.reviews import ANOMALY, NORMAL, Review, ReviewVerdict
+from relook.registry.reviews import Review, ReviewVerdict
 
 PAGE_SIZE = 60  # whole rows of 2, 3, 4, 5 or 6
 _MOST_DIGITS = 10
@@ -71,7 +72,7 @@ class _Subject:
         review = Review.of(self.record) if self.record else None
         if self.record and review and review.verdict is not ReviewVerdict.UNSURE:
             is_anomalous = is_truly_anomalous(self.record)
-        return None if is_anomalous is None else (ANOMALY if is_anomalous else NORMAL)
+        return None if is_anomalous is None else class_name(is_anomalous)
 
 
 def label(request: Request) -> Response:

@@ -18,7 +18,8 @@ from cli.status import MOST_REVIEWS
 from relook.aws.table import Item
 from relook.errors import InvalidRequestError
 from relook.registry.inspections import RecordId, Verdict, Wanted, newest, types_of
-from relook.registry.reviews import ANOMALY, NORMAL, ReviewVerdict, open_reviews
+from relook.registry.manifest_entry import ANOMALY, NORMAL
+from relook.registry.reviews import ReviewVerdict, open_reviews
 
 _RECENT = 100
 """Newest anomalous records that are asked which types there are."""

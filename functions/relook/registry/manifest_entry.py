@@ -18,7 +18,8 @@ from relook.detection.result import BACKGROUND, BACKGROUND_COLOR, is_background,
 MAX_LINE_CHARS = 8192  # of a DatasetEntry, as the contract has it
 CLASSIFICATION, SEGMENTATION = "groundtruth/image-classification", "groundtruth/semantic-segmentation"
 """What an attribute's metadata calls a label, and a mask."""
-_NORMAL, _ANOMALY = "normal", "anomaly"
+NORMAL, ANOMALY = "normal", "anomaly"
+"""Labels beside the names of types: nothing is wrong with it; something is, of no type that has a name."""
 _SOURCE_REF, _REF = "source-ref", "-ref"
 
 
@@ -45,7 +46,12 @@ class ManifestEntry:
         """What an entry that is neither normal nor anomalous lacks."""
         if not self.label_metadata:
             return "the image has no label"
-        return f"class-name {self.label_metadata['class-name']!r} is neither {_NORMAL} nor {_ANOMALY}"
+        return f"class-name {self.label_metadata['class-name']!r} is neither {NORMAL} nor {ANOMALY}"
+
+
+def class_name(is_anomalous: bool) -> str:
+    """As manifests and people write a label."""
+    return ANOMALY if is_anomalous else NORMAL
 
 
 def entry_line(entry: ManifestEntry) -> str:
@@ -59,7 +65,7 @@ def entry_line(entry: ManifestEntry) -> str:
         _SOURCE_REF: entry.source_ref,
         "anomaly-label": int(entry.is_anomalous),
         "anomaly-label-metadata": {
-            "class-name": _ANOMALY if entry.is_anomalous else _NORMAL,
+            "class-name": class_name(entry.is_anomalous),
             "confidence": 1.0,
             "type": CLASSIFICATION,
             "human-annotated": "yes",
@@ -104,7 +110,7 @@ def parse_entry(line: str) -> ManifestEntry:
 
 # Of an image that nobody has labelled yet, as the original's console imported them.
 _UNLABELED = {"source-ref", "source-ref-metadata"}
-_LABELS = {_NORMAL: False, _ANOMALY: True}
+_LABELS = {NORMAL: False, ANOMALY: True}
 
 
 def _label(fields: Mapping[str, Any]) -> tuple[bool | None, Mapping[str, Any]]:
@@ -122,8 +128,8 @@ def _label(fields: Mapping[str, Any]) -> tuple[bool | None, Mapping[str, Any]]:
         if fields.keys() <= _UNLABELED:
             return None, {}
         raise ValueError(
-            f"no label: expected <name> and <name>-metadata of type {CLASSIFICATION} with a class-name of {_NORMAL} or"
-            f" {_ANOMALY}"
+            f"no label: expected <name> and <name>-metadata of type {CLASSIFICATION} with a class-name of {NORMAL} or"
+            f" {ANOMALY}"
         )
     labeled = [each for each in candidates if _is_anomalous(each[1]) is not None] or candidates[:1]
     decisive = [each for each in labeled if each[1].get("human-annotated") == "yes"] or labeled

@@ -21,9 +21,8 @@ from relook.quality.thresholds import distance_from_threshold
 from relook.registry.contention import beside_others
 from relook.registry.history import HistoryEntry, State, entry_of, list_history, record_change
 from relook.registry.inspections import RecordId, Verdict, verdict_of
+from relook.registry.manifest_entry import ANOMALY, NORMAL
 
-NORMAL, ANOMALY = "normal", "anomaly"
-"""Labels beside the names of types: nothing is wrong with it; something is, of no type that has a name."""
 _MAX_NOTE_CHARS = 1_000  # a few sentences, which a terminal and a card still show
 
 

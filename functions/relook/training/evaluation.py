@@ -11,7 +11,7 @@ from relook.errors import InvalidRequestError
 from relook.float32 import exact_float32
 from relook.quality.thresholds import Outcome
 from relook.registry.datasets import StoredEntry
-from relook.registry.manifest_entry import CLASSIFICATION
+from relook.registry.manifest_entry import CLASSIFICATION, class_name
 
 if TYPE_CHECKING:
     from relook.learning.training import TrainedModel
@@ -76,11 +76,11 @@ def evaluation_manifest(
                 "confidence": 1,
                 "creation-date": _time(stored[outcome.name].added),
                 **stored[outcome.name].entry.label_metadata,
-                "class-name": _class(outcome.is_anomalous),
+                "class-name": class_name(outcome.is_anomalous),
             },
             "anomaly-label-detected": int(outcome.is_detected),
             "anomaly-label-detected-metadata": {
-                "class-name": _class(outcome.is_detected),
+                "class-name": class_name(outcome.is_detected),
                 "confidence": outcome.confidence,
                 "type": CLASSIFICATION,
                 "human-annotated": "no",
@@ -119,10 +119,6 @@ def _outcome(line: Mapping[str, Any]) -> Outcome:
     confidence = float(line["anomaly-label-detected-metadata"]["confidence"])
     probability = confidence if line["anomaly-label-detected"] else exact_float32(1 - confidence)
     return Outcome(str(line["source-ref"]), bool(line["anomaly-label"]), probability)
-
-
-def _class(is_anomalous: bool) -> str:
-    return "anomaly" if is_anomalous else "normal"
 
 
 def _time(when: datetime) -> str:
