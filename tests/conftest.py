@@ -51,8 +51,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that need the local cloud come first, since they take longest."""
-    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+    """Those that need the local cloud come first and other slow ones next: short ones fill the gaps at the end."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("integration", "slow")])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
