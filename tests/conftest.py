@@ -45,9 +45,9 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)  # of objects made since, not 700: moto makes thousands a call
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: whoever has the local cloud waits more than it computes."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores where the local cloud is: whoever has it waits more than it computes."""
+    return (os.cpu_count() or 1) + ("not integration" not in config.option.markexpr)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli import checks, history, inspections, reviewing
-from relook.aws.table import Item
+from relook.aws.table import Item, to_attributes
 from relook.events import DetailType
 from relook.registry.history import record_change
 from relook.registry.inspections import RecordId
@@ -17,19 +17,24 @@ from relook.registry.reviews import waiting
 from tests.console.conftest import Seen
 from tests.unit.parts import WHO
 
-COUNT = 150
+COUNT, BATCH = 150, 25
+"""Of records; and of those that DynamoDB takes at once."""
 
 
 @pytest.fixture
 def full(seen: Seen) -> Seen:
     """Every inspection is anomalous, a missed check, waits for a review and had a change made beside it."""
-    for number in range(COUNT):
-        seen.stack.inspections.put(record(number))
-        subject = f"s3://images/bracket/{number}.png"
-        change = record_change(
-            "bracket", who=WHO, what=DetailType.DATASET_CHANGED, subject=subject, before=None, after=None
-        )
-        seen.stack.registry.put(change.item)
+    records = [record(number) for number in range(COUNT)]
+    changes = [
+        record_change(
+            "bracket", who=WHO, what=DetailType.DATASET_CHANGED, subject=each["image_uri"], before=None, after=None
+        ).item
+        for each in records
+    ]
+    for table, items in ((seen.stack.inspections, records), (seen.stack.registry, changes)):
+        for start in range(0, COUNT, BATCH):
+            puts: Any = [{"PutRequest": {"Item": to_attributes(each)}} for each in items[start : start + BATCH]]
+            seen.stack.clients.dynamodb.batch_write_item(RequestItems={table.name: puts})
     return seen
 
 
