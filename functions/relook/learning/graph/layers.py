@@ -16,7 +16,7 @@ Size: TypeAlias = int | tuple[int, int]
 Pads: TypeAlias = tuple[int, int, int, int]
 """Cells above, to the left, below, to the right."""
 
-NO_PADS: Pads = (0, 0, 0, 0)  # as ONNX has them: above, left, below, right
+NO_PADS: Pads = (0, 0, 0, 0)  # none on any side
 
 
 def convolve(
